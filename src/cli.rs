@@ -1,0 +1,127 @@
+//! The command line: subcommands, flags and their environment variables. What a flag means is
+//! said where its configuration struct stands.
+
+use std::error::Error as _;
+use std::ffi::OsString;
+
+use clap::builder::BoolishValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::client::{simulate, watch};
+use crate::server;
+
+/// What the arguments ask for.
+#[derive(Debug)]
+pub enum Parsed {
+    /// Run this subcommand.
+    Run(Box<Command>),
+    /// Print this text (`--help`, `--version`) and succeed.
+    Print(String),
+    /// Say this line, which tells what to type, and exit with status 2.
+    Refuse(String),
+}
+
+/// A subcommand with its configuration.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server
+    Serve(server::Config),
+    /// Drive a server with many users and check every delivery
+    Simulate(simulate::Config),
+    /// Follow users and print a line for each position
+    Watch(watch::Config),
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "spectate",
+    version,
+    about,
+    disable_help_subcommand = true,
+    after_help = "Each flag has an environment variable: --stale-after is SPECTATE_STALE_AFTER; flags win. \
+                  Repeatable flags take commas there.\n\
+                  Times are seconds, or 500ms, 25s, 10m, 12h."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Reads arguments (the program's name first) and the environment.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Parsed {
+    let command = Arguments::command().mut_subcommands(|subcommand| subcommand.mut_args(with_environment));
+    let parsed = command
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    match parsed {
+        Ok(arguments) => Parsed::Run(Box::new(arguments.command)),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Parsed::Print(error.to_string()),
+            _ => Parsed::Refuse(refusal(&error)),
+        },
+    }
+}
+
+/// `SPECTATE_STALE_AFTER` for `--stale-after`.
+fn environment_variable(argument: &Arg) -> Option<String> {
+    let long = argument.get_long()?;
+    Some(format!("SPECTATE_{}", long.to_uppercase().replace('-', "_")))
+}
+
+/// Lets an argument take its value from the environment. An empty variable counts as unset.
+fn with_environment(argument: Arg) -> Arg {
+    let Some(name) = environment_variable(&argument) else { return argument };
+    let argument = match argument.get_action() {
+        ArgAction::SetTrue => argument.value_parser(BoolishValueParser::new()),
+        ArgAction::Set | ArgAction::Append => argument,
+        _ => return argument,
+    };
+    match std::env::var_os(&name) {
+        Some(value) if !value.is_empty() => argument.env(name).hide_env(true),
+        _ => argument,
+    }
+}
+
+/// One line for a mistake in the arguments: what is wrong, and what to type instead.
+fn refusal(error: &clap::Error) -> String {
+    let argument = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => argument.split(' ').next().unwrap_or_default(),
+        _ => "",
+    };
+    if error.kind() == ErrorKind::ValueValidation
+        && let Some(reason) = error.source()
+    {
+        return format!("{argument}: {reason}{}", origin(error, argument));
+    }
+    let text = error.to_string();
+    let first_paragraph = text.split("\n\n").next().unwrap_or_default();
+    let mut line = first_paragraph.trim_start_matches("error: ").replace('\n', " ");
+    while line.contains("  ") {
+        line = line.replace("  ", " ");
+    }
+    for (suggestion, words) in [
+        (ContextKind::SuggestedArg, "did you mean"),
+        (ContextKind::SuggestedSubcommand, "did you mean"),
+    ] {
+        match error.get(suggestion) {
+            Some(ContextValue::String(name)) => return format!("{line}; {words} {name}?"),
+            Some(ContextValue::Strings(names)) if !names.is_empty() => {
+                return format!("{line}; {words} {}?", names.join(" or "));
+            }
+            _ => {}
+        }
+    }
+    format!("{}; try: spectate --help", line.trim_end_matches('.'))
+}
+
+/// Names the environment variable that a refused value came from, if it did.
+fn origin(error: &clap::Error, argument: &str) -> String {
+    let name = format!("SPECTATE_{}", argument.trim_start_matches("--").to_uppercase().replace('-', "_"));
+    match (error.get(ContextKind::InvalidValue), std::env::var(&name)) {
+        (Some(ContextValue::String(value)), Ok(set)) if set.split(',').any(|part| part == value) => {
+            format!(" [from {name}]")
+        }
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,26 @@
+//! A live-position server: a connection says which user ids it follows, and every position that a
+//! user sends reaches each of that user's followers at once, over WebSocket.
+//!
+//! One single-threaded poll loop owns every socket. The rooms, from the outside in; each may use
+//! only what stands below it:
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | [`cli`] | the command line: subcommands, flags, environment variables |
+//! | [`server`] | the loop, its connections, the HTTP answers, the outboxes |
+//! | [`client`] | `simulate` and `watch`, which speak the public protocol |
+//! | [`hub`] | who follows whom, and where everyone was last |
+//! | [`protocol`] | message text to and from types |
+//! | [`position`] | user ids and positions, valid by construction |
+//! | [`queue`] | a first-in-first-out queue through a table of slots |
+//! | [`logger`], [`duration`] | log lines that never block the loop; times as people write them |
+
+pub mod cli;
+pub mod client;
+pub mod duration;
+pub mod hub;
+pub mod logger;
+pub mod position;
+pub mod protocol;
+pub mod queue;
+pub mod server;

@@ -1,0 +1,32 @@
+//! The edge of the process: arguments in, exit status out.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use spectate::cli::{self, Command, Parsed};
+use spectate::client::{simulate, watch};
+use spectate::server;
+
+fn main() -> ExitCode {
+    let command = match cli::parse(std::env::args_os()) {
+        Parsed::Run(command) => *command,
+        Parsed::Print(text) => {
+            // Nobody is left to tell when stdout is closed.
+            let _ = io::stdout().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Parsed::Refuse(line) => {
+            let _ = writeln!(io::stderr(), "spectate: {line}");
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = match command {
+        Command::Serve(config) => server::serve(config),
+        Command::Simulate(config) => simulate::run(&config),
+        Command::Watch(config) => watch::run(&config),
+    };
+    outcome.unwrap_or_else(|line| {
+        let _ = writeln!(io::stderr(), "spectate: {line}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,234 @@
+//! User ids and positions, valid by construction: whoever holds one need not check it again.
+//! Knows nothing of JSON beyond the text of its numbers, and nothing of sockets or clocks.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Longest user id, in bytes of its text (UTF-8, after unescaping).
+pub const ID_BYTES_MAX: usize = 64;
+
+/// A user id as a client wrote it: `5` and `"5"` are the same user, written in two ways.
+#[derive(Clone, Debug)]
+pub struct UserId<'a> {
+    text: Cow<'a, str>,
+    json: &'a str,
+}
+
+impl<'a> UserId<'a> {
+    /// From a JSON string: its unescaped text, 1 to [`ID_BYTES_MAX`] bytes without control
+    /// characters, and the JSON it was written as.
+    pub fn from_string(text: Cow<'a, str>, json: &'a str) -> Option<UserId<'a>> {
+        let fits = (1..=ID_BYTES_MAX).contains(&text.len());
+        (fits && !text.chars().any(char::is_control)).then_some(UserId { text, json })
+    }
+
+    /// From a JSON integer of at most [`ID_BYTES_MAX`] characters, whose text is the id.
+    pub fn from_integer(json: &'a str) -> Option<UserId<'a>> {
+        let digits = json.strip_prefix('-').unwrap_or(json);
+        let integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        (integer && json.len() <= ID_BYTES_MAX).then_some(UserId { text: Cow::Borrowed(json), json })
+    }
+
+    /// What two ways of writing one user have in common.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The id as it was written: a JSON number or a JSON string with its quotes.
+    pub fn json(&self) -> &'a str {
+        self.json
+    }
+}
+
+/// The optional fields of a position, in the order in which they are relayed. Names and units are
+/// those of W3C Geolocation (`GeolocationCoordinates`, `GeolocationPosition`) and of the W3C
+/// Battery Status API (`level`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extra {
+    /// Radius of 95 % confidence around `lat`, `lng`, in metres.
+    Accuracy,
+    /// Height above the WGS 84 ellipsoid, in metres.
+    Altitude,
+    /// 95 % confidence of the altitude, in metres.
+    AltitudeAccuracy,
+    /// Direction of travel, in degrees clockwise from true north.
+    Heading,
+    /// Horizontal speed, in metres per second.
+    Speed,
+    /// When the fix was made, in milliseconds since the start of 1970 UTC.
+    Timestamp,
+    /// Charge of the sender's battery, from 0 to 1.
+    Battery,
+}
+
+impl Extra {
+    /// All of them, in the order in which they are relayed.
+    pub const ALL: [Extra; 7] = [
+        Extra::Accuracy,
+        Extra::Altitude,
+        Extra::AltitudeAccuracy,
+        Extra::Heading,
+        Extra::Speed,
+        Extra::Timestamp,
+        Extra::Battery,
+    ];
+
+    /// The field's name in a message.
+    pub fn name(self) -> &'static str {
+        match self {
+            Extra::Accuracy => "accuracy",
+            Extra::Altitude => "altitude",
+            Extra::AltitudeAccuracy => "altitudeAccuracy",
+            Extra::Heading => "heading",
+            Extra::Speed => "speed",
+            Extra::Timestamp => "timestamp",
+            Extra::Battery => "battery",
+        }
+    }
+
+    /// Phones write a value they do not know as a negative number.
+    fn negative_means_unknown(self) -> bool {
+        !matches!(self, Extra::Altitude | Extra::Timestamp)
+    }
+
+    fn max(self) -> f64 {
+        match self {
+            Extra::Heading => 360.0,
+            Extra::Battery => 1.0,
+            _ => f64::MAX,
+        }
+    }
+}
+
+/// Why something is no position. Each names the field to mend.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PositionError {
+    /// The field is needed and was not there, or was null.
+    Missing(&'static str),
+    /// The field holds something else than a number.
+    NotANumber(&'static str),
+    /// The number is too large for a double (`1e999`).
+    NotFinite(&'static str),
+    /// The number's magnitude is above this limit.
+    OutOfRange(&'static str, f64),
+}
+
+impl fmt::Display for PositionError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            PositionError::Missing(field) => write!(f, "{field} is missing: a position needs lat and lng"),
+            PositionError::NotANumber(field) => write!(f, "{field} must be a number"),
+            PositionError::NotFinite(field) => write!(f, "{field} must be a finite number"),
+            PositionError::OutOfRange(field @ ("lat" | "lng"), max) => {
+                write!(f, "{field} must be from -{max} to {max}")
+            }
+            PositionError::OutOfRange(field, max) => write!(f, "{field} must be at most {max}"),
+        }
+    }
+}
+
+/// A finite number that keeps the digits it was written with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Number<'a> {
+    json: &'a str,
+    value: f64,
+}
+
+impl<'a> Number<'a> {
+    /// From one JSON value. That `json` follows the JSON grammar is the caller's to know.
+    pub fn new(field: &'static str, json: &'a str) -> Result<Number<'a>, PositionError> {
+        if !json.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+            return Err(PositionError::NotANumber(field));
+        }
+        match json.parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(Number { json, value }),
+            Ok(_) => Err(PositionError::NotFinite(field)),
+            Err(_) => Err(PositionError::NotANumber(field)),
+        }
+    }
+
+    /// The number as it was written.
+    pub fn json(&self) -> &'a str {
+        self.json
+    }
+
+    /// The number itself.
+    pub fn value(&self) -> f64 {
+        self.value
+    }
+}
+
+/// Which latitudes and longitudes are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bounds {
+    /// Any finite number: the default, for the prototype's client draws `lat` from 0 to 100.
+    Finite,
+    /// |lat| ≤ 90 and |lng| ≤ 180.
+    Wgs84,
+}
+
+/// Where somebody is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Position<'a> {
+    lat: Number<'a>,
+    lng: Number<'a>,
+    extras: [Option<Number<'a>>; Extra::ALL.len()],
+}
+
+impl<'a> Position<'a> {
+    /// From JSON values by field. `null` is a value that is not known, and so are negative
+    /// numbers where phones write them for that; neither is kept.
+    pub fn new(
+        bounds: Bounds,
+        lat: Option<&'a str>,
+        lng: Option<&'a str>,
+        extra: impl Fn(Extra) -> Option<&'a str>,
+    ) -> Result<Position<'a>, PositionError> {
+        let lat = coordinate("lat", lat, bounds, 90.0)?;
+        let lng = coordinate("lng", lng, bounds, 180.0)?;
+        let mut extras = [None; Extra::ALL.len()];
+        for (kept, field) in extras.iter_mut().zip(Extra::ALL) {
+            let Some(json) = extra(field).filter(|json| *json != "null") else { continue };
+            let number = Number::new(field.name(), json)?;
+            if number.value > field.max() {
+                return Err(PositionError::OutOfRange(field.name(), field.max()));
+            }
+            *kept = (number.value >= 0.0 || !field.negative_means_unknown()).then_some(number);
+        }
+        Ok(Position { lat, lng, extras })
+    }
+
+    /// Degrees north, as written.
+    pub fn lat(&self) -> Number<'a> {
+        self.lat
+    }
+
+    /// Degrees east, as written.
+    pub fn lng(&self) -> Number<'a> {
+        self.lng
+    }
+
+    /// The optional fields that are known, in the order in which they are relayed.
+    pub fn extras(&self) -> impl Iterator<Item = (Extra, Number<'a>)> {
+        Extra::ALL.into_iter().zip(self.extras).filter_map(|(field, number)| Some((field, number?)))
+    }
+
+    /// When the fix was made by the sender's clock, in milliseconds since the start of 1970 UTC.
+    pub fn timestamp_ms(&self) -> Option<f64> {
+        self.extras[Extra::Timestamp as usize].map(|number| number.value)
+    }
+}
+
+fn coordinate<'a>(
+    field: &'static str,
+    json: Option<&'a str>,
+    bounds: Bounds,
+    magnitude_max: f64,
+) -> Result<Number<'a>, PositionError> {
+    let json = json.filter(|json| *json != "null").ok_or(PositionError::Missing(field))?;
+    let number = Number::new(field, json)?;
+    if bounds == Bounds::Wgs84 && number.value.abs() > magnitude_max {
+        return Err(PositionError::OutOfRange(field, magnitude_max));
+    }
+    Ok(number)
+}
