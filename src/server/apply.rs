@@ -1,0 +1,207 @@
+//! What a message does: to the hub, to the followers' outboxes, to the sender's own.
+
+use std::time::Duration;
+
+use super::close::CloseReason;
+use super::connections::ConnectionId;
+use super::outbox::{Pushed, append_text_frame};
+use super::Server;
+use crate::hub::RunnerKey;
+use crate::position::UserId;
+use crate::protocol::{
+    self, ClientMessage, Hello, Ids, Publication, Refusal, decode, encode_error, encode_position, quote,
+};
+
+/// So many messages in a row that each brought an error end the connection.
+const BAD_IN_ROW_MAX: u8 = 100;
+
+/// The errors of one message.
+type Refusals = Vec<Refusal>;
+
+impl Server {
+    /// Carries out one message as far as it goes, and answers what was wrong with it.
+    pub(super) fn apply(&mut self, id: ConnectionId, text: &str) -> Result<(), CloseReason> {
+        log::trace!("message id={} text={text:?}", id.slot());
+        let mut refusals = Refusals::new();
+        match decode(text, self.bounds) {
+            Ok(ClientMessage::Position(publication)) => {
+                if let Err(refusal) = self.publish(id, &publication) {
+                    self.count_rejected(&refusal);
+                    refusals.push(refusal);
+                }
+            }
+            Ok(ClientMessage::Hello(hello)) => self.hello(id, hello, &mut refusals)?,
+            Ok(ClientMessage::Change(change)) => {
+                self.follow(id, change.follow, &mut refusals)?;
+                self.unfollow(id, change.unfollow, &mut refusals)?;
+            }
+            Err(refusal) => {
+                self.count_rejected(&refusal);
+                refusals.push(refusal);
+            }
+        }
+        self.answer_refusals(id, &refusals)
+    }
+
+    fn answer_refusals(&mut self, id: ConnectionId, refusals: &[Refusal]) -> Result<(), CloseReason> {
+        let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
+        if refusals.is_empty() {
+            entry.bad_in_row = 0;
+            return Ok(());
+        }
+        for refusal in refusals {
+            log::debug!("refuse id={} code={}", id.slot(), refusal.code());
+            self.message.clear();
+            encode_error(refusal, &mut self.message);
+            if !entry.connection.outbox.push_error(&self.message) {
+                return Err(CloseReason::ErrorsUnread);
+            }
+        }
+        entry.bad_in_row += 1;
+        if entry.bad_in_row == BAD_IN_ROW_MAX { Err(CloseReason::BadMessages) } else { Ok(()) }
+    }
+
+    fn count_rejected(&mut self, refusal: &Refusal) {
+        // Other refusals are not about a position.
+        if matches!(
+            refusal,
+            Refusal::BadPosition(_) | Refusal::BadUser(_) | Refusal::MissingUser | Refusal::WrongUser(_)
+        ) {
+            *self.metrics.positions_rejected.entry(refusal.code()).or_default() += 1;
+        }
+    }
+
+    fn hello(&mut self, id: ConnectionId, hello: Hello, refusals: &mut Refusals) -> Result<(), CloseReason> {
+        match hello.user {
+            None => {}
+            Some(Err(refusal)) => refusals.push(refusal),
+            Some(Ok(user)) => {
+                if let Err(refusal) = self.declare(id, &user) {
+                    refusals.push(refusal);
+                }
+            }
+        }
+        self.follow(id, hello.following, refusals)
+    }
+
+    fn declare(&mut self, id: ConnectionId, user: &UserId) -> Result<(), Refusal> {
+        let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
+        if !self.hub.declare(id.slot(), user.text()) {
+            let declared = entry.declared.as_deref().unwrap_or_default();
+            return Err(Refusal::WrongUser(declared.to_owned()));
+        }
+        entry.declared = Some(user.json().into());
+        Ok(())
+    }
+
+    fn publish(&mut self, id: ConnectionId, publication: &Publication) -> Result<(), Refusal> {
+        let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
+        let declared = self.hub.declared(id.slot()).zip(entry.declared.as_deref());
+        let (user, json) = match (&publication.user, declared) {
+            (None, None) => return Err(Refusal::MissingUser),
+            (None, Some(declared)) => declared,
+            (Some(user), Some((declared, json))) if user.text() != declared => {
+                return Err(Refusal::WrongUser(json.to_owned()));
+            }
+            (Some(user), _) => (user.text(), user.json()),
+        };
+        let position = &publication.position;
+        self.message.clear();
+        encode_position(json, position, &mut self.message);
+        let user = user.to_owned();
+        match self.hub.publish(&user, &self.message, position.timestamp_ms(), self.now) {
+            Some(runner) => {
+                self.metrics.positions_received += 1;
+                self.deliver(runner);
+            }
+            None => self.metrics.positions_late += 1,
+        }
+        Ok(())
+    }
+
+    /// Owes the position in `self.message` to all who follow the runner.
+    fn deliver(&mut self, runner: RunnerKey) {
+        let followers = self.hub.followers(runner);
+        if followers.is_empty() {
+            return;
+        }
+        let frame = self.frames.push(&self.message);
+        let hold = !self.config.flush_interval.is_zero();
+        for follower in followers {
+            let Some((id, entry)) = self.connections.by_slot(follower.connection) else { continue };
+            match entry.connection.outbox.push(frame, follower.slot) {
+                Pushed::Due | Pushed::Marked => {}
+                Pushed::Conflated => self.metrics.positions_conflated += 1,
+                Pushed::First if hold => {
+                    entry.is_held = true;
+                    self.held.push(id);
+                }
+                Pushed::First if entry.is_dirty => {}
+                Pushed::First => {
+                    entry.is_dirty = true;
+                    self.dirty.push(id);
+                }
+            }
+        }
+    }
+
+    fn follow(&mut self, id: ConnectionId, ids: Ids, refusals: &mut Refusals) -> Result<(), CloseReason> {
+        refusals.extend(ids.refusal);
+        let follows_max = self.config.max_follows as usize;
+        let mut over: Option<(usize, &str)> = None;
+        let mut knows_some = false;
+        let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
+        for user in &ids.valid {
+            if self.hub.following(id.slot()) >= follows_max {
+                if !self.hub.follows(id.slot(), user.text()) {
+                    over.get_or_insert((0, user.json())).0 += 1;
+                }
+                continue;
+            }
+            let Some(slot) = self.hub.follow(id.slot(), user.text()) else { continue };
+            if self.hub.newest(id.slot(), slot, self.now.monotonic).is_some() {
+                entry.connection.outbox.push_last_known(slot);
+                knows_some = true;
+            }
+        }
+        log::debug!("follow id={} following={}", id.slot(), self.hub.following(id.slot()));
+        if let Some((count, first)) = over {
+            refusals.push(Refusal::TooManyFollows(count, follows_max, quote(first)));
+        }
+        // Positions that come from now on must find their last known ones gone out before them.
+        if knows_some { self.flush_connection(id) } else { Ok(()) }
+    }
+
+    fn unfollow(&mut self, id: ConnectionId, ids: Ids, refusals: &mut Refusals) -> Result<(), CloseReason> {
+        refusals.extend(ids.refusal);
+        if ids.valid.is_empty() {
+            return Ok(());
+        }
+        // What was accepted before still goes out, and its slots are as they were.
+        if let Some(entry) = self.connections.get_mut(id) {
+            entry.is_held = false;
+        }
+        self.flush_connection(id)?;
+        let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
+        for user in &ids.valid {
+            if let Some(unfollowed) = self.hub.unfollow(id.slot(), user.text()) {
+                entry.connection.outbox.unfollow(unfollowed.slot, unfollowed.renumbered);
+            }
+        }
+        log::debug!("unfollow id={} following={}", id.slot(), self.hub.following(id.slot()));
+        Ok(())
+    }
+}
+
+/// Appends the newest position of a runner as a frame: as it was relayed, or as a last known one
+/// with its age. `message` is room to write it in.
+pub(super) fn append_newest(position: &[u8], age: Option<Duration>, message: &mut Vec<u8>, out: &mut Vec<u8>) {
+    match age {
+        None => append_text_frame(position, out),
+        Some(age) => {
+            message.clear();
+            protocol::encode_last_known(position, age.as_secs_f64(), message);
+            append_text_frame(message, out);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The flags of `serve`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use log::LevelFilter;
+
+use crate::duration::{parse, parse_above_zero};
+
+/// The flags of `serve`.
+#[derive(Clone, Debug, Args)]
+pub struct Config {
+    /// Address to listen on; may be given several times ([::]:8080 takes IPv4 too)
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', default_value = "127.0.0.1:8080", value_parser = address)]
+    pub listen: Vec<SocketAddr>,
+
+    /// Most users that one connection may follow
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub max_follows: u32,
+
+    /// Longest message, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 65_536, value_parser = message_bytes)]
+    pub max_message_bytes: u32,
+
+    /// Most last known positions to keep; the oldest are forgotten first
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub max_runners: u32,
+
+    /// Connections that the kernel queues until they are accepted
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub backlog: u32,
+
+    /// Longest time from accept to a complete request head
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_above_zero)]
+    pub handshake_timeout: Duration,
+
+    /// Silence after which a connection is pinged
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = parse_above_zero)]
+    pub ping_interval: Duration,
+
+    /// Longest time from a ping to any byte from the peer
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_above_zero)]
+    pub pong_timeout: Duration,
+
+    /// Longest time in which a peer may take nothing of what it is owed
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_above_zero)]
+    pub stall_timeout: Duration,
+
+    /// Longest time for saying goodbye to all clients at a SIGTERM or SIGINT
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse)]
+    pub drain: Duration,
+
+    /// Age at which a last known position is forgotten
+    #[arg(long, value_name = "TIME", default_value = "6h", value_parser = parse_above_zero)]
+    pub forget_after: Duration,
+
+    /// Hold positions for up to this long, to send them in fewer writes
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = parse)]
+    pub flush_interval: Duration,
+
+    /// Refuse latitudes beyond 90 and longitudes beyond 180 degrees
+    #[arg(long)]
+    pub wgs84: bool,
+
+    /// What to log: off, error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
+    pub log_level: LevelFilter,
+}
+
+/// Bounds of `--max-message-bytes`: the prototype's messages fit below, the read buffer above.
+const MESSAGE_BYTES_MIN: u32 = 256;
+const MESSAGE_BYTES_MAX: u32 = 16 * 1024 * 1024;
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is not an address with a port (try 127.0.0.1:8080 or [::]:8080)"))
+}
+
+fn message_bytes(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(bytes @ MESSAGE_BYTES_MIN..=MESSAGE_BYTES_MAX) => Ok(bytes),
+        _ => Err(format!(
+            "{text:?} is not a size from {MESSAGE_BYTES_MIN} to {MESSAGE_BYTES_MAX} bytes (try 65536)"
+        )),
+    }
+}
+
+fn level(text: &str) -> Result<LevelFilter, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a level (try off, error, warn, info, debug or trace)"))
+}

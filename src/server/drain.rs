@@ -1,0 +1,55 @@
+//! Saying goodbye to everybody, spread over time so that they do not all come back at once.
+//! Knows no sockets; time is handed in.
+
+use std::time::{Duration, Instant};
+
+use super::connections::ConnectionId;
+
+/// How often a drain looks whom to close next.
+const STEP: Duration = Duration::from_millis(20);
+
+/// A drain under way.
+#[derive(Debug)]
+pub struct Drain {
+    ids: Vec<ConnectionId>,
+    told: usize,
+    began_at: Instant,
+    longest: Duration,
+    next_step: Instant,
+}
+
+impl Drain {
+    /// Closes these connections over the first half of `longest`.
+    pub fn new(ids: Vec<ConnectionId>, now: Instant, longest: Duration) -> Drain {
+        Drain { ids, told: 0, began_at: now, longest, next_step: now }
+    }
+
+    /// Closes one more, a late comer.
+    pub fn add(&mut self, id: ConnectionId) {
+        self.ids.push(id);
+    }
+
+    /// The connections to close by now that were not named before.
+    pub fn due(&mut self, now: Instant) -> Vec<ConnectionId> {
+        self.next_step = now + STEP;
+        let share = match self.longest / 2 {
+            Duration::ZERO => 1.0,
+            spread => now.saturating_duration_since(self.began_at).div_duration_f64(spread).min(1.0),
+        };
+        // The first of them goes at once.
+        let due = ((share * self.ids.len() as f64) as usize + 1).min(self.ids.len());
+        let ids = self.ids.get(self.told..due).unwrap_or_default().to_vec();
+        self.told = due.max(self.told);
+        ids
+    }
+
+    /// When to ask again.
+    pub fn next_step(&self) -> Instant {
+        self.next_step.min(self.began_at + self.longest)
+    }
+
+    /// Whether the time is up.
+    pub fn is_over(&self, now: Instant) -> bool {
+        now >= self.began_at + self.longest
+    }
+}

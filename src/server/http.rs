@@ -1,0 +1,221 @@
+//! Request heads to routes, and the fixed answers. Knows no sockets and nobody's data.
+
+use httparse::{EMPTY_HEADER, Header, Status};
+use tungstenite::handshake::derive_accept_key;
+
+/// Largest request head, in bytes.
+pub const HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// Most header lines in a request head.
+const HEADERS_MAX: usize = 64;
+
+/// The subprotocol that is answered to whoever offers it.
+const SUBPROTOCOL: &str = "spectate.v1";
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Whether the loop turns.
+    Healthz,
+    /// Whether new connections are welcome.
+    Readyz,
+    /// The counters.
+    Metrics,
+}
+
+/// A complete request head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A WebSocket handshake, and the response that accepts it (RFC 6455, 4.2.2).
+    Upgrade {
+        /// The bytes of the 101 response.
+        accept: Vec<u8>,
+    },
+    /// Plain HTTP.
+    Plain {
+        /// What is asked for.
+        route: Route,
+        /// Whether the answer goes without its body (HEAD).
+        head_only: bool,
+    },
+}
+
+/// What the bytes received so far are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// The beginning of a request head.
+    Partial,
+    /// A request, and how many bytes its head took.
+    Complete(Request, usize),
+    /// No request that can be served: the answer to send.
+    Refused(Response),
+}
+
+/// An HTTP answer, after which the connection ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    status: &'static str,
+    /// Further header lines, each with its CRLF.
+    headers: &'static str,
+    content_type: &'static str,
+    body: Vec<u8>,
+    head_only: bool,
+}
+
+impl Response {
+    /// A short text in answer to a request that failed.
+    fn refuse(status: &'static str, headers: &'static str, body: &str) -> Response {
+        Response { headers, ..Response::text(status, body) }
+    }
+
+    /// Plain text.
+    pub fn text(status: &'static str, body: &str) -> Response {
+        let mut body = body.as_bytes().to_vec();
+        body.push(b'\n');
+        Response { status, headers: "", content_type: "text/plain; charset=utf-8", body, head_only: false }
+    }
+
+    /// Counters in the Prometheus text format.
+    pub fn metrics(body: String) -> Response {
+        let content_type = "text/plain; version=0.0.4; charset=utf-8";
+        Response { status: "200 OK", headers: "", content_type, body: body.into_bytes(), head_only: false }
+    }
+
+    /// The same without its body, if the request was HEAD.
+    pub fn head_only(self, head_only: bool) -> Response {
+        Response { head_only, ..self }
+    }
+
+    /// The answer as it goes over the wire.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let Response { status, headers, content_type, body, head_only } = self;
+        let length = body.len();
+        let mut bytes = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\
+             Cache-Control: no-store\r\n{headers}Connection: close\r\n\r\n"
+        )
+        .into_bytes();
+        if !head_only {
+            bytes.extend_from_slice(body);
+        }
+        bytes
+    }
+}
+
+/// Reads a request head, of which `bytes` may be only a part.
+pub fn parse(bytes: &[u8]) -> Head {
+    let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut headers);
+    let parsed = match request.parse(&bytes[..bytes.len().min(HEAD_BYTES_MAX)]) {
+        Ok(Status::Complete(head_bytes)) => Ok(head_bytes),
+        Ok(Status::Partial) if bytes.len() < HEAD_BYTES_MAX => return Head::Partial,
+        Ok(Status::Partial) => Err(Response::refuse(
+            "431 Request Header Fields Too Large",
+            "",
+            "the request head must be under 8 KiB",
+        )),
+        Err(httparse::Error::TooManyHeaders) => Err(Response::refuse(
+            "431 Request Header Fields Too Large",
+            "",
+            "the request head must have at most 64 header lines",
+        )),
+        Err(httparse::Error::Version) => Err(Response::refuse(
+            "505 HTTP Version Not Supported",
+            "",
+            "speak HTTP/1.1, or HTTP/1.0 for plain requests",
+        )),
+        Err(error) => Err(Response::refuse("400 Bad Request", "", &format!("this is not HTTP: {error}"))),
+    };
+    match parsed.and_then(|head_bytes| Ok((route(&request)?, head_bytes))) {
+        Ok((request, head_bytes)) => Head::Complete(request, head_bytes),
+        Err(response) => Head::Refused(response.head_only(request.method == Some("HEAD"))),
+    }
+}
+
+fn route(request: &httparse::Request) -> Result<Request, Response> {
+    let method = request.method.unwrap_or_default();
+    let is_1_1 = request.version == Some(1);
+    let hosts = values(request.headers, "host").count();
+    if hosts > 1 || (is_1_1 && hosts == 0) {
+        return Err(Response::refuse("400 Bad Request", "", "a request needs one Host header"));
+    }
+    if has_token(request.headers, "upgrade", "websocket") {
+        return upgrade(method, is_1_1, request.headers);
+    }
+    let target = request.path.unwrap_or_default();
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let route = match path {
+        "/healthz" => Route::Healthz,
+        "/readyz" => Route::Readyz,
+        "/metrics" => Route::Metrics,
+        _ => {
+            return Err(Response::refuse(
+                "404 Not Found",
+                "",
+                "nothing is here; there are /healthz, /readyz and /metrics, and WebSockets on any path",
+            ));
+        }
+    };
+    match method {
+        "GET" | "HEAD" => Ok(Request::Plain { route, head_only: method == "HEAD" }),
+        _ => Err(Response::refuse("405 Method Not Allowed", "Allow: GET, HEAD\r\n", "use GET or HEAD")),
+    }
+}
+
+/// Checks a WebSocket handshake (RFC 6455, 4.2.1).
+fn upgrade(method: &str, is_1_1: bool, headers: &[Header]) -> Result<Request, Response> {
+    if method != "GET" {
+        return Err(Response::refuse("405 Method Not Allowed", "Allow: GET\r\n", "a WebSocket handshake is a GET"));
+    }
+    if !is_1_1 {
+        return Err(Response::refuse("400 Bad Request", "", "a WebSocket handshake needs HTTP/1.1"));
+    }
+    if !has_token(headers, "connection", "upgrade") {
+        return Err(Response::refuse("400 Bad Request", "", "a WebSocket handshake needs Connection: Upgrade"));
+    }
+    if !values(headers, "sec-websocket-version").eq([&b"13"[..]]) {
+        return Err(Response::refuse(
+            "426 Upgrade Required",
+            "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n",
+            "a WebSocket handshake needs one Sec-WebSocket-Version: 13",
+        ));
+    }
+    let mut keys = values(headers, "sec-websocket-key");
+    let key = match (keys.next(), keys.next()) {
+        (Some(key), None) if is_nonce(key) => key,
+        _ => {
+            return Err(Response::refuse(
+                "400 Bad Request",
+                "",
+                "a WebSocket handshake needs one Sec-WebSocket-Key of 16 bytes in base64",
+            ));
+        }
+    };
+    let offered = tokens(headers, "sec-websocket-protocol").any(|token| token == SUBPROTOCOL.as_bytes());
+    let protocol = if offered { format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n") } else { String::new() };
+    let accept = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {}\r\n{protocol}\r\n",
+        derive_accept_key(key)
+    );
+    Ok(Request::Upgrade { accept: accept.into_bytes() })
+}
+
+/// Whether this is what 16 bytes look like in base64: 22 digits and two signs of padding.
+fn is_nonce(key: &[u8]) -> bool {
+    let Some(digits) = key.strip_suffix(b"==") else { return false };
+    digits.len() == 22 && digits.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+}
+
+fn values<'h>(headers: &'h [Header], name: &str) -> impl Iterator<Item = &'h [u8]> {
+    headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+}
+
+/// A header's comma-separated values, over all lines of that name.
+fn tokens<'h>(headers: &'h [Header], name: &str) -> impl Iterator<Item = &'h [u8]> {
+    values(headers, name).flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+}
+
+fn has_token(headers: &[Header], name: &str, token: &str) -> bool {
+    tokens(headers, name).any(|value| value.eq_ignore_ascii_case(token.as_bytes()))
+}

@@ -1,0 +1,139 @@
+//! Plain counters, and their Prometheus text. Knows nothing of what is counted.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+/// Upper bounds of the histogram of tick durations, in seconds.
+const TICK_BUCKETS_S: [f64; 8] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0];
+
+/// What the server counts since it started.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Connections accepted.
+    pub accepted: u64,
+    /// WebSockets open now.
+    pub open: u64,
+    /// Ended connections, by reason.
+    pub closed: BTreeMap<&'static str, u64>,
+    /// Positions received and taken.
+    pub positions_received: u64,
+    /// Positions refused, by error code.
+    pub positions_rejected: BTreeMap<&'static str, u64>,
+    /// Positions older than their runner's newest, which are not relayed.
+    pub positions_late: u64,
+    /// Positions sent to followers.
+    pub positions_delivered: u64,
+    /// Positions not sent because a newer one of the same runner took their place.
+    pub positions_conflated: u64,
+    /// Bytes read from sockets.
+    pub bytes_received: u64,
+    /// Bytes written to sockets.
+    pub bytes_sent: u64,
+    /// Time that the loop spent working.
+    pub busy: Duration,
+    /// Ticks, by duration: one count per bucket, and one for what is over all of them.
+    tick_counts: [u64; TICK_BUCKETS_S.len() + 1],
+}
+
+/// What is read off at the moment of a scrape.
+#[derive(Clone, Copy, Debug)]
+pub struct Gauges {
+    /// Follows in force.
+    pub follows: usize,
+}
+
+impl Metrics {
+    /// Counts one turn of the loop.
+    pub fn tick(&mut self, duration: Duration) {
+        self.busy += duration;
+        let seconds = duration.as_secs_f64();
+        let bucket = TICK_BUCKETS_S.iter().position(|bound| seconds <= *bound).unwrap_or(TICK_BUCKETS_S.len());
+        self.tick_counts[bucket] += 1;
+    }
+
+    /// The counters in the Prometheus text exposition format, version 0.0.4.
+    pub fn render(&self, gauges: Gauges) -> String {
+        let mut text = String::new();
+        // A write into a String cannot fail.
+        let _ = self.write(gauges, &mut text);
+        text
+    }
+
+    fn write(&self, gauges: Gauges, out: &mut String) -> fmt::Result {
+        gauge(out, "spectate_connections", "WebSockets open.", self.open)?;
+        counter(out, "spectate_connections_accepted_total", "Connections accepted.", self.accepted)?;
+        counters(out, "spectate_connections_closed_total", "Connections ended, by reason.", "reason", &self.closed)?;
+        gauge(out, "spectate_follows", "Follows in force, over all connections.", gauges.follows as u64)?;
+        head(out, "spectate_positions_received_total", "counter", "Positions taken, by the way they came.")?;
+        writeln!(out, "spectate_positions_received_total{{source=\"websocket\"}} {}", self.positions_received)?;
+        counters(
+            out,
+            "spectate_positions_rejected_total",
+            "Positions refused, by error code.",
+            "reason",
+            &self.positions_rejected,
+        )?;
+        counter(
+            out,
+            "spectate_positions_late_total",
+            "Positions older than their runner's newest, not relayed.",
+            self.positions_late,
+        )?;
+        counter(out, "spectate_positions_delivered_total", "Positions sent to followers.", self.positions_delivered)?;
+        counter(
+            out,
+            "spectate_positions_conflated_total",
+            "Positions replaced by newer ones of the same runner before they were sent.",
+            self.positions_conflated,
+        )?;
+        counter(out, "spectate_bytes_received_total", "Bytes read from sockets.", self.bytes_received)?;
+        counter(out, "spectate_bytes_sent_total", "Bytes written to sockets.", self.bytes_sent)?;
+        head(out, "spectate_loop_busy_seconds_total", "counter", "Time that the loop spent working.")?;
+        writeln!(out, "spectate_loop_busy_seconds_total {}", self.busy.as_secs_f64())?;
+        self.write_ticks(out)?;
+        head(out, "spectate_build_info", "gauge", "The version that runs; always 1.")?;
+        writeln!(out, "spectate_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))
+    }
+
+    fn write_ticks(&self, out: &mut String) -> fmt::Result {
+        head(out, "spectate_tick_seconds", "histogram", "Duration of one turn of the loop, without waiting.")?;
+        let mut count = 0;
+        for (bound, ticks) in TICK_BUCKETS_S.iter().zip(self.tick_counts) {
+            count += ticks;
+            writeln!(out, "spectate_tick_seconds_bucket{{le=\"{bound}\"}} {count}")?;
+        }
+        count += self.tick_counts[TICK_BUCKETS_S.len()];
+        writeln!(out, "spectate_tick_seconds_bucket{{le=\"+Inf\"}} {count}")?;
+        writeln!(out, "spectate_tick_seconds_sum {}", self.busy.as_secs_f64())?;
+        writeln!(out, "spectate_tick_seconds_count {count}")
+    }
+}
+
+fn head(out: &mut String, name: &str, kind: &str, help: &str) -> fmt::Result {
+    writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}")
+}
+
+fn gauge(out: &mut String, name: &str, help: &str, value: u64) -> fmt::Result {
+    head(out, name, "gauge", help)?;
+    writeln!(out, "{name} {value}")
+}
+
+fn counter(out: &mut String, name: &str, help: &str, value: u64) -> fmt::Result {
+    head(out, name, "counter", help)?;
+    writeln!(out, "{name} {value}")
+}
+
+fn counters(
+    out: &mut String,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: &BTreeMap<&'static str, u64>,
+) -> fmt::Result {
+    head(out, name, "counter", help)?;
+    for (value, count) in values {
+        writeln!(out, "{name}{{{label}=\"{value}\"}} {count}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,427 @@
+//! What one connection still has to send. While its socket takes bytes, every position goes out;
+//! once it does not, the outbox keeps one mark for each runner that the follower is behind on, and
+//! sends the newest position of each when the socket drains. Knows no clock and no message.
+
+use std::io::{self, ErrorKind, Write};
+
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Data, OpCode};
+
+use crate::queue::SlotQueue;
+
+/// Most bytes gathered for one write(2).
+const WRITE_BYTES_MAX: usize = 256 * 1024;
+
+/// Most bytes gathered for one write(2) to a socket that is behind: what is handed to the kernel
+/// can no longer be replaced by something newer.
+const CATCH_UP_BYTES_MAX: usize = 16 * 1024;
+
+/// Most bytes of errors kept for a peer that does not read.
+pub const ERROR_BYTES_MAX: usize = 64 * 1024;
+
+/// Stands for the pong among the slots of gathered frames. A connection has fewer follows.
+const PONG: u32 = u32::MAX - 1;
+
+/// Room for this many entries is kept between ticks; more is given back.
+const SPARE_ENTRIES_MAX: usize = 64;
+
+/// Positions encoded as WebSocket frames, once each, for all who will get them.
+#[derive(Debug)]
+pub struct Frames {
+    bytes: Vec<u8>,
+    /// Where each frame begins; behind the last frame, where it ends.
+    starts: Vec<usize>,
+}
+
+impl Default for Frames {
+    fn default() -> Frames {
+        Frames { bytes: Vec::new(), starts: vec![0] }
+    }
+}
+
+impl Frames {
+    /// Adds a text frame and says its number.
+    pub fn push(&mut self, message: &[u8]) -> u32 {
+        append_text_frame(message, &mut self.bytes);
+        self.starts.push(self.bytes.len());
+        self.starts.len() as u32 - 2
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Their size together.
+    pub fn bytes_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Forgets all of them, once no outbox owes one any more.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(WRITE_BYTES_MAX);
+        self.starts.truncate(1);
+        self.starts.shrink_to(WRITE_BYTES_MAX / 64);
+    }
+
+    fn frame(&self, number: u32) -> &[u8] {
+        self.range(number, number)
+    }
+
+    /// The bytes of the frames from one to another, both included.
+    fn range(&self, first: u32, last: u32) -> &[u8] {
+        &self.bytes[self.starts[first as usize]..self.starts[last as usize + 1]]
+    }
+}
+
+/// Appends an unmasked text frame (RFC 6455, 5.2).
+pub fn append_text_frame(message: &[u8], out: &mut Vec<u8>) {
+    let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+    // A write into a Vec cannot fail.
+    let _ = header.format(message.len() as u64, out);
+    out.extend_from_slice(message);
+}
+
+/// A frame that is owed, and which of the connection's follows it is about.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    frame: u32,
+    slot: u32,
+}
+
+/// What is owed beyond `wire` while the socket takes no more, or a last known position is due.
+#[derive(Debug, Default)]
+struct Behind {
+    /// Slots of the follows whose newest position is owed, in the order in which they fell due.
+    marks: SlotQueue,
+    /// By slot: whether it is owed as a last known position, with its age.
+    with_age: Vec<bool>,
+    /// How much of `wire` is the rest of a position's frame that was begun.
+    begun_bytes: usize,
+    /// The answer to the newest ping.
+    pong: Vec<u8>,
+}
+
+/// One write's bytes, gathered from several places; shared by all connections.
+#[derive(Debug, Default)]
+pub struct Gather {
+    bytes: Vec<u8>,
+    /// Which slot each frame is about, and where in `bytes` it ends.
+    frames: Vec<(u32, usize)>,
+}
+
+impl Gather {
+    fn start(&mut self, with: &[u8]) {
+        self.bytes.clear();
+        self.frames.clear();
+        self.bytes.extend_from_slice(with);
+    }
+}
+
+/// What a flush did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// Bytes that the socket took.
+    pub bytes: usize,
+    /// Positions whose frame the socket took, or began to take.
+    pub positions: usize,
+    /// Positions that will not be sent: something newer of the same runner will.
+    pub conflated: usize,
+    /// Whether something is still owed because the socket takes no more.
+    pub blocked: bool,
+}
+
+/// What became of a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// The first since the last flush: the connection needs one.
+    First,
+    /// It will be sent.
+    Due,
+    /// The newest position of its runner will be sent when the socket drains.
+    Marked,
+    /// So it was already: this one takes the place of an earlier one.
+    Conflated,
+}
+
+/// Newest positions by slot: appends the frame, or says that there is none any more.
+pub trait Newest: FnMut(u32, bool, &mut Vec<u8>) -> bool {}
+impl<F: FnMut(u32, bool, &mut Vec<u8>) -> bool> Newest for F {}
+
+/// The outbox of one connection.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Bytes that go out first and as they are: the rest of a frame, errors, pongs, a reply.
+    wire: Vec<u8>,
+    due: Vec<Due>,
+    behind: Option<Box<Behind>>,
+}
+
+impl Outbox {
+    /// Whether nothing is owed.
+    pub fn is_empty(&self) -> bool {
+        self.wire.is_empty() && self.due.is_empty() && self.behind.is_none()
+    }
+
+    /// Whether positions become marks instead of frames.
+    pub fn is_behind(&self) -> bool {
+        self.behind.is_some()
+    }
+
+    /// Owes a position: frame `frame` of this tick, about the connection's follow `slot`.
+    pub fn push(&mut self, frame: u32, slot: u32) -> Pushed {
+        match &mut self.behind {
+            None => {
+                self.due.push(Due { frame, slot });
+                if self.due.len() == 1 { Pushed::First } else { Pushed::Due }
+            }
+            Some(behind) => {
+                if behind.marks.push(slot) {
+                    Pushed::Marked
+                } else {
+                    Pushed::Conflated
+                }
+            }
+        }
+    }
+
+    /// Owes the last known position, with its age, of a user just followed. Positions of this
+    /// tick must have been flushed before, and a flush must follow before the next.
+    pub fn push_last_known(&mut self, slot: u32) {
+        let behind = self.behind.get_or_insert_default();
+        behind.marks.push(slot);
+        let index = slot as usize;
+        if behind.with_age.len() <= index {
+            behind.with_age.resize(index + 1, false);
+        }
+        behind.with_age[index] = true;
+    }
+
+    /// Forgets what is owed for a follow that ended. The follow in slot `renumbered` has taken
+    /// its slot. Positions of this tick must have been flushed before.
+    pub fn unfollow(&mut self, slot: u32, renumbered: u32) {
+        debug_assert!(self.due.is_empty());
+        let Some(behind) = &mut self.behind else { return };
+        behind.marks.remove(slot);
+        behind.marks.renumber(renumbered, slot);
+        let aged = behind.take_age(renumbered);
+        behind.take_age(slot);
+        if aged && slot != renumbered {
+            behind.with_age[slot as usize] = true;
+        }
+    }
+
+    /// Owes bytes that are no position: a reply, a close frame.
+    pub fn push_wire(&mut self, bytes: &[u8]) {
+        self.wire.extend_from_slice(bytes);
+    }
+
+    /// Owes an error; `false` if too many are unread already.
+    #[must_use]
+    pub fn push_error(&mut self, message: &[u8]) -> bool {
+        append_text_frame(message, &mut self.wire);
+        match &self.behind {
+            None => true,
+            Some(behind) => self.wire.len() - behind.begun_bytes <= ERROR_BYTES_MAX,
+        }
+    }
+
+    /// Owes the answer to a ping: in order, or when the socket takes no more, to the last alone
+    /// (RFC 6455, 5.5.3).
+    pub fn push_pong(&mut self, frame: &[u8]) {
+        match &mut self.behind {
+            None => self.wire.extend_from_slice(frame),
+            Some(behind) => {
+                behind.pong.clear();
+                behind.pong.extend_from_slice(frame);
+            }
+        }
+    }
+
+    /// Forgets the positions that are owed; errors and the rest of a frame still go out.
+    pub fn forget_positions(&mut self) {
+        self.behind = None;
+        self.due = Vec::new();
+    }
+
+    /// Gives back room that a burst needed.
+    pub fn shrink(&mut self) {
+        if self.due.is_empty() && self.due.capacity() > SPARE_ENTRIES_MAX {
+            self.due = Vec::new();
+        }
+    }
+
+    /// Writes what is owed until all is written or the socket takes no more; then what was not
+    /// begun becomes marks. `hold` leaves this tick's positions for a later flush.
+    pub fn flush(
+        &mut self,
+        to: &mut impl Write,
+        frames: &Frames,
+        hold: bool,
+        gather: &mut Gather,
+        mut newest: impl Newest,
+    ) -> io::Result<Flushed> {
+        let mut flushed = Flushed::default();
+        let mut begun_bytes = self.behind.as_ref().map_or(0, |behind| behind.begun_bytes);
+        if self.wire.is_empty() && self.behind.is_none() && self.is_one_range() && !hold {
+            self.flush_range(to, frames, &mut flushed)?;
+            begun_bytes = self.wire.len();
+        }
+        while !flushed.blocked && self.gather(frames, hold, gather, &mut newest) {
+            let taken = write(to, &gather.bytes)?;
+            begun_bytes = self.settle(taken, begun_bytes, gather, &mut flushed);
+        }
+        if flushed.blocked {
+            self.fall_behind(begun_bytes, &mut flushed);
+        }
+        Ok(flushed)
+    }
+
+    /// Whether the frames that are due are neighbours, as they are for followers of the same
+    /// runners: frames are pushed in rising order, each once.
+    fn is_one_range(&self) -> bool {
+        match (self.due.first(), self.due.last()) {
+            (Some(first), Some(last)) => (last.frame - first.frame) as usize == self.due.len() - 1,
+            _ => false,
+        }
+    }
+
+    /// One write straight from the frames, without a copy.
+    fn flush_range(&mut self, to: &mut impl Write, frames: &Frames, flushed: &mut Flushed) -> io::Result<()> {
+        let (Some(first), Some(last)) = (self.due.first(), self.due.last()) else { return Ok(()) };
+        let bytes = frames.range(first.frame, last.frame);
+        let taken = write(to, bytes)?;
+        flushed.bytes += taken;
+        if taken == bytes.len() {
+            flushed.positions += self.due.len();
+            self.due.clear();
+            return Ok(());
+        }
+        flushed.blocked = true;
+        let mut end = 0;
+        let mut begun = 0;
+        for due in &self.due {
+            if end >= taken {
+                break;
+            }
+            end += frames.frame(due.frame).len();
+            begun += 1;
+        }
+        flushed.positions += begun;
+        self.due.drain(..begun);
+        self.wire.extend_from_slice(&bytes[taken..end]);
+        Ok(())
+    }
+
+    /// Collects the next write's bytes; `false` if nothing is owed.
+    fn gather(&mut self, frames: &Frames, hold: bool, gather: &mut Gather, newest: &mut impl Newest) -> bool {
+        gather.start(&self.wire);
+        if let Some(behind) = &mut self.behind {
+            behind.gather(gather, newest);
+        }
+        if gather.bytes.is_empty() {
+            self.behind = None;
+        }
+        if self.behind.is_none() && !hold {
+            for due in &self.due {
+                if gather.bytes.len() >= WRITE_BYTES_MAX {
+                    break;
+                }
+                gather.bytes.extend_from_slice(frames.frame(due.frame));
+                gather.frames.push((due.slot, gather.bytes.len()));
+            }
+        }
+        !gather.bytes.is_empty()
+    }
+
+    /// Takes off what the socket took. Goes from how much of `wire` was the rest of a begun frame
+    /// to how much of it is now.
+    fn settle(&mut self, taken: usize, begun_bytes: usize, gather: &Gather, flushed: &mut Flushed) -> usize {
+        flushed.bytes += taken;
+        flushed.blocked = taken < gather.bytes.len();
+        if taken < self.wire.len() {
+            self.wire.drain(..taken);
+            return begun_bytes.saturating_sub(taken);
+        }
+        let mut start = self.wire.len();
+        self.wire = Vec::new();
+        let mut due = 0;
+        for &(slot, end) in &gather.frames {
+            if start >= taken {
+                break;
+            }
+            match &mut self.behind {
+                Some(behind) if slot == PONG => behind.pong.clear(),
+                Some(behind) => {
+                    behind.unmark(slot);
+                    flushed.positions += 1;
+                }
+                None => {
+                    due += 1;
+                    flushed.positions += 1;
+                }
+            }
+            if end > taken {
+                self.wire.extend_from_slice(&gather.bytes[taken..end]);
+            }
+            start = end;
+        }
+        self.due.drain(..due);
+        self.wire.len()
+    }
+
+    /// Turns positions that were not begun into marks.
+    fn fall_behind(&mut self, begun_bytes: usize, flushed: &mut Flushed) {
+        let behind = self.behind.get_or_insert_default();
+        behind.begun_bytes = begun_bytes;
+        for due in std::mem::take(&mut self.due) {
+            if !behind.marks.push(due.slot) {
+                flushed.conflated += 1;
+            }
+        }
+    }
+}
+
+impl Behind {
+    fn gather(&mut self, gather: &mut Gather, newest: &mut impl Newest) {
+        if !self.pong.is_empty() {
+            gather.bytes.extend_from_slice(&self.pong);
+            gather.frames.push((PONG, gather.bytes.len()));
+        }
+        let mut next = self.marks.first();
+        while let Some(slot) = next
+            && gather.bytes.len() < CATCH_UP_BYTES_MAX
+        {
+            next = self.marks.after(slot);
+            let with_age = self.with_age.get(slot as usize) == Some(&true);
+            if newest(slot, with_age, &mut gather.bytes) {
+                gather.frames.push((slot, gather.bytes.len()));
+            } else {
+                self.unmark(slot);
+            }
+        }
+    }
+
+    fn unmark(&mut self, slot: u32) {
+        self.marks.remove(slot);
+        self.take_age(slot);
+    }
+
+    fn take_age(&mut self, slot: u32) -> bool {
+        self.with_age.get_mut(slot as usize).is_some_and(std::mem::take)
+    }
+}
+
+/// write(2), where a socket that takes nothing now takes 0 bytes.
+fn write(to: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match to.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(taken) => return Ok(taken),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
