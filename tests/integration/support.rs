@@ -2,14 +2,16 @@
 //! [`WAIT`] fails the test.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message, WebSocket};
@@ -24,15 +26,25 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
     command
 }
 
-/// Waits for the end of a process; one that does not end is killed, and fails the test.
-pub(crate) fn wait_for_exit(child: &mut Child) -> ExitStatus {
-    let ended = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).expect("a child of ours");
-    let mut fds = [PollFd::new(&ended, PollFlags::IN)];
+/// Waits until there is something to read; `false` if there is nothing in time.
+pub(crate) fn wait_until_readable(descriptor: impl AsFd) -> bool {
     let limit = Timespec {
         tv_sec: WAIT.as_secs() as i64,
         tv_nsec: 0,
     };
-    if poll(&mut fds, Some(&limit)) != Ok(1) {
+    loop {
+        let mut fds = [PollFd::new(&descriptor, PollFlags::IN)];
+        match poll(&mut fds, Some(&limit)) {
+            Err(Errno::INTR) => {}
+            ready => return ready == Ok(1),
+        }
+    }
+}
+
+/// Waits for the end of a process; one that does not end is killed, and fails the test.
+pub(crate) fn wait_for_exit(child: &mut Child) -> ExitStatus {
+    let end = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).expect("a child of ours");
+    if !wait_until_readable(end) {
         child.kill().expect("a child of ours");
         panic!("the program does not end");
     }
@@ -347,9 +359,38 @@ pub(crate) fn text_frame(text: &str) -> Vec<u8> {
     frame(0x81, text.as_bytes())
 }
 
+/// A socket whose reads and writes begin again when a signal interrupts them.
+struct Patient(TcpStream);
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// A WebSocket connection, seen from the client.
 pub(crate) struct Client {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Patient>,
     pings: u32,
 }
 
@@ -357,13 +398,13 @@ impl Client {
     /// Opens a connection.
     pub(crate) fn connect(address: SocketAddr) -> Client {
         let url = format!("ws://{address}/");
-        let (socket, _) = tungstenite::client(url, socket(address)).expect("an upgrade");
+        let (socket, _) = tungstenite::client(url, Patient(socket(address))).expect("an upgrade");
         Client { socket, pings: 0 }
     }
 
     /// The socket below.
     pub(crate) fn stream(&mut self) -> &mut TcpStream {
-        self.socket.get_mut()
+        &mut self.socket.get_mut().0
     }
 
     /// Sends a text message.
