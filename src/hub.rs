@@ -111,7 +111,7 @@ impl Hub {
 
     /// Adds a follow and says its slot, or `None` if the connection follows the user already.
     pub fn follow(&mut self, connection: u32, user: &str) -> Option<u32> {
-        if self.slot_of(connection, user).is_some() {
+        if self.slot(connection, user).is_some() {
             return None;
         }
         let key = self.key_or_new(user);
@@ -127,7 +127,7 @@ impl Hub {
 
     /// Ends a follow; `None` if there was none.
     pub fn unfollow(&mut self, connection: u32, user: &str) -> Option<Unfollowed> {
-        let slot = self.slot_of(connection, user)?;
+        let slot = self.slot(connection, user)?;
         let following = &mut self.members[connection as usize].following;
         let follow = following.swap_remove(slot as usize);
         let renumbered = following.len() as u32;
@@ -139,9 +139,22 @@ impl Hub {
         Some(Unfollowed { slot, renumbered })
     }
 
-    /// Whether the connection follows the user.
-    pub fn follows(&self, connection: u32, user: &str) -> bool {
-        self.slot_of(connection, user).is_some()
+    /// Which of the connection's follows the user is; `None` if it does not follow the user.
+    pub fn slot(&self, connection: u32, user: &str) -> Option<u32> {
+        let key = *self.keys.get(user)?;
+        let following = &self.members.get(connection as usize)?.following;
+        let followers = &self.runners[key as usize].followers;
+        // Looks from the side that has fewer follows to search.
+        if following.len() <= followers.len() {
+            following.iter().position(|follow| follow.runner == key).map(|slot| slot as u32)
+        } else {
+            followers.iter().find(|follower| follower.connection == connection).map(|follower| follower.slot)
+        }
+    }
+
+    /// The user, if anybody follows, declared or published it.
+    pub fn runner(&self, user: &str) -> Option<RunnerKey> {
+        self.keys.get(user).copied().map(RunnerKey)
     }
 
     /// How many users the connection follows.
@@ -267,18 +280,6 @@ impl Hub {
             self.members.resize_with(index + 1, Member::default);
         }
         &mut self.members[index]
-    }
-
-    /// Looks from the side that has fewer follows to search.
-    fn slot_of(&self, connection: u32, user: &str) -> Option<u32> {
-        let key = *self.keys.get(user)?;
-        let following = &self.members.get(connection as usize)?.following;
-        let followers = &self.runners[key as usize].followers;
-        if following.len() <= followers.len() {
-            following.iter().position(|follow| follow.runner == key).map(|slot| slot as u32)
-        } else {
-            followers.iter().find(|follower| follower.connection == connection).map(|follower| follower.slot)
-        }
     }
 
     fn key_or_new(&mut self, user: &str) -> u32 {

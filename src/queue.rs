@@ -31,6 +31,11 @@ impl SlotQueue {
         self.first == NONE
     }
 
+    /// Room taken on the heap, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        self.links.capacity() * size_of::<Link>()
+    }
+
     /// The slot that has waited longest.
     pub fn first(&self) -> Option<u32> {
         (self.first != NONE).then_some(self.first)
@@ -49,19 +54,12 @@ impl SlotQueue {
 
     /// Puts the slot at the end, unless it is queued already; says whether it was put.
     pub fn push(&mut self, slot: u32) -> bool {
-        let index = slot as usize;
-        while self.links.len() <= index {
-            let unqueued = self.links.len() as u32;
-            self.links.push(Link { before: unqueued, after: unqueued });
-        }
-        if self.links[index].after != slot {
+        self.make_room(slot);
+        if self.contains(slot) {
             return false;
         }
-        self.links[index] = Link { before: self.last, after: NONE };
-        match self.last {
-            NONE => self.first = slot,
-            last => self.links[last as usize].after = slot,
-        }
+        self.links[slot as usize] = Link { before: self.last, after: NONE };
+        self.link(self.last, slot);
         self.last = slot;
         true
     }
@@ -85,18 +83,15 @@ impl SlotQueue {
         }
         let Link { before, after } = self.links[from as usize];
         self.links[from as usize] = Link { before: from, after: from };
-        while self.links.len() <= to as usize {
-            let unqueued = self.links.len() as u32;
-            self.links.push(Link { before: unqueued, after: unqueued });
-        }
+        self.make_room(to);
         self.links[to as usize] = Link { before, after };
-        match before {
-            NONE => self.first = to,
-            before => self.links[before as usize].after = to,
-        }
-        match after {
-            NONE => self.last = to,
-            after => self.links[after as usize].before = to,
+        self.link(before, to);
+        self.link(to, after);
+    }
+
+    fn make_room(&mut self, slot: u32) {
+        for unqueued in self.links.len() as u32..=slot {
+            self.links.push(Link { before: unqueued, after: unqueued });
         }
     }
 

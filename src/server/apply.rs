@@ -21,7 +21,7 @@ type Refusals = Vec<Refusal>;
 impl Server {
     /// Carries out one message as far as it goes, and answers what was wrong with it.
     pub(super) fn apply(&mut self, id: ConnectionId, text: &str) -> Result<(), CloseReason> {
-        log::trace!("message id={} text={text:?}", id.slot());
+        log::trace!("message id={} text={text:?}", id.serial());
         let mut refusals = Refusals::new();
         match decode(text, self.bounds) {
             Ok(ClientMessage::Position(publication)) => {
@@ -50,7 +50,7 @@ impl Server {
             return Ok(());
         }
         for refusal in refusals {
-            log::debug!("refuse id={} code={}", id.slot(), refusal.code());
+            log::debug!("refuse id={} code={}", id.serial(), refusal.code());
             self.message.clear();
             encode_error(refusal, &mut self.message);
             if !entry.connection.outbox.push_error(&self.message) {
@@ -153,7 +153,7 @@ impl Server {
         let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
         for user in &ids.valid {
             if self.hub.following(id.slot()) >= follows_max {
-                if !self.hub.follows(id.slot(), user.text()) {
+                if self.hub.slot(id.slot(), user.text()).is_none() {
                     over.get_or_insert((0, user.json())).0 += 1;
                 }
                 continue;
@@ -164,7 +164,7 @@ impl Server {
                 knows_some = true;
             }
         }
-        log::debug!("follow id={} following={}", id.slot(), self.hub.following(id.slot()));
+        log::debug!("follow id={} following={}", id.serial(), self.hub.following(id.slot()));
         if let Some((count, first)) = over {
             refusals.push(Refusal::TooManyFollows(count, follows_max, quote(first)));
         }
@@ -188,7 +188,7 @@ impl Server {
                 entry.connection.outbox.unfollow(unfollowed.slot, unfollowed.renumbered);
             }
         }
-        log::debug!("unfollow id={} following={}", id.slot(), self.hub.following(id.slot()));
+        log::debug!("unfollow id={} following={}", id.serial(), self.hub.following(id.slot()));
         Ok(())
     }
 }

@@ -26,6 +26,11 @@ impl ConnectionId {
         self.slot
     }
 
+    /// The number that logs know the connection by.
+    pub fn serial(self) -> u32 {
+        self.serial
+    }
+
     /// The token that the connection's events carry.
     pub fn token(self) -> Token {
         Token((self.serial as usize) << 32 | self.slot as usize)
@@ -126,16 +131,6 @@ impl Connections {
     /// All of them, with their ids.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (ConnectionId, &mut Entry)> {
         self.entries.iter_mut().map(|(slot, entry)| (ConnectionId { slot: slot as u32, serial: entry.serial }, entry))
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 
     /// Gives back room at the end of the slab that a burst needed.

@@ -309,7 +309,7 @@ impl Server {
         let now = self.now.monotonic;
         match request {
             Request::Upgrade { accept } => {
-                debug!("open id={} peer={}", id.slot(), entry.peer);
+                debug!("open id={} peer={}", id.serial(), entry.peer);
                 entry.connection.upgrade(&accept, now);
                 self.metrics.open += 1;
                 if let Some(drain) = &mut self.drain {
@@ -317,7 +317,7 @@ impl Server {
                 }
             }
             Request::Plain { route, head_only } => {
-                debug!("request id={} peer={} route={route:?}", id.slot(), entry.peer);
+                debug!("request id={} peer={} route={route:?}", id.serial(), entry.peer);
                 let response = match route {
                     Route::Healthz => Response::text("200 OK", "ok"),
                     Route::Readyz if self.drain.is_some() => Response::text("503 Service Unavailable", "draining"),
@@ -455,7 +455,7 @@ impl Server {
         *self.metrics.closed.entry(reason.word()).or_default() += 1;
         info!(
             "close id={} peer={} reason={} open_s={:.1} received={} sent={}",
-            id.slot(),
+            id.serial(),
             entry.peer,
             reason.word(),
             self.now.monotonic.saturating_duration_since(entry.accepted_at).as_secs_f64(),

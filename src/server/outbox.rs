@@ -47,11 +47,6 @@ impl Frames {
         self.starts.len() as u32 - 2
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
     /// Their size together.
     pub fn bytes_len(&self) -> usize {
         self.bytes.len()
@@ -186,8 +181,8 @@ impl Outbox {
         }
     }
 
-    /// Owes the last known position, with its age, of a user just followed. Positions of this
-    /// tick must have been flushed before, and a flush must follow before the next.
+    /// Owes the last known position, with its age, of a user just followed. A flush must follow
+    /// before the next position of that user, which would be conflated with it.
     pub fn push_last_known(&mut self, slot: u32) {
         let behind = self.behind.get_or_insert_default();
         behind.marks.push(slot);
@@ -243,6 +238,14 @@ impl Outbox {
     pub fn forget_positions(&mut self) {
         self.behind = None;
         self.due = Vec::new();
+    }
+
+    /// Room taken on the heap, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        let behind = self.behind.as_ref().map_or(0, |behind| {
+            size_of::<Behind>() + behind.marks.heap_bytes() + behind.with_age.capacity() + behind.pong.capacity()
+        });
+        self.wire.capacity() + self.due.capacity() * size_of::<Due>() + behind
     }
 
     /// Gives back room that a burst needed.
