@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use super::Server;
 use super::close::CloseReason;
 use super::connections::ConnectionId;
-use super::outbox::{Pushed, append_text_frame};
-use super::Server;
+use super::frames::append_text_frame;
+use super::outbox::Pushed;
 use crate::hub::RunnerKey;
 use crate::position::UserId;
 use crate::protocol::{
-    self, ClientMessage, Hello, Ids, Publication, Refusal, decode, encode_error, encode_position, quote,
+    self, ClientMessage, Hello, Ids, Publication, Refusal, decode, encode_error, encode_position,
+    quote,
 };
 
 /// So many messages in a row that each brought an error end the connection.
@@ -43,8 +45,14 @@ impl Server {
         self.answer_refusals(id, &refusals)
     }
 
-    fn answer_refusals(&mut self, id: ConnectionId, refusals: &[Refusal]) -> Result<(), CloseReason> {
-        let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
+    fn answer_refusals(
+        &mut self,
+        id: ConnectionId,
+        refusals: &[Refusal],
+    ) -> Result<(), CloseReason> {
+        let Some(entry) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
         if refusals.is_empty() {
             entry.bad_in_row = 0;
             return Ok(());
@@ -58,20 +66,36 @@ impl Server {
             }
         }
         entry.bad_in_row += 1;
-        if entry.bad_in_row == BAD_IN_ROW_MAX { Err(CloseReason::BadMessages) } else { Ok(()) }
+        if entry.bad_in_row == BAD_IN_ROW_MAX {
+            Err(CloseReason::BadMessages)
+        } else {
+            Ok(())
+        }
     }
 
     fn count_rejected(&mut self, refusal: &Refusal) {
         // Other refusals are not about a position.
         if matches!(
             refusal,
-            Refusal::BadPosition(_) | Refusal::BadUser(_) | Refusal::MissingUser | Refusal::WrongUser(_)
+            Refusal::BadPosition(_)
+                | Refusal::BadUser(_)
+                | Refusal::MissingUser
+                | Refusal::WrongUser(_)
         ) {
-            *self.metrics.positions_rejected.entry(refusal.code()).or_default() += 1;
+            *self
+                .metrics
+                .positions_rejected
+                .entry(refusal.code())
+                .or_default() += 1;
         }
     }
 
-    fn hello(&mut self, id: ConnectionId, hello: Hello, refusals: &mut Refusals) -> Result<(), CloseReason> {
+    fn hello(
+        &mut self,
+        id: ConnectionId,
+        hello: Hello,
+        refusals: &mut Refusals,
+    ) -> Result<(), CloseReason> {
         match hello.user {
             None => {}
             Some(Err(refusal)) => refusals.push(refusal),
@@ -85,7 +109,9 @@ impl Server {
     }
 
     fn declare(&mut self, id: ConnectionId, user: &UserId) -> Result<(), Refusal> {
-        let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
+        let Some(entry) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
         if !self.hub.declare(id.slot(), user.text()) {
             let declared = entry.declared.as_deref().unwrap_or_default();
             return Err(Refusal::WrongUser(declared.to_owned()));
@@ -95,7 +121,9 @@ impl Server {
     }
 
     fn publish(&mut self, id: ConnectionId, publication: &Publication) -> Result<(), Refusal> {
-        let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
+        let Some(entry) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
         let declared = self.hub.declared(id.slot()).zip(entry.declared.as_deref());
         let (user, json) = match (&publication.user, declared) {
             (None, None) => return Err(Refusal::MissingUser),
@@ -109,7 +137,10 @@ impl Server {
         self.message.clear();
         encode_position(json, position, &mut self.message);
         let user = user.to_owned();
-        match self.hub.publish(&user, &self.message, position.timestamp_ms(), self.now) {
+        match self
+            .hub
+            .publish(&user, &self.message, position.timestamp_ms(), self.now)
+        {
             Some(runner) => {
                 self.metrics.positions_received += 1;
                 self.deliver(runner);
@@ -128,7 +159,9 @@ impl Server {
         let frame = self.frames.push(&self.message);
         let hold = !self.config.flush_interval.is_zero();
         for follower in followers {
-            let Some((id, entry)) = self.connections.by_slot(follower.connection) else { continue };
+            let Some((id, entry)) = self.connections.by_slot(follower.connection) else {
+                continue;
+            };
             match entry.connection.outbox.push(frame, follower.slot) {
                 Pushed::Due | Pushed::Marked => {}
                 Pushed::Conflated => self.metrics.positions_conflated += 1,
@@ -145,12 +178,19 @@ impl Server {
         }
     }
 
-    fn follow(&mut self, id: ConnectionId, ids: Ids, refusals: &mut Refusals) -> Result<(), CloseReason> {
+    fn follow(
+        &mut self,
+        id: ConnectionId,
+        ids: Ids,
+        refusals: &mut Refusals,
+    ) -> Result<(), CloseReason> {
         refusals.extend(ids.refusal);
         let follows_max = self.config.max_follows as usize;
         let mut over: Option<(usize, &str)> = None;
         let mut knows_some = false;
-        let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
+        let Some(entry) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
         for user in &ids.valid {
             if self.hub.following(id.slot()) >= follows_max {
                 if self.hub.slot(id.slot(), user.text()).is_none() {
@@ -158,21 +198,40 @@ impl Server {
                 }
                 continue;
             }
-            let Some(slot) = self.hub.follow(id.slot(), user.text()) else { continue };
-            if self.hub.newest(id.slot(), slot, self.now.monotonic).is_some() {
+            let Some(slot) = self.hub.follow(id.slot(), user.text()) else {
+                continue;
+            };
+            if self
+                .hub
+                .newest(id.slot(), slot, self.now.monotonic)
+                .is_some()
+            {
                 entry.connection.outbox.push_last_known(slot);
                 knows_some = true;
             }
         }
-        log::debug!("follow id={} following={}", id.serial(), self.hub.following(id.slot()));
+        log::debug!(
+            "follow id={} following={}",
+            id.serial(),
+            self.hub.following(id.slot())
+        );
         if let Some((count, first)) = over {
             refusals.push(Refusal::TooManyFollows(count, follows_max, quote(first)));
         }
         // Positions that come from now on must find their last known ones gone out before them.
-        if knows_some { self.flush_connection(id) } else { Ok(()) }
+        if knows_some {
+            self.flush_connection(id)
+        } else {
+            Ok(())
+        }
     }
 
-    fn unfollow(&mut self, id: ConnectionId, ids: Ids, refusals: &mut Refusals) -> Result<(), CloseReason> {
+    fn unfollow(
+        &mut self,
+        id: ConnectionId,
+        ids: Ids,
+        refusals: &mut Refusals,
+    ) -> Result<(), CloseReason> {
         refusals.extend(ids.refusal);
         if ids.valid.is_empty() {
             return Ok(());
@@ -182,20 +241,34 @@ impl Server {
             entry.is_held = false;
         }
         self.flush_connection(id)?;
-        let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
+        let Some(entry) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
         for user in &ids.valid {
             if let Some(unfollowed) = self.hub.unfollow(id.slot(), user.text()) {
-                entry.connection.outbox.unfollow(unfollowed.slot, unfollowed.renumbered);
+                entry
+                    .connection
+                    .outbox
+                    .unfollow(unfollowed.slot, unfollowed.renumbered);
             }
         }
-        log::debug!("unfollow id={} following={}", id.serial(), self.hub.following(id.slot()));
+        log::debug!(
+            "unfollow id={} following={}",
+            id.serial(),
+            self.hub.following(id.slot())
+        );
         Ok(())
     }
 }
 
 /// Appends the newest position of a runner as a frame: as it was relayed, or as a last known one
 /// with its age. `message` is room to write it in.
-pub(super) fn append_newest(position: &[u8], age: Option<Duration>, message: &mut Vec<u8>, out: &mut Vec<u8>) {
+pub(super) fn append_newest(
+    position: &[u8],
+    age: Option<Duration>,
+    message: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) {
     match age {
         None => append_text_frame(position, out),
         Some(age) => {

@@ -73,7 +73,9 @@ const MESSAGE_BYTES_MIN: u32 = 256;
 const MESSAGE_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("{text:?} is not an address with a port (try 127.0.0.1:8080 or [::]:8080)"))
+    text.parse().map_err(|_| {
+        format!("{text:?} is not an address with a port (try 127.0.0.1:8080 or [::]:8080)")
+    })
 }
 
 fn message_bytes(text: &str) -> Result<u32, String> {
@@ -86,5 +88,7 @@ fn message_bytes(text: &str) -> Result<u32, String> {
 }
 
 fn level(text: &str) -> Result<LevelFilter, String> {
-    text.parse().map_err(|_| format!("{text:?} is not a level (try off, error, warn, info, debug or trace)"))
+    text.parse().map_err(|_| {
+        format!("{text:?} is not a level (try off, error, warn, info, debug or trace)")
+    })
 }

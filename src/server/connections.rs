@@ -38,7 +38,10 @@ impl ConnectionId {
 
     /// The connection that an event is about.
     pub fn from_token(token: Token) -> ConnectionId {
-        ConnectionId { slot: token.0 as u32, serial: (token.0 >> 32) as u32 }
+        ConnectionId {
+            slot: token.0 as u32,
+            serial: (token.0 >> 32) as u32,
+        }
     }
 }
 
@@ -89,7 +92,10 @@ impl Connections {
         register: impl FnOnce(&mut TcpStream, Token) -> Result<(), E>,
     ) -> Result<(), E> {
         let vacant = self.entries.vacant_entry();
-        let id = ConnectionId { slot: vacant.key() as u32, serial: self.next_serial };
+        let id = ConnectionId {
+            slot: vacant.key() as u32,
+            serial: self.next_serial,
+        };
         let mut connection = Connection::new(stream, now);
         register(connection.stream_mut(), id.token())?;
         self.next_serial = (self.next_serial + 1) % (1 << SERIAL_BITS);
@@ -113,13 +119,21 @@ impl Connections {
 
     /// The connection of this id, unless it is gone.
     pub fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Entry> {
-        self.entries.get_mut(id.slot as usize).filter(|entry| entry.serial == id.serial)
+        self.entries
+            .get_mut(id.slot as usize)
+            .filter(|entry| entry.serial == id.serial)
     }
 
     /// The connection that the hub knows by this number, with its id.
     pub fn by_slot(&mut self, slot: u32) -> Option<(ConnectionId, &mut Entry)> {
         let entry = self.entries.get_mut(slot as usize)?;
-        Some((ConnectionId { slot, serial: entry.serial }, entry))
+        Some((
+            ConnectionId {
+                slot,
+                serial: entry.serial,
+            },
+            entry,
+        ))
     }
 
     /// Takes the connection out.
@@ -130,7 +144,15 @@ impl Connections {
 
     /// All of them, with their ids.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (ConnectionId, &mut Entry)> {
-        self.entries.iter_mut().map(|(slot, entry)| (ConnectionId { slot: slot as u32, serial: entry.serial }, entry))
+        self.entries.iter_mut().map(|(slot, entry)| {
+            (
+                ConnectionId {
+                    slot: slot as u32,
+                    serial: entry.serial,
+                },
+                entry,
+            )
+        })
     }
 
     /// Gives back room at the end of the slab that a burst needed.

@@ -49,8 +49,17 @@ struct Model {
 
 impl Model {
     fn publish(&mut self, user: &str, message: &str, timestamp_ms: Option<f64>, now: Now) -> bool {
-        let fix = timestamp_ms.map(|fix| if fix > now.unix_ms + 60_000.0 { now.unix_ms } else { fix });
-        let newest = self.last_known.get(user).and_then(|last| last.newest_fix_ms);
+        let fix = timestamp_ms.map(|fix| {
+            if fix > now.unix_ms + 60_000.0 {
+                now.unix_ms
+            } else {
+                fix
+            }
+        });
+        let newest = self
+            .last_known
+            .get(user)
+            .and_then(|last| last.newest_fix_ms);
         if matches!((fix, newest), (Some(fix), Some(newest)) if fix < newest) {
             return false;
         }
@@ -61,7 +70,10 @@ impl Model {
         };
         self.last_known.insert(user.to_owned(), last);
         while self.last_known.len() > LAST_KNOWN_MAX {
-            let oldest = self.last_known.iter().min_by_key(|(_, last)| last.received_at);
+            let oldest = self
+                .last_known
+                .iter()
+                .min_by_key(|(_, last)| last.received_at);
             let oldest = oldest.expect("more than none").0.clone();
             self.last_known.remove(&oldest);
         }
@@ -71,7 +83,10 @@ impl Model {
     fn users(&self) -> BTreeSet<&str> {
         let followed = self.follows.iter().map(|(_, user)| user.as_str());
         let declared = self.declared.values().map(String::as_str);
-        followed.chain(declared).chain(self.last_known.keys().map(String::as_str)).collect()
+        followed
+            .chain(declared)
+            .chain(self.last_known.keys().map(String::as_str))
+            .collect()
     }
 
     /// That the hub agrees, from both of its sides.
@@ -79,28 +94,53 @@ impl Model {
         assert_eq!(hub.follows_total(), self.follows.len());
         assert_eq!(hub.runners_total(), self.users().len());
         for connection in 0..CONNECTIONS {
-            let followed: Vec<&str> =
-                self.follows.iter().filter(|(c, _)| *c == connection).map(|(_, user)| user.as_str()).collect();
+            let followed: Vec<&str> = self
+                .follows
+                .iter()
+                .filter(|(c, _)| *c == connection)
+                .map(|(_, user)| user.as_str())
+                .collect();
             assert_eq!(hub.following(connection), followed.len());
-            assert_eq!(hub.declared(connection), self.declared.get(&connection).map(String::as_str));
-            let slots: BTreeSet<u32> =
-                followed.iter().map(|user| hub.slot(connection, user).expect("followed")).collect();
-            assert!(slots.iter().copied().eq(0..followed.len() as u32), "slots are dense: {slots:?}");
+            assert_eq!(
+                hub.declared(connection),
+                self.declared.get(&connection).map(String::as_str)
+            );
+            let slots: BTreeSet<u32> = followed
+                .iter()
+                .map(|user| hub.slot(connection, user).expect("followed"))
+                .collect();
+            assert!(
+                slots.iter().copied().eq(0..followed.len() as u32),
+                "slots are dense: {slots:?}"
+            );
         }
         for user in (0..USERS).map(|user| user.to_string()) {
-            let followers: BTreeSet<(u32, u32)> = hub.runner(&user).map_or(BTreeSet::new(), |runner| {
-                hub.followers(runner).iter().map(|follower| (follower.connection, follower.slot)).collect()
-            });
+            let followers: BTreeSet<(u32, u32)> =
+                hub.runner(&user).map_or(BTreeSet::new(), |runner| {
+                    hub.followers(runner)
+                        .iter()
+                        .map(|follower| (follower.connection, follower.slot))
+                        .collect()
+                });
             let expected: BTreeSet<(u32, u32)> = (0..CONNECTIONS)
                 .filter(|connection| self.follows.contains(&(*connection, user.clone())))
                 .map(|connection| (connection, hub.slot(connection, &user).expect("followed")))
                 .collect();
             assert_eq!(followers, expected);
-            assert_eq!(hub.runner(&user).is_some(), self.users().contains(user.as_str()), "{user} is kept as needed");
+            assert_eq!(
+                hub.runner(&user).is_some(),
+                self.users().contains(user.as_str()),
+                "{user} is kept as needed"
+            );
             for (connection, slot) in followers {
-                let newest = hub.newest(connection, slot, now).map(|(message, age)| (message.to_vec(), age));
+                let newest = hub
+                    .newest(connection, slot, now)
+                    .map(|(message, age)| (message.to_vec(), age));
                 let expected = self.last_known.get(&user).map(|last| {
-                    (last.message.clone().into_bytes(), now.saturating_duration_since(last.received_at))
+                    (
+                        last.message.clone().into_bytes(),
+                        now.saturating_duration_since(last.received_at),
+                    )
                 });
                 assert_eq!(newest, expected);
             }
@@ -165,13 +205,18 @@ proptest! {
 #[test]
 fn heavy_last_known_positions_crowd_out_the_oldest() {
     let mut hub = Hub::new(4);
-    let now = Now { monotonic: Instant::now(), unix_ms: 0.0 };
+    let now = Now {
+        monotonic: Instant::now(),
+        unix_ms: 0.0,
+    };
     for user in ["1", "2", "3"] {
         hub.follow(0, user);
         hub.publish(user, &[b'x'; 400], None, now).expect("taken");
     }
     // Four of them may weigh 4 × 256 bytes together.
-    let known: Vec<bool> = (0..3).map(|slot| hub.newest(0, slot, now.monotonic).is_some()).collect();
+    let known: Vec<bool> = (0..3)
+        .map(|slot| hub.newest(0, slot, now.monotonic).is_some())
+        .collect();
     assert_eq!(known, [false, true, true]);
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use spectate::hub::{Hub, Now};
-use spectate::server::outbox::{Frames, Gather, Outbox, Pushed, append_text_frame};
+use spectate::server::frames::{Frames, append_text_frame};
+use spectate::server::outbox::{Gather, Outbox, Pushed};
 use tungstenite::protocol::frame::FrameHeader;
 
 const USERS: u32 = 5;
@@ -61,6 +62,16 @@ impl Write for Socket {
     }
 }
 
+/// What must arrive about a followed user.
+struct Awaited {
+    /// The first number that may arrive.
+    first: u32,
+    /// The newest that must, if any.
+    newest: Option<u32>,
+    /// Whether a last known position must come before all others.
+    last_known_due: bool,
+}
+
 /// Messages are `p user number`, `k user number` for last known ones, `e number` and pongs `o
 /// number`; numbers rise.
 struct World {
@@ -76,8 +87,7 @@ struct World {
     certain: Vec<String>,
     errors: Vec<String>,
     pongs: Vec<String>,
-    /// Per followed user: the first number that may arrive and the newest that must, if any.
-    awaited: BTreeMap<String, (u32, Option<u32>)>,
+    awaited: BTreeMap<String, Awaited>,
     /// The newest number received per user.
     seen: BTreeMap<String, u32>,
     read: usize,
@@ -91,7 +101,10 @@ impl World {
             socket: Socket::default(),
             frames: Frames::default(),
             gather: Gather::default(),
-            now: Now { monotonic: Instant::now(), unix_ms: 0.0 },
+            now: Now {
+                monotonic: Instant::now(),
+                unix_ms: 0.0,
+            },
             number: 0,
             is_blocked: false,
             certain: Vec::new(),
@@ -111,25 +124,45 @@ impl World {
     fn publish(&mut self, user: &str) {
         let number = self.next_number();
         let message = format!("p {user} {number}");
-        let runner = self.hub.publish(user, message.as_bytes(), None, self.now).expect("never late");
-        if let Some((_, newest)) = self.awaited.get_mut(user) {
-            *newest = Some(number);
+        let runner = self
+            .hub
+            .publish(user, message.as_bytes(), None, self.now)
+            .expect("never late");
+        if let Some(awaited) = self.awaited.get_mut(user) {
+            awaited.newest = Some(number);
         }
         let follower = self.hub.followers(runner).first().copied();
         let Some(follower) = follower else { return };
         let frame = self.frames.push(message.as_bytes());
-        if matches!(self.outbox.push(frame, follower.slot), Pushed::First | Pushed::Due) {
+        if matches!(
+            self.outbox.push(frame, follower.slot),
+            Pushed::First | Pushed::Due
+        ) {
             self.certain.push(message);
         }
     }
 
     fn follow(&mut self, user: &str) {
-        let Some(slot) = self.hub.follow(CONNECTION, user) else { return };
-        let last_known = self.hub.newest(CONNECTION, slot, self.now.monotonic).map(|(message, _)| {
-            let text = String::from_utf8(message.to_vec()).expect("ours");
-            text.rsplit(' ').next().expect("a number").parse().expect("a number")
-        });
-        self.awaited.insert(user.to_owned(), (last_known.unwrap_or(self.number + 1), last_known));
+        let Some(slot) = self.hub.follow(CONNECTION, user) else {
+            return;
+        };
+        let last_known =
+            self.hub
+                .newest(CONNECTION, slot, self.now.monotonic)
+                .map(|(message, _)| {
+                    let text = String::from_utf8(message.to_vec()).expect("ours");
+                    text.rsplit(' ')
+                        .next()
+                        .expect("a number")
+                        .parse()
+                        .expect("a number")
+                });
+        let awaited = Awaited {
+            first: last_known.unwrap_or(self.number + 1),
+            newest: last_known,
+            last_known_due: last_known.is_some(),
+        };
+        self.awaited.insert(user.to_owned(), awaited);
         // After an unfollow, the same position may come again.
         self.seen.remove(user);
         if last_known.is_some() {
@@ -148,7 +181,9 @@ impl World {
 
     fn flush(&mut self, hold: bool) {
         let (hub, now) = (&self.hub, self.now.monotonic);
-        let newest = |slot: u32, with_age: bool, out: &mut Vec<u8>| match hub.newest(CONNECTION, slot, now) {
+        let newest = |slot: u32, with_age: bool, out: &mut Vec<u8>| match hub
+            .newest(CONNECTION, slot, now)
+        {
             None => false,
             Some((message, _)) => {
                 let mut message = message.to_vec();
@@ -161,14 +196,24 @@ impl World {
         };
         let flushed = self
             .outbox
-            .flush(&mut self.socket, &self.frames, hold, &mut self.gather, newest)
+            .flush(
+                &mut self.socket,
+                &self.frames,
+                hold,
+                &mut self.gather,
+                newest,
+            )
             .expect("the socket does not fail");
         self.is_blocked = flushed.blocked;
         self.read_all();
         if flushed.blocked {
             self.certain.clear();
         } else if !hold {
-            assert!(self.certain.is_empty(), "lost while the socket took everything: {:?}", self.certain);
+            assert!(
+                self.certain.is_empty(),
+                "lost while the socket took everything: {:?}",
+                self.certain
+            );
         }
         if !hold || flushed.blocked {
             self.frames.clear();
@@ -179,10 +224,14 @@ impl World {
     fn read_all(&mut self) {
         loop {
             let mut cursor = Cursor::new(&self.socket.taken[self.read..]);
-            let Some((header, length)) = FrameHeader::parse(&mut cursor).expect("a frame") else { return };
+            let Some((header, length)) = FrameHeader::parse(&mut cursor).expect("a frame") else {
+                return;
+            };
             let start = self.read + cursor.position() as usize;
             let end = start + length as usize;
-            let Some(payload) = self.socket.taken.get(start..end) else { return };
+            let Some(payload) = self.socket.taken.get(start..end) else {
+                return;
+            };
             let text = String::from_utf8(payload.to_vec()).expect("ours");
             assert!(header.is_final);
             self.read = end;
@@ -195,20 +244,35 @@ impl World {
         match words[..] {
             ["e", _] => assert_eq!(self.errors.remove(0), text, "errors come in order"),
             ["o", _] => {
-                let at = self.pongs.iter().position(|pong| pong == text).expect("answers a ping, once, in order");
+                let at = self
+                    .pongs
+                    .iter()
+                    .position(|pong| pong == text)
+                    .expect("answers a ping, once, in order");
                 self.pongs.drain(..=at);
             }
             [kind, user, number] => {
                 let number: u32 = number.parse().expect("a number");
                 self.certain.retain(|message| message != text);
-                // What was under way when the user was unfollowed may still arrive.
-                if let Some((first, _)) = self.awaited.get(user).copied()
-                    && number >= first
-                {
-                    let seen = self.seen.insert(user.to_owned(), number);
-                    assert!(seen < Some(number), "{text} after {seen:?}: older after newer, or twice");
+                let Some(awaited) = self.awaited.get_mut(user) else {
+                    return;
+                };
+                let under_way = kind == "p" && awaited.last_known_due && number <= awaited.first;
+                if number < awaited.first || under_way {
+                    // From before the user was unfollowed and followed again.
+                    return;
                 }
-                assert!(kind == "p" || kind == "k");
+                assert_eq!(
+                    kind == "k",
+                    awaited.last_known_due,
+                    "{text}: last known ones come first, once"
+                );
+                awaited.last_known_due = false;
+                let seen = self.seen.insert(user.to_owned(), number);
+                assert!(
+                    seen < Some(number),
+                    "{text} after {seen:?}: older after newer, or twice"
+                );
             }
             _ => panic!("{text:?} was never sent"),
         }
@@ -234,7 +298,7 @@ impl World {
         self.flush(false);
         assert!(!self.is_blocked && self.outbox.is_empty());
         assert!(self.errors.is_empty() && self.pongs.is_empty());
-        for (user, (_, newest)) in &self.awaited {
+        for (user, Awaited { newest, .. }) in &self.awaited {
             assert_eq!(self.seen.get(user), newest.as_ref(), "the newest of {user}");
         }
     }
@@ -299,7 +363,10 @@ fn who_was_owed_first_is_served_first() {
     world.socket.room = usize::MAX;
     world.flush(false);
     let text = String::from_utf8_lossy(&world.socket.taken).into_owned();
-    let order: Vec<char> = text.match_indices("p ").filter_map(|(at, _)| text[at + 2..].chars().next()).collect();
+    let order: Vec<char> = text
+        .match_indices("p ")
+        .filter_map(|(at, _)| text[at + 2..].chars().next())
+        .collect();
     assert_eq!(order, ['0', '2', '3', '1']);
 }
 
@@ -338,7 +405,13 @@ fn followers_of_the_same_runners_are_written_to_without_a_copy() {
     }
     for outbox in &mut outboxes {
         let flushed = outbox
-            .flush(&mut socket, &frames, false, &mut Gather::default(), |_: u32, _: bool, _: &mut Vec<u8>| false)
+            .flush(
+                &mut socket,
+                &frames,
+                false,
+                &mut Gather::default(),
+                |_: u32, _: bool, _: &mut Vec<u8>| false,
+            )
             .expect("the socket does not fail");
         assert_eq!((flushed.bytes, flushed.positions), (80, 20));
     }

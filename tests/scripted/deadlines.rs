@@ -13,9 +13,17 @@ impl Driver {
     /// Nothing is due a moment before this time from now, and this is due then.
     fn expect_after(&mut self, time: Duration, expected: Result<Due, CloseReason>) {
         self.now += time - MOMENT;
-        assert_eq!(self.connection.expire(&TIMEOUTS, self.now), Ok(Due::Nothing), "a moment before {time:?}");
+        assert_eq!(
+            self.connection.expire(&TIMEOUTS, self.now),
+            Ok(Due::Nothing),
+            "a moment before {time:?}"
+        );
         self.now += MOMENT;
-        assert_eq!(self.connection.expire(&TIMEOUTS, self.now), expected, "after {time:?}");
+        assert_eq!(
+            self.connection.expire(&TIMEOUTS, self.now),
+            expected,
+            "after {time:?}"
+        );
     }
 
     /// Blocked with something owed.
@@ -34,15 +42,28 @@ fn a_dripping_request_head_does_not_extend_its_deadline() {
         driver.then(Step::Bytes(vec![*byte]));
         driver.turn(false);
         driver.now += Duration::from_secs(1);
-        assert_eq!(driver.connection.expire(&TIMEOUTS, driver.now), Ok(Due::Nothing));
+        assert_eq!(
+            driver.connection.expire(&TIMEOUTS, driver.now),
+            Ok(Due::Nothing)
+        );
     }
-    driver.expect_after(TIMEOUTS.handshake - Duration::from_secs(4), Err(CloseReason::HandshakeTimeout));
-    assert!(!driver.connection.close(CloseReason::HandshakeTimeout, driver.now), "there is nobody to tell");
+    driver.expect_after(
+        TIMEOUTS.handshake - Duration::from_secs(4),
+        Err(CloseReason::HandshakeTimeout),
+    );
+    assert!(
+        !driver
+            .connection
+            .close(CloseReason::HandshakeTimeout, driver.now),
+        "there is nobody to tell"
+    );
 }
 
 #[test]
 fn an_http_answer_that_is_not_read_is_dropped_after_5_s() {
-    let mut driver = Driver::new([Step::Bytes(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".to_vec())]);
+    let mut driver = Driver::new([Step::Bytes(
+        b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+    )]);
     driver.connection.stream_mut().room = 10;
     driver.now += Duration::from_secs(3);
     driver.turn(false);
@@ -72,13 +93,21 @@ fn any_byte_counts_as_a_pong() {
 #[test]
 fn a_closing_handshake_takes_2_s_at_most() {
     let mut driver = Driver::open();
-    assert!(driver.connection.close(CloseReason::BadMessages, driver.now));
+    assert!(
+        driver
+            .connection
+            .close(CloseReason::BadMessages, driver.now)
+    );
     driver.flush();
     assert!(driver.connection.is_finished(driver.now));
     driver.then(Step::Bytes(b"still talking".to_vec()));
     driver.turn(false);
     driver.expect_after(Duration::from_secs(2), Err(CloseReason::BadMessages));
-    assert!(!driver.connection.close(CloseReason::BadMessages, driver.now));
+    assert!(
+        !driver
+            .connection
+            .close(CloseReason::BadMessages, driver.now)
+    );
 }
 
 #[test]
@@ -94,7 +123,10 @@ fn a_peer_that_takes_a_byte_now_and_then_stays() {
     driver.stall();
     for _ in 0..9 {
         driver.now += TIMEOUTS.stall - MOMENT;
-        assert_eq!(driver.connection.expire(&TIMEOUTS, driver.now), Ok(Due::Nothing));
+        assert_eq!(
+            driver.connection.expire(&TIMEOUTS, driver.now),
+            Ok(Due::Nothing)
+        );
         driver.connection.stream_mut().room = 1;
         driver.flush();
     }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use spectate::server::close::CloseReason;
 use spectate::server::connection::{Connection, Input, Timeouts};
+use spectate::server::frames::Frames;
 use spectate::server::http::Request;
-use spectate::server::outbox::{Flushed, Frames, Gather};
+use spectate::server::outbox::{Flushed, Gather};
 use spectate::server::reader::Reader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
@@ -93,8 +94,14 @@ impl Driver {
     pub fn new(steps: impl IntoIterator<Item = Step>) -> Driver {
         let now = Instant::now();
         // An empty read is the end of a stream.
-        let steps = steps.into_iter().filter(|step| !matches!(step, Step::Bytes(bytes) if bytes.is_empty()));
-        let script = Script { steps: steps.collect(), room: usize::MAX, written: Vec::new() };
+        let steps = steps
+            .into_iter()
+            .filter(|step| !matches!(step, Step::Bytes(bytes) if bytes.is_empty()));
+        let script = Script {
+            steps: steps.collect(),
+            room: usize::MAX,
+            written: Vec::new(),
+        };
         Driver {
             connection: Connection::new(script, now),
             reader: Reader::new(MESSAGE_BYTES_MAX),
@@ -126,7 +133,9 @@ impl Driver {
                     self.heard.push("upgrade".to_owned());
                     self.connection.upgrade(&accept, self.now);
                 }
-                Ok(Input::Request(Request::Plain { route, .. })) => self.heard.push(format!("{route:?}")),
+                Ok(Input::Request(Request::Plain { route, .. })) => {
+                    self.heard.push(format!("{route:?}"))
+                }
                 Ok(Input::Blocked) => break false,
                 Ok(Input::TurnOver) => break true,
                 Err(reason) => {
@@ -173,9 +182,16 @@ pub fn request() -> &'static [u8] {
 pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 fn masked(opcode: OpCode, payload: &[u8], is_final: bool) -> Vec<u8> {
-    let header = FrameHeader { is_final, opcode, mask: Some([1, 2, 3, 4]), ..FrameHeader::default() };
+    let header = FrameHeader {
+        is_final,
+        opcode,
+        mask: Some([1, 2, 3, 4]),
+        ..FrameHeader::default()
+    };
     let mut bytes = Vec::new();
-    Frame::from_payload(header, payload.to_vec().into()).format(&mut bytes).expect("a write into a Vec");
+    Frame::from_payload(header, payload.to_vec().into())
+        .format(&mut bytes)
+        .expect("a write into a Vec");
     bytes
 }
 
@@ -184,7 +200,11 @@ pub fn text(text: &str) -> Vec<u8> {
 }
 
 pub fn fragment(first: bool, payload: &[u8], is_final: bool) -> Vec<u8> {
-    masked(OpCode::Data(if first { Data::Text } else { Data::Continue }), payload, is_final)
+    masked(
+        OpCode::Data(if first { Data::Text } else { Data::Continue }),
+        payload,
+        is_final,
+    )
 }
 
 pub fn ping(payload: &str) -> Vec<u8> {

@@ -2,7 +2,9 @@
 
 use spectate::server::close::CloseReason;
 
-use crate::script::{ACCEPT, Driver, MESSAGE_BYTES_MAX, Step, close, fragment, ping, request, text};
+use crate::script::{
+    ACCEPT, Driver, MESSAGE_BYTES_MAX, Step, close, fragment, ping, request, text,
+};
 
 /// A whole life: handshake, messages of all kinds, a goodbye.
 fn life() -> Vec<u8> {
@@ -12,7 +14,11 @@ fn life() -> Vec<u8> {
         text("{\"initialRequest\":true}"),
         text(&long),
         ping("p1"),
-        fragment(true, "spl\u{e9}".as_bytes().split_last().expect("not empty").1, false),
+        fragment(
+            true,
+            "spl\u{e9}".as_bytes().split_last().expect("not empty").1,
+            false,
+        ),
         ping("p2"),
         fragment(false, &[0xa9], false),
         fragment(false, b"it", true),
@@ -24,16 +30,31 @@ fn life() -> Vec<u8> {
 }
 
 fn check_life(driver: &mut Driver, how: &str) {
-    assert_eq!(driver.end, Some(CloseReason::PeerClosed(Some(1000))), "{how}");
+    assert_eq!(
+        driver.end,
+        Some(CloseReason::PeerClosed(Some(1000))),
+        "{how}"
+    );
     let heard: Vec<&str> = driver.heard.iter().map(String::as_str).collect();
     assert_eq!(heard.len(), 5, "{how}: {heard:?}");
-    assert_eq!(heard[..2], ["upgrade", "{\"initialRequest\":true}"], "{how}");
+    assert_eq!(
+        heard[..2],
+        ["upgrade", "{\"initialRequest\":true}"],
+        "{how}"
+    );
     assert_eq!(heard[3..], ["spl\u{e9}it", ""], "{how}");
     driver.flush();
     let written = driver.written();
-    let head_end = written.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head") + 4;
+    let head_end = written
+        .windows(4)
+        .position(|bytes| bytes == b"\r\n\r\n")
+        .expect("a head")
+        + 4;
     let head = String::from_utf8_lossy(&written[..head_end]);
-    assert!(head.starts_with("HTTP/1.1 101 ") && head.contains(ACCEPT), "{how}: {head}");
+    assert!(
+        head.starts_with("HTTP/1.1 101 ") && head.contains(ACCEPT),
+        "{how}: {head}"
+    );
     assert_eq!(&written[head_end..], b"\x8a\x02p1\x8a\x02p2", "{how}");
 }
 
@@ -42,8 +63,11 @@ fn a_life_cut_in_two_anywhere_is_the_same_life() {
     let life = life();
     for at in 0..life.len() {
         let (first, second) = life.split_at(at);
-        let mut driver =
-            Driver::new([Step::Bytes(first.to_vec()), Step::WouldBlock, Step::Bytes(second.to_vec())]);
+        let mut driver = Driver::new([
+            Step::Bytes(first.to_vec()),
+            Step::WouldBlock,
+            Step::Bytes(second.to_vec()),
+        ]);
         driver.run();
         check_life(&mut driver, &format!("cut at {at}"));
     }
@@ -51,7 +75,9 @@ fn a_life_cut_in_two_anywhere_is_the_same_life() {
 
 #[test]
 fn a_life_byte_by_byte_is_the_same_life() {
-    let steps = life().into_iter().flat_map(|byte| [Step::Bytes(vec![byte]), Step::WouldBlock]);
+    let steps = life()
+        .into_iter()
+        .flat_map(|byte| [Step::Bytes(vec![byte]), Step::WouldBlock]);
     let mut driver = Driver::new(steps);
     driver.run();
     check_life(&mut driver, "byte by byte");
@@ -79,7 +105,11 @@ fn output_cut_anywhere_is_the_same_output() {
 
 #[test]
 fn an_http_answer_cut_anywhere_is_whole_and_then_the_write_side_is_shut() {
-    for request in [&b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"GET / HTTP/2.0\r\n\r\n", b"\x16\x03\x01"] {
+    for request in [
+        &b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"[..],
+        b"GET / HTTP/2.0\r\n\r\n",
+        b"\x16\x03\x01",
+    ] {
         let mut whole = Driver::new([Step::Bytes(request.to_vec())]);
         whole.turn(false);
         whole.flush();
@@ -88,12 +118,18 @@ fn an_http_answer_cut_anywhere_is_whole_and_then_the_write_side_is_shut() {
         assert!(expected.starts_with(b"HTTP/1.1 4") || expected.starts_with(b"HTTP/1.1 505"));
         for at in 0..request.len() {
             let (first, second) = request.split_at(at);
-            let mut driver =
-                Driver::new([Step::Bytes(first.to_vec()), Step::WouldBlock, Step::Bytes(second.to_vec())]);
+            let mut driver = Driver::new([
+                Step::Bytes(first.to_vec()),
+                Step::WouldBlock,
+                Step::Bytes(second.to_vec()),
+            ]);
             driver.connection.stream_mut().room = 0;
             driver.run();
             for _ in 0..expected.len() {
-                assert!(!driver.connection.is_finished(driver.now), "not before all is written");
+                assert!(
+                    !driver.connection.is_finished(driver.now),
+                    "not before all is written"
+                );
                 driver.connection.stream_mut().room = 1;
                 driver.flush();
             }
@@ -116,7 +152,11 @@ fn the_peers_end_is_noticed_in_every_state() {
             // An event that announces the end: a short read does not hide it.
             while driver.end.is_none() && driver.turn(true) {}
             let said_goodbye = at >= life.len() - text("after the goodbye").len();
-            let expected = if said_goodbye { CloseReason::PeerClosed(Some(1000)) } else { expected };
+            let expected = if said_goodbye {
+                CloseReason::PeerClosed(Some(1000))
+            } else {
+                expected
+            };
             assert_eq!(driver.end, Some(expected), "after {at} bytes");
         }
     }
@@ -132,7 +172,11 @@ fn after_our_goodbye_what_comes_is_discarded_until_the_peers_end() {
     assert!(driver.connection.is_finished(driver.now) && !driver.connection.is_open());
     driver.then(Step::Bytes(vec![0xff; 100_000]));
     driver.run();
-    assert_eq!((driver.end, driver.heard.len()), (None, 1), "only the upgrade was heard");
+    assert_eq!(
+        (driver.end, driver.heard.len()),
+        (None, 1),
+        "only the upgrade was heard"
+    );
     driver.then(Step::End);
     driver.turn(true);
     assert_eq!(driver.end, Some(CloseReason::PeerGone));
@@ -155,7 +199,11 @@ fn a_goodbye_waits_for_the_rest_of_a_frame_and_not_for_positions() {
         let written = driver.written();
         let begun: &[u8] = if room == 0 { b"" } else { b"\x81\x04half" };
         assert!(written.starts_with(begun), "{written:?}");
-        assert_eq!(written[begun.len()..][..4], [0x88, 26, 0x03, 0xf4], "{written:?}");
+        assert_eq!(
+            written[begun.len()..][..4],
+            [0x88, 26, 0x03, 0xf4],
+            "{written:?}"
+        );
     }
 }
 
@@ -201,16 +249,32 @@ fn what_the_protocol_forbids_is_named() {
         (long_ping, CloseReason::ProtocolError),
         (one_byte_close, CloseReason::ProtocolError),
         (fragment(false, b"x", true), CloseReason::ProtocolError),
-        ([fragment(true, b"x", false), text("{}")].concat(), CloseReason::ProtocolError),
+        (
+            [fragment(true, b"x", false), text("{}")].concat(),
+            CloseReason::ProtocolError,
+        ),
         (close(999), CloseReason::PeerClosed(Some(1002))),
         (close(3000), CloseReason::PeerClosed(Some(3000))),
         (binary, CloseReason::Binary),
         (fragment(true, &[0xff], true), CloseReason::NotUtf8),
-        ([fragment(true, &[0xc3], false), fragment(false, b"x", true)].concat(), CloseReason::NotUtf8),
-        (text(&"x".repeat(MESSAGE_BYTES_MAX + 1)), CloseReason::TooBig),
-        (text(&"x".repeat(MESSAGE_BYTES_MAX + 1))[..8].to_vec(), CloseReason::TooBig),
         (
-            [fragment(true, half.as_bytes(), false), fragment(false, half.as_bytes(), true)].concat(),
+            [fragment(true, &[0xc3], false), fragment(false, b"x", true)].concat(),
+            CloseReason::NotUtf8,
+        ),
+        (
+            text(&"x".repeat(MESSAGE_BYTES_MAX + 1)),
+            CloseReason::TooBig,
+        ),
+        (
+            text(&"x".repeat(MESSAGE_BYTES_MAX + 1))[..8].to_vec(),
+            CloseReason::TooBig,
+        ),
+        (
+            [
+                fragment(true, half.as_bytes(), false),
+                fragment(false, half.as_bytes(), true),
+            ]
+            .concat(),
             CloseReason::TooBig,
         ),
     ] {
@@ -219,13 +283,20 @@ fn what_the_protocol_forbids_is_named() {
         driver.then(Step::Bytes(bytes.clone()));
         driver.run();
         assert_eq!(driver.end, Some(expected), "{bytes:?}");
-        assert!(driver.heard.is_empty(), "nothing of it is taken: {:?}", driver.heard);
+        assert!(
+            driver.heard.is_empty(),
+            "nothing of it is taken: {:?}",
+            driver.heard
+        );
         // The shared parser is as new for the next connection.
         let mut other = Driver::open();
         std::mem::swap(&mut other.reader, &mut driver.reader);
         other.then(Step::Bytes(text("{}")));
         other.run();
-        assert_eq!((other.end, other.heard.last().map(String::as_str)), (None, Some("{}")));
+        assert_eq!(
+            (other.end, other.heard.last().map(String::as_str)),
+            (None, Some("{}"))
+        );
     }
 }
 
@@ -233,7 +304,11 @@ fn what_the_protocol_forbids_is_named() {
 fn connections_in_the_middle_of_a_message_do_not_mix() {
     let mut first = Driver::open();
     let mut second = Driver::open();
-    let frames = [fragment(true, b"one ", false), fragment(false, b"two ", false), fragment(false, b"three", true)];
+    let frames = [
+        fragment(true, b"one ", false),
+        fragment(false, b"two ", false),
+        fragment(false, b"three", true),
+    ];
     for frame in frames {
         for byte in frame {
             for driver in [&mut first, &mut second] {
@@ -246,8 +321,14 @@ fn connections_in_the_middle_of_a_message_do_not_mix() {
             std::mem::swap(&mut first.reader, &mut second.reader);
         }
     }
-    assert_eq!(first.heard.last().map(String::as_str), Some("one two three"));
-    assert_eq!(second.heard.last().map(String::as_str), Some("one two three"));
+    assert_eq!(
+        first.heard.last().map(String::as_str),
+        Some("one two three")
+    );
+    assert_eq!(
+        second.heard.last().map(String::as_str),
+        Some("one two three")
+    );
 }
 
 #[test]
@@ -255,7 +336,11 @@ fn a_turn_ends_before_a_flood_does() {
     let mut driver = Driver::open();
     driver.then(Step::Bytes(vec![text(&"x".repeat(1000)); 200].concat()));
     assert!(driver.turn(false), "there is more");
-    assert!((60..=82).contains(&driver.heard.len()), "{} messages of 1 KB in 64 KiB", driver.heard.len());
+    assert!(
+        (60..=82).contains(&driver.heard.len()),
+        "{} messages of 1 KB in 64 KiB",
+        driver.heard.len()
+    );
     while driver.turn(false) {}
     assert_eq!(driver.heard.len(), 201);
 }
