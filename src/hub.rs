@@ -120,7 +120,9 @@ impl Hub {
         let runner = &mut self.runners[key as usize];
         let at = runner.followers.len() as u32;
         runner.followers.push(Follower { connection, slot });
-        self.members[connection as usize].following.push(Follow { runner: key, at });
+        self.members[connection as usize]
+            .following
+            .push(Follow { runner: key, at });
         self.follows += 1;
         Some(slot)
     }
@@ -132,7 +134,10 @@ impl Hub {
         let follow = following.swap_remove(slot as usize);
         let renumbered = following.len() as u32;
         give_back_spare(following);
-        if let Some(moved) = self.members[connection as usize].following.get(slot as usize) {
+        if let Some(moved) = self.members[connection as usize]
+            .following
+            .get(slot as usize)
+        {
             self.runners[moved.runner as usize].followers[moved.at as usize].slot = slot;
         }
         self.detach(follow);
@@ -146,9 +151,15 @@ impl Hub {
         let followers = &self.runners[key as usize].followers;
         // Looks from the side that has fewer follows to search.
         if following.len() <= followers.len() {
-            following.iter().position(|follow| follow.runner == key).map(|slot| slot as u32)
+            following
+                .iter()
+                .position(|follow| follow.runner == key)
+                .map(|slot| slot as u32)
         } else {
-            followers.iter().find(|follower| follower.connection == connection).map(|follower| follower.slot)
+            followers
+                .iter()
+                .find(|follower| follower.connection == connection)
+                .map(|follower| follower.slot)
         }
     }
 
@@ -159,7 +170,9 @@ impl Hub {
 
     /// How many users the connection follows.
     pub fn following(&self, connection: u32) -> usize {
-        self.members.get(connection as usize).map_or(0, |member| member.following.len())
+        self.members
+            .get(connection as usize)
+            .map_or(0, |member| member.following.len())
     }
 
     /// Binds the connection to a user id for good; `false` if it is bound to another one.
@@ -181,8 +194,13 @@ impl Hub {
 
     /// Forgets everything about a connection. Costs what it followed, not what others follow.
     pub fn leave(&mut self, connection: u32) {
-        let Some(member) = self.members.get_mut(connection as usize) else { return };
-        let Member { following, declared } = std::mem::take(member);
+        let Some(member) = self.members.get_mut(connection as usize) else {
+            return;
+        };
+        let Member {
+            following,
+            declared,
+        } = std::mem::take(member);
         for follow in following {
             self.detach(follow);
         }
@@ -205,7 +223,8 @@ impl Hub {
         let fix_ms = fix_ms(timestamp_ms, now);
         match &mut self.runners[key as usize].last {
             Some(last) => {
-                if matches!((fix_ms, last.newest_fix_ms), (Some(fix), Some(newest)) if fix < newest) {
+                if matches!((fix_ms, last.newest_fix_ms), (Some(fix), Some(newest)) if fix < newest)
+                {
                     return None;
                 }
                 self.last_known_bytes = self.last_known_bytes + message.len() - last.message.len();
@@ -227,7 +246,10 @@ impl Hub {
         self.heard.remove(key);
         self.heard.push(key);
         while self.last_known > self.last_known_max
-            || self.last_known_bytes > self.last_known_max.saturating_mul(LAST_KNOWN_BYTES_MEAN_MAX)
+            || self.last_known_bytes
+                > self
+                    .last_known_max
+                    .saturating_mul(LAST_KNOWN_BYTES_MEAN_MAX)
         {
             // The newest always stays: it is on its way to followers.
             match self.heard.first() {
@@ -241,7 +263,11 @@ impl Hub {
     /// Forgets last known positions that were received before this time.
     pub fn forget_before(&mut self, time: Instant) {
         while let Some(oldest) = self.heard.first() {
-            if self.runners[oldest as usize].last.as_ref().is_some_and(|last| last.received_at >= time) {
+            if self.runners[oldest as usize]
+                .last
+                .as_ref()
+                .is_some_and(|last| last.received_at >= time)
+            {
                 break;
             }
             self.forget_last_known(oldest);
@@ -254,14 +280,23 @@ impl Hub {
 
     /// The connections that follow a runner.
     pub fn followers(&self, runner: RunnerKey) -> &[Follower] {
-        self.runners.get(runner.0 as usize).map_or(&[], |runner| &runner.followers)
+        self.runners
+            .get(runner.0 as usize)
+            .map_or(&[], |runner| &runner.followers)
     }
 
     /// The newest message about the runner in one slot of a connection, and its age.
     pub fn newest(&self, connection: u32, slot: u32, now: Instant) -> Option<(&[u8], Duration)> {
-        let follow = self.members.get(connection as usize)?.following.get(slot as usize)?;
+        let follow = self
+            .members
+            .get(connection as usize)?
+            .following
+            .get(slot as usize)?;
         let last = self.runners[follow.runner as usize].last.as_ref()?;
-        Some((&last.message, now.saturating_duration_since(last.received_at)))
+        Some((
+            &last.message,
+            now.saturating_duration_since(last.received_at),
+        ))
     }
 
     /// How many follows there are, over all connections.
@@ -287,7 +322,12 @@ impl Hub {
             return *key;
         }
         let id: Rc<str> = Rc::from(user);
-        let runner = Runner { id: Rc::clone(&id), followers: Vec::new(), declared: 0, last: None };
+        let runner = Runner {
+            id: Rc::clone(&id),
+            followers: Vec::new(),
+            declared: 0,
+            last: None,
+        };
         let key = self.runners.insert(runner) as u32;
         self.keys.insert(id, key);
         key
@@ -325,7 +365,13 @@ impl Hub {
 
 /// What a sender's timestamp counts as: nothing if it is missing, now if it is in the far future.
 fn fix_ms(timestamp_ms: Option<f64>, now: Now) -> Option<f64> {
-    timestamp_ms.map(|fix| if fix > now.unix_ms + FUTURE_MS_MAX { now.unix_ms } else { fix })
+    timestamp_ms.map(|fix| {
+        if fix > now.unix_ms + FUTURE_MS_MAX {
+            now.unix_ms
+        } else {
+            fix
+        }
+    })
 }
 
 fn give_back_spare<T>(list: &mut Vec<T>) {

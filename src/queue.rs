@@ -21,7 +21,11 @@ pub struct SlotQueue {
 
 impl Default for SlotQueue {
     fn default() -> SlotQueue {
-        SlotQueue { links: Vec::new(), first: NONE, last: NONE }
+        SlotQueue {
+            links: Vec::new(),
+            first: NONE,
+            last: NONE,
+        }
     }
 }
 
@@ -49,7 +53,9 @@ impl SlotQueue {
 
     /// Whether the slot is queued.
     pub fn contains(&self, slot: u32) -> bool {
-        self.links.get(slot as usize).is_some_and(|link| link.after != slot)
+        self.links
+            .get(slot as usize)
+            .is_some_and(|link| link.after != slot)
     }
 
     /// Puts the slot at the end, unless it is queued already; says whether it was put.
@@ -58,7 +64,10 @@ impl SlotQueue {
         if self.contains(slot) {
             return false;
         }
-        self.links[slot as usize] = Link { before: self.last, after: NONE };
+        self.links[slot as usize] = Link {
+            before: self.last,
+            after: NONE,
+        };
         self.link(self.last, slot);
         self.last = slot;
         true
@@ -71,7 +80,10 @@ impl SlotQueue {
         }
         let Link { before, after } = self.links[slot as usize];
         self.link(before, after);
-        self.links[slot as usize] = Link { before: slot, after: slot };
+        self.links[slot as usize] = Link {
+            before: slot,
+            after: slot,
+        };
         true
     }
 
@@ -82,7 +94,10 @@ impl SlotQueue {
             return;
         }
         let Link { before, after } = self.links[from as usize];
-        self.links[from as usize] = Link { before: from, after: from };
+        self.links[from as usize] = Link {
+            before: from,
+            after: from,
+        };
         self.make_room(to);
         self.links[to as usize] = Link { before, after };
         self.link(before, to);
@@ -91,7 +106,10 @@ impl SlotQueue {
 
     fn make_room(&mut self, slot: u32) {
         for unqueued in self.links.len() as u32..=slot {
-            self.links.push(Link { before: unqueued, after: unqueued });
+            self.links.push(Link {
+                before: unqueued,
+                after: unqueued,
+            });
         }
     }
 
