@@ -186,10 +186,19 @@ impl Hub {
         true
     }
 
-    /// The user id that the connection declared.
-    pub fn declared(&self, connection: u32) -> Option<&str> {
-        let key = self.members.get(connection as usize)?.declared?;
-        Some(&self.runners[key as usize].id)
+    /// The user that the connection declared.
+    pub fn declared(&self, connection: u32) -> Option<RunnerKey> {
+        self.members
+            .get(connection as usize)?
+            .declared
+            .map(RunnerKey)
+    }
+
+    /// A user's id.
+    pub fn id(&self, runner: RunnerKey) -> &str {
+        self.runners
+            .get(runner.0 as usize)
+            .map_or("", |runner| &runner.id)
     }
 
     /// Forgets everything about a connection. Costs what it followed, not what others follow.
@@ -206,26 +215,37 @@ impl Hub {
         }
         if let Some(key) = declared {
             self.runners[key as usize].declared -= 1;
-            self.forget_if_unused(key);
+            self.forget_unused(key);
         }
     }
 
-    /// Keeps `message` as the user's last known position; `None` if its fix, made at
+    /// The user of this id. One that is new stays only if it is published for, and must be
+    /// forgotten with [`Hub::forget_if_unused`] otherwise.
+    pub fn runner_or_new(&mut self, user: &str) -> RunnerKey {
+        RunnerKey(self.key_or_new(user))
+    }
+
+    /// Forgets a user whom nobody follows, declared or published for.
+    pub fn forget_if_unused(&mut self, runner: RunnerKey) {
+        self.forget_unused(runner.0);
+    }
+
+    /// Keeps `message` as the user's last known position; `false` if its fix, made at
     /// `timestamp_ms` by its sender's clock, is older than the user's newest.
     pub fn publish(
         &mut self,
-        user: &str,
+        runner: RunnerKey,
         message: &[u8],
         timestamp_ms: Option<f64>,
         now: Now,
-    ) -> Option<RunnerKey> {
-        let key = self.key_or_new(user);
+    ) -> bool {
+        let key = runner.0;
         let fix_ms = fix_ms(timestamp_ms, now);
         match &mut self.runners[key as usize].last {
             Some(last) => {
                 if matches!((fix_ms, last.newest_fix_ms), (Some(fix), Some(newest)) if fix < newest)
                 {
-                    return None;
+                    return false;
                 }
                 self.last_known_bytes = self.last_known_bytes + message.len() - last.message.len();
                 last.message.clear();
@@ -257,7 +277,7 @@ impl Hub {
                 _ => break,
             }
         }
-        Some(RunnerKey(key))
+        true
     }
 
     /// Forgets last known positions that were received before this time.
@@ -342,7 +362,7 @@ impl Hub {
             self.members[moved.connection as usize].following[moved.slot as usize].at = follow.at;
         }
         self.follows -= 1;
-        self.forget_if_unused(follow.runner);
+        self.forget_unused(follow.runner);
     }
 
     fn forget_last_known(&mut self, key: u32) {
@@ -351,10 +371,10 @@ impl Hub {
             self.last_known -= 1;
             self.last_known_bytes -= last.message.len();
         }
-        self.forget_if_unused(key);
+        self.forget_unused(key);
     }
 
-    fn forget_if_unused(&mut self, key: u32) {
+    fn forget_unused(&mut self, key: u32) {
         let runner = &self.runners[key as usize];
         if runner.followers.is_empty() && runner.declared == 0 && runner.last.is_none() {
             let runner = self.runners.remove(key as usize);

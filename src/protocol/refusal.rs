@@ -26,6 +26,8 @@ pub enum Refusal {
     BadPosition(PositionError),
     /// The connection declared another user, given as JSON, than the message names.
     WrongUser(String),
+    /// More positions a second than this.
+    TooFast(u32),
     /// This many ids were over the limit of follows (the second number); the first, as JSON.
     TooManyFollows(usize, usize, String),
 }
@@ -40,6 +42,7 @@ impl Refusal {
             Refusal::BadPosition(_) => "bad_position",
             Refusal::WrongUser(_) => "wrong_user",
             Refusal::TooManyFollows(..) => "too_many_follows",
+            Refusal::TooFast(_) => "too_fast",
         }
     }
 }
@@ -78,6 +81,10 @@ impl fmt::Display for Refusal {
                     "this connection is user {declared}; be somebody else on another connection"
                 )
             }
+            Refusal::TooFast(rate) => write!(
+                f,
+                "a connection sends at most {rate} positions a second: send fewer"
+            ),
             Refusal::TooManyFollows(count, max, first) => write!(
                 f,
                 "a connection follows at most {max} users: {count} left out, the first of them {first}; unfollow some"

@@ -7,8 +7,9 @@ use super::close::CloseReason;
 use super::connections::ConnectionId;
 use super::frames::append_text_frame;
 use super::outbox::Pushed;
+use super::rate::{Bucket, Verdict};
 use crate::hub::RunnerKey;
-use crate::position::UserId;
+use crate::position::{Position, UserId};
 use crate::protocol::{
     self, ClientMessage, Hello, Ids, Publication, Refusal, decode, encode_error, encode_position,
     quote,
@@ -26,12 +27,13 @@ impl Server {
         log::trace!("message id={} text={text:?}", id.serial());
         let mut refusals = Refusals::new();
         match decode(text, self.bounds) {
-            Ok(ClientMessage::Position(publication)) => {
-                if let Err(refusal) = self.publish(id, &publication) {
+            Ok(ClientMessage::Position(publication)) => match self.publisher(id, &publication) {
+                Ok(runner) => return self.publish(id, runner, &publication.position),
+                Err(refusal) => {
                     self.count_rejected(&refusal);
                     refusals.push(refusal);
                 }
-            }
+            },
             Ok(ClientMessage::Hello(hello)) => self.hello(id, hello, &mut refusals)?,
             Ok(ClientMessage::Change(change)) => {
                 self.follow(id, change.follow, &mut refusals)?;
@@ -57,19 +59,28 @@ impl Server {
             entry.bad_in_row = 0;
             return Ok(());
         }
-        for refusal in refusals {
-            log::debug!("refuse id={} code={}", id.serial(), refusal.code());
-            self.message.clear();
-            encode_error(refusal, &mut self.message);
-            if !entry.connection.outbox.push_error(&self.message) {
-                return Err(CloseReason::ErrorsUnread);
-            }
-        }
         entry.bad_in_row += 1;
-        if entry.bad_in_row == BAD_IN_ROW_MAX {
+        let ends = entry.bad_in_row == BAD_IN_ROW_MAX;
+        for refusal in refusals {
+            self.answer_refusal(id, refusal)?;
+        }
+        if ends {
             Err(CloseReason::BadMessages)
         } else {
             Ok(())
+        }
+    }
+
+    fn answer_refusal(&mut self, id: ConnectionId, refusal: &Refusal) -> Result<(), CloseReason> {
+        let Some(entry) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
+        log::debug!("refuse id={} code={}", id.serial(), refusal.code());
+        self.message.clear();
+        encode_error(refusal, &mut self.message);
+        match entry.connection.outbox.push_error(&self.message) {
+            true => Ok(()),
+            false => Err(CloseReason::ErrorsUnread),
         }
     }
 
@@ -120,34 +131,75 @@ impl Server {
         Ok(())
     }
 
-    fn publish(&mut self, id: ConnectionId, publication: &Publication) -> Result<(), Refusal> {
+    /// Whose position this is; writes the message that followers get into `self.message`.
+    fn publisher(
+        &mut self,
+        id: ConnectionId,
+        publication: &Publication,
+    ) -> Result<RunnerKey, Refusal> {
         let Some(entry) = self.connections.get_mut(id) else {
-            return Ok(());
+            return Err(Refusal::MissingUser);
         };
         let declared = self.hub.declared(id.slot()).zip(entry.declared.as_deref());
-        let (user, json) = match (&publication.user, declared) {
+        let (runner, json) = match (&publication.user, declared) {
             (None, None) => return Err(Refusal::MissingUser),
-            (None, Some(declared)) => declared,
-            (Some(user), Some((declared, json))) if user.text() != declared => {
-                return Err(Refusal::WrongUser(json.to_owned()));
+            (None, Some((runner, json))) => (runner, json),
+            (Some(user), None) => (self.hub.runner_or_new(user.text()), user.json()),
+            (Some(user), Some((runner, _))) if user.text() == self.hub.id(runner) => {
+                (runner, user.json())
             }
-            (Some(user), _) => (user.text(), user.json()),
+            (Some(_), Some((_, json))) => return Err(Refusal::WrongUser(json.to_owned())),
         };
-        let position = &publication.position;
         self.message.clear();
-        encode_position(json, position, &mut self.message);
-        let user = user.to_owned();
-        match self
-            .hub
-            .publish(&user, &self.message, position.timestamp_ms(), self.now)
-        {
-            Some(runner) => {
-                self.metrics.positions_received += 1;
-                self.deliver(runner);
+        encode_position(json, &publication.position, &mut self.message);
+        Ok(runner)
+    }
+
+    /// Keeps and relays the position in `self.message`, if the connection is within its rate.
+    fn publish(
+        &mut self,
+        id: ConnectionId,
+        runner: RunnerKey,
+        position: &Position,
+    ) -> Result<(), CloseReason> {
+        match self.take_token(id) {
+            Verdict::Take => {}
+            Verdict::Close => return Err(CloseReason::TooFast),
+            verdict => {
+                *self
+                    .metrics
+                    .positions_rejected
+                    .entry("too_fast")
+                    .or_default() += 1;
+                self.hub.forget_if_unused(runner);
+                // Such an error neither counts among those in a row nor ends the row.
+                return match (verdict, self.config.max_rate) {
+                    (Verdict::Tell, Some(rate)) => self.answer_refusal(id, &Refusal::TooFast(rate)),
+                    _ => Ok(()),
+                };
             }
-            None => self.metrics.positions_late += 1,
         }
-        Ok(())
+        if self
+            .hub
+            .publish(runner, &self.message, position.timestamp_ms(), self.now)
+        {
+            self.metrics.positions_received += 1;
+            self.deliver(runner);
+        } else {
+            self.metrics.positions_late += 1;
+        }
+        self.answer_refusals(id, &[])
+    }
+
+    fn take_token(&mut self, id: ConnectionId) -> Verdict {
+        let (Some(rate), Some(entry)) = (self.config.max_rate, self.connections.get_mut(id)) else {
+            return Verdict::Take;
+        };
+        let now = self.now.monotonic;
+        entry
+            .bucket
+            .get_or_insert_with(|| Box::new(Bucket::new(rate, now)))
+            .take(rate, now)
     }
 
     /// Owes the position in `self.message` to all who follow the runner.

@@ -36,6 +36,10 @@ pub enum CloseReason {
     Defect,
     /// The server is going down.
     Restarting,
+    /// There are as many connections as there may be.
+    Full,
+    /// Positions came faster than `--max-rate` for too long.
+    TooFast,
     /// Nothing was heard within `--pong-timeout` of a ping.
     NoPong,
     /// Nothing was taken for `--stall-timeout` while something was owed.
@@ -65,6 +69,11 @@ impl CloseReason {
             CloseReason::TooBig => ("too_big", Some((1009, "the message is too big"))),
             CloseReason::Defect => ("defect", Some((1011, "a defect of the server"))),
             CloseReason::Restarting => ("restarting", Some((1012, "the server is restarting"))),
+            CloseReason::Full => (
+                "full",
+                Some((1013, "too many connections: try again later")),
+            ),
+            CloseReason::TooFast => ("too_fast", Some((1008, "positions came too fast for 10 s"))),
             CloseReason::NoPong => ("no_pong", Some((4201, "no pong in time"))),
             CloseReason::Stalled => ("stalled", Some((4202, "nothing was read for too long"))),
         }

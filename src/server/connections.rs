@@ -8,6 +8,7 @@ use mio::net::TcpStream;
 use slab::Slab;
 
 use super::connection::Connection;
+use super::rate::Bucket;
 
 /// Serial numbers use this many bits, so that a token with the top bit set is no connection.
 const SERIAL_BITS: u32 = 31;
@@ -59,6 +60,8 @@ pub struct Entry {
     pub declared: Option<Box<str>>,
     /// Messages in a row of which each brought an error.
     pub bad_in_row: u8,
+    /// How fast it may send positions, once it has sent one and if there is a limit.
+    pub bucket: Option<Box<Bucket>>,
     /// Text messages received.
     pub received: u64,
     /// Positions sent.
@@ -106,6 +109,7 @@ impl Connections {
             accepted_at: now,
             declared: None,
             bad_in_row: 0,
+            bucket: None,
             received: 0,
             sent: 0,
             is_readable: false,

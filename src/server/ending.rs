@@ -83,6 +83,7 @@ impl Server {
             if entry.connection.is_open() {
                 self.hub.leave(id.slot());
                 self.metrics.open -= 1;
+                self.per_address.remove(entry.peer.ip());
             }
             if entry.connection.close(reason, self.now.monotonic)
                 && self.flush_connection(id).is_ok()

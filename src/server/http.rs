@@ -30,6 +30,8 @@ pub enum Request {
     Upgrade {
         /// The bytes of the 101 response.
         accept: Vec<u8>,
+        /// Whether a browser asks, which shows its page no HTTP answer but a close code.
+        is_browser: bool,
     },
     /// Plain HTTP.
     Plain {
@@ -94,6 +96,15 @@ impl Response {
             body: body.into_bytes(),
             head_only: false,
         }
+    }
+
+    /// No more WebSockets are taken.
+    pub fn full() -> Response {
+        Response::refuse(
+            "503 Service Unavailable",
+            "Retry-After: 5\r\n",
+            "too many connections: try again later",
+        )
     }
 
     /// The same without its body, if the request was HEAD.
@@ -253,6 +264,7 @@ fn upgrade(method: &str, is_1_1: bool, headers: &[Header]) -> Result<Request, Re
     );
     Ok(Request::Upgrade {
         accept: accept.into_bytes(),
+        is_browser: values(headers, "origin").next().is_some(),
     })
 }
 

@@ -67,11 +67,28 @@ impl Server {
         };
         let now = self.now.monotonic;
         match request {
-            Request::Upgrade { accept } => {
+            Request::Upgrade { accept, is_browser } => {
+                let peer = entry.peer.ip();
+                let full = self.metrics.open as usize >= self.max_connections
+                    || self
+                        .config
+                        .max_connections_per_ip
+                        .is_some_and(|max| self.per_address.open(peer) >= max);
+                if full {
+                    *self.metrics.handshakes_rejected.entry("full").or_default() += 1;
+                }
+                if full && !is_browser {
+                    entry.connection.reply(&Response::full(), now);
+                    return;
+                }
                 debug!("open id={} peer={}", id.serial(), entry.peer);
                 entry.connection.upgrade(&accept, now);
                 self.metrics.open += 1;
-                if let Some(drain) = &mut self.drain {
+                self.per_address.add(peer);
+                if full {
+                    // A browser sees no answer to a handshake, but it sees a close code.
+                    self.doom(id, CloseReason::Full);
+                } else if let Some(drain) = &mut self.drain {
                     drain.add(id);
                 }
             }

@@ -14,6 +14,8 @@ pub struct Metrics {
     pub accepted: u64,
     /// WebSockets open now.
     pub open: u64,
+    /// WebSocket handshakes answered with a refusal, by reason.
+    pub handshakes_rejected: BTreeMap<&'static str, u64>,
     /// Ended connections, by reason.
     pub closed: BTreeMap<&'static str, u64>,
     /// Positions received and taken.
@@ -77,6 +79,13 @@ impl Metrics {
             "Connections ended, by reason.",
             "reason",
             &self.closed,
+        )?;
+        counters(
+            out,
+            "spectate_handshakes_rejected_total",
+            "WebSocket handshakes refused, by reason.",
+            "reason",
+            &self.handshakes_rejected,
         )?;
         gauge(
             out,

@@ -17,10 +17,12 @@ mod ending;
 pub mod frames;
 pub mod http;
 mod input;
+mod limits;
 mod listen;
 mod metrics;
 pub mod outbox;
 mod output;
+mod rate;
 pub mod reader;
 
 use std::io::{self, ErrorKind, Write};
@@ -41,6 +43,7 @@ use connection::Timeouts;
 use connections::{ConnectionId, Connections};
 use drain::Drain;
 use frames::Frames;
+use limits::PerAddress;
 use metrics::Metrics;
 use outbox::Gather;
 use reader::Reader;
@@ -74,8 +77,9 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
     // Nobody is left to tell when stdout is closed.
     let _ = writeln!(io::stdout(), "listening on {addresses}");
     info!(
-        "start version={} listen=\"{addresses}\"",
-        env!("CARGO_PKG_VERSION")
+        "start version={} listen=\"{addresses}\" max_connections={}",
+        env!("CARGO_PKG_VERSION"),
+        server.max_connections
     );
     let outcome = server
         .run()
@@ -97,6 +101,8 @@ struct Server {
     timeouts: Timeouts,
     bounds: Bounds,
     connections: Connections,
+    max_connections: usize,
+    per_address: PerAddress,
     hub: Hub,
     reader: Reader,
     frames: Frames,
@@ -120,6 +126,7 @@ struct Server {
 
 impl Server {
     fn bind(config: Config) -> Result<Server, String> {
+        let max_connections = limits::max_connections(config.max_connections)?;
         let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
         let mut listeners = listen::listen(&config.listen, config.backlog)?;
         let mut signals = Signals::new([SIGINT, SIGTERM])
@@ -154,6 +161,8 @@ impl Server {
                 Bounds::Finite
             },
             connections: Connections::default(),
+            max_connections,
+            per_address: PerAddress::default(),
             hub: Hub::new(config.max_runners as usize),
             reader: Reader::new(config.max_message_bytes as usize),
             frames: Frames::default(),

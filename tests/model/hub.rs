@@ -102,7 +102,7 @@ impl Model {
                 .collect();
             assert_eq!(hub.following(connection), followed.len());
             assert_eq!(
-                hub.declared(connection),
+                hub.declared(connection).map(|runner| hub.id(runner)),
                 self.declared.get(&connection).map(String::as_str)
             );
             let slots: BTreeSet<u32> = followed
@@ -182,7 +182,8 @@ proptest! {
                 Operation::Publish(user, offset_s) => {
                     let (user, message) = (user.to_string(), format!("{user} at {step}"));
                     let timestamp_ms = offset_s.map(|offset| now.unix_ms + f64::from(offset) * 1000.0);
-                    let taken = hub.publish(&user, message.as_bytes(), timestamp_ms, now).is_some();
+                    let runner = hub.runner_or_new(&user);
+                    let taken = hub.publish(runner, message.as_bytes(), timestamp_ms, now);
                     prop_assert_eq!(taken, model.publish(&user, &message, timestamp_ms, now));
                 }
                 Operation::Forget(steps) => {
@@ -211,7 +212,8 @@ fn heavy_last_known_positions_crowd_out_the_oldest() {
     };
     for user in ["1", "2", "3"] {
         hub.follow(0, user);
-        hub.publish(user, &[b'x'; 400], None, now).expect("taken");
+        let runner = hub.runner_or_new(user);
+        assert!(hub.publish(runner, &[b'x'; 400], None, now));
     }
     // Four of them may weigh 4 × 256 bytes together.
     let known: Vec<bool> = (0..3)

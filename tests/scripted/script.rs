@@ -129,7 +129,7 @@ impl Driver {
         let more = loop {
             match self.connection.read(&mut self.reader, hung_up, self.now) {
                 Ok(Input::Text(text)) => self.heard.push(text.to_string()),
-                Ok(Input::Request(Request::Upgrade { accept })) => {
+                Ok(Input::Request(Request::Upgrade { accept, .. })) => {
                     self.heard.push("upgrade".to_owned());
                     self.connection.upgrade(&accept, self.now);
                 }
