@@ -11,7 +11,8 @@ use mio::{Events, Poll, Token};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tungstenite::Message;
 
-use super::connection::{Connection, Ended, Input, connect_to_any};
+use super::connection::{Connection, Input, connect_to_any};
+use super::ended::Ended;
 use super::endpoint::Endpoint;
 use super::faults::Fault;
 use super::ledger::Ledger;

@@ -1,12 +1,10 @@
 //! What every simulated user sent, and whether each delivery is one that was due. Pure: knows no
 //! sockets, and time only as an argument.
 //!
-//! Nothing of what was sent is stored: a position is a function of the run's seed, of its user
-//! and of its number, and can be computed again for comparison at any time. So the check is
-//! exact, down to the digits, and takes the same memory however long the run.
+//! Nothing of what was sent is stored: each position can be computed again for comparison. So the
+//! check is exact, down to the digits, and takes the same memory however long the run.
 
 use std::collections::VecDeque;
-use std::fmt::Write;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -14,14 +12,7 @@ use hdrhistogram::Histogram;
 
 use super::faults::{Fault, Faults};
 use super::message::{self, ServerMessage, Sighting};
-
-/// Digits of a coordinate behind the point. With the two before it these are 15, which any
-/// server that takes the numbers for doubles can keep.
-const DECIMALS: u32 = 13;
-/// The last digits of `lng` count the user's positions, so that no two of them are alike.
-const NUMBER_DIGITS: u32 = 10;
-/// Most positions of one run: one user could send them all.
-pub const POSITIONS_MAX: u64 = 10_u64.pow(NUMBER_DIGITS);
+use super::wander::Wander;
 
 /// Most positions of one user that are on their way. Two users' worth is what one follower can be
 /// behind by: well under 16 KiB, which neither its socket nor the server's refuses to hold, so
@@ -39,7 +30,7 @@ const LATENCY_US_MAX: u64 = 3_600_000_000;
 /// Everything that a run sent and received.
 #[derive(Debug)]
 pub struct Ledger {
-    seed: u64,
+    wander: Wander,
     users: Vec<User>,
     in_flight: usize,
     sent: u64,
@@ -80,7 +71,7 @@ impl Ledger {
     pub fn new(users: usize, seed: u64) -> Ledger {
         let latency_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3);
         Ledger {
-            seed,
+            wander: Wander::new(seed),
             users: (0..users).map(|_| User::default()).collect(),
             in_flight: 0,
             sent: 0,
@@ -109,7 +100,7 @@ impl Ledger {
             self.expected += 1;
             self.outstanding += u64::from(!self.users[follower].gone);
         }
-        text(self.seed, user, number)
+        self.wander.text(user, number)
     }
 
     /// Enters what a user's connection received.
@@ -140,7 +131,9 @@ impl Ledger {
         let Some(view) = user.checked_sub(follower).filter(|view| *view < 2) else {
             return self.faults.note(Fault::Foreign, || told(follower, text));
         };
-        let Some(number) = self.number(user, seen) else {
+        let sent = self.users.get(user).map_or(0, |user| user.sent);
+        let number = self.wander.number(user, seen.lat, seen.lng);
+        let Some(number) = number.filter(|number| *number < sent) else {
             return self
                 .faults
                 .note(Fault::WrongContent, || told(follower, text));
@@ -180,21 +173,10 @@ impl Ledger {
             self.faults.note(Fault::Missing, || {
                 format!(
                     "user {follower} did not get {}",
-                    text(self.seed, user, number)
+                    self.wander.text(user, number)
                 )
             });
         }
-    }
-
-    /// Which of the user's positions this is, if it is one of them to the last digit.
-    fn number(&self, user: usize, seen: &Sighting) -> Option<u64> {
-        let digits = seen.lng.len().checked_sub(NUMBER_DIGITS as usize)?;
-        let number = seen.lng.get(digits..)?.parse::<u64>().ok()?;
-        if number >= self.users.get(user)?.sent {
-            return None;
-        }
-        let (lat, lng) = coordinates(self.seed, user, number);
-        (lat == seen.lat && lng == seen.lng).then_some(number)
     }
 
     fn record_latency(&mut self, user: usize, number: u64, now: Instant) {
@@ -284,47 +266,9 @@ impl Ledger {
     }
 }
 
-/// The message that publishes a position.
-fn text(seed: u64, user: usize, number: u64) -> String {
-    let (lat, lng) = coordinates(seed, user, number);
-    format!("{{\"userId\":{user},\"lat\":{lat},\"lng\":{lng}}}")
-}
-
-/// Random numbers from 0 to 100, the same for the same seed, user and number.
-fn coordinates(seed: u64, user: usize, number: u64) -> (String, String) {
-    let unit = 10_u64.pow(DECIMALS);
-    let random = scatter(scatter(seed ^ scatter(user as u64)) ^ number);
-    let lat = random % (100 * unit);
-    let lng = scatter(random) % (100 * unit);
-    let lng = lng - lng % POSITIONS_MAX + number;
-    (decimal(lat, unit), decimal(lng, unit))
-}
-
-/// A number of units, written with all its decimals.
-fn decimal(value: u64, unit: u64) -> String {
-    let mut text = String::with_capacity(DECIMALS as usize + 3);
-    // A write into a String cannot fail.
-    let _ = write!(
-        text,
-        "{}.{:0width$}",
-        value / unit,
-        value % unit,
-        width = DECIMALS as usize
-    );
-    text
-}
-
 /// Who follows a user: itself, and the one before.
 fn followers(user: usize) -> impl Iterator<Item = usize> {
     user.saturating_sub(1)..=user
-}
-
-/// A bijection on 64 bits without pattern: one step of SplitMix64 (Steele, Lea, Flood 2014).
-fn scatter(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }
 
 fn told(follower: usize, text: &str) -> String {
@@ -510,21 +454,5 @@ mod tests {
         }
         ledger.close();
         assert_eq!(counts(&ledger), [("missing", GAPS_MAX as u64 + 50)]);
-    }
-
-    #[test]
-    fn coordinates_are_from_0_to_100_and_no_two_of_a_user_are_alike() {
-        let mut seen = std::collections::HashSet::new();
-        for number in (0..1000).chain([POSITIONS_MAX - 1]) {
-            let (lat, lng) = coordinates(7, 3, number);
-            for coordinate in [&lat, &lng] {
-                assert!((0.0..100.0).contains(&coordinate.parse::<f64>().expect("a number")));
-                assert_eq!(
-                    coordinate.find('.'),
-                    Some(coordinate.len() - 1 - DECIMALS as usize)
-                );
-            }
-            assert!(seen.insert(lng));
-        }
     }
 }

@@ -3,12 +3,15 @@
 
 pub mod connection;
 pub mod crowd;
+pub mod ended;
 pub mod endpoint;
 pub mod faults;
+pub mod handshake;
 pub mod ledger;
 pub mod message;
 pub mod report;
 pub mod simulate;
+pub mod wander;
 pub mod watch;
 
 /// Where the commands connect unless told otherwise: where `serve` listens by default.

@@ -12,8 +12,9 @@ use tungstenite::Message;
 use super::crowd::{Crowd, Round, SILENCE_MAX};
 use super::endpoint::Endpoint;
 use super::faults::Fault;
-use super::ledger::{Ledger, POSITIONS_MAX};
+use super::ledger::Ledger;
 use super::report::Report;
+use super::wander::POSITIONS_MAX;
 use crate::duration;
 
 /// How many positions are sent if neither a number nor a time is given.

@@ -10,7 +10,8 @@ use mio::{Events, Poll, Token};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tungstenite::{Bytes, Message};
 
-use super::connection::{Connection, Ended, Input, connect_to_any};
+use super::connection::{Connection, Input, connect_to_any};
+use super::ended::Ended;
 use super::endpoint::Endpoint;
 use super::message::{self, ServerMessage, Sighting};
 use super::{plain, printable};
@@ -76,11 +77,11 @@ pub fn run(config: &Config) -> Result<ExitCode, String> {
             Stop::Broken(line) => return Err(line),
             Stop::Ended(ended) => ended,
         };
-        if let Some(advice) = advice(&ended) {
+        if let Some(advice) = ended.advice() {
             return Err(format!("{}: {ended}; {advice}", config.url));
         }
         watch.tell_lost(&ended);
-        if wants_patience(&ended) {
+        if ended.wants_patience() {
             delay_max = DELAY_MAX;
         } else if begun_at.elapsed() > DELAY_MAX {
             delay_max = DELAY_MAX_FIRST;
@@ -90,46 +91,6 @@ pub fn run(config: &Config) -> Result<ExitCode, String> {
         }
         delay_max = (delay_max * 2).min(DELAY_MAX);
     }
-}
-
-/// What a user of this command can do about an end after which connecting again is no use;
-/// `None` where it is. The numbers are those of RFC 6455, section 7.4, and from 4000 on the
-/// server's own: below 4100 nothing changes by itself.
-fn advice(ended: &Ended) -> Option<&'static str> {
-    match ended {
-        Ended::Closed {
-            code: 1002 | 1003 | 1007 | 1009 | 1010,
-            ..
-        } => Some("server and client do not understand each other"),
-        Ended::Closed { code: 1008, .. } => Some("the server does not put up with this client"),
-        Ended::Closed {
-            code: 4001 | 4002, ..
-        }
-        | Ended::Refused { status: 401, .. } => Some("a valid token is needed"),
-        Ended::Closed {
-            code: 4000..=4099, ..
-        } => Some("connecting again would not help"),
-        Ended::Refused {
-            status: 408 | 425 | 429 | 500..=599,
-            ..
-        } => None,
-        Ended::Refused { .. } | Ended::NotWebSocket(_) => Some("is the URL right?"),
-        Ended::Closed { .. } | Ended::Unreachable(_) | Ended::Lost(_) => None,
-    }
-}
-
-/// Whether the server is restarting or full: all its clients come back at the same time.
-fn wants_patience(ended: &Ended) -> bool {
-    matches!(
-        ended,
-        Ended::Closed {
-            code: 1012 | 1013,
-            ..
-        } | Ended::Refused {
-            status: 429 | 503,
-            ..
-        }
-    )
 }
 
 struct Watch<'a> {
@@ -397,31 +358,5 @@ mod tests {
         for text in ["", "\u{1}", &"x".repeat(65)] {
             assert!(parse_id(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn close_codes_and_statuses_tell_whether_to_come_back() {
-        let closed = |code| {
-            advice(&Ended::Closed {
-                code,
-                reason: String::new(),
-            })
-            .is_some()
-        };
-        for code in [1002, 1003, 1007, 1008, 1009, 4000, 4001, 4002, 4003, 4099] {
-            assert!(closed(code), "{code} ends it");
-        }
-        for code in [1000, 1001, 1005, 1011, 1012, 1013, 4100, 4201, 4202, 4299] {
-            assert!(!closed(code), "{code} does not");
-        }
-        let refused = |status| {
-            advice(&Ended::Refused {
-                status,
-                reason: String::new(),
-            })
-            .is_some()
-        };
-        assert!([400, 401, 403, 404, 426, 200].into_iter().all(refused));
-        assert!(![408, 429, 500, 502, 503].into_iter().any(refused));
     }
 }
