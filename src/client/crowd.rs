@@ -261,9 +261,10 @@ impl<'a> Crowd<'a> {
         self.heard_at
     }
 
-    /// Pings on every connection, and waits until each is answered and no delivery is
-    /// outstanding, or nothing has come for [`SILENCE_MAX`]. A server may answer a ping ahead of
-    /// the positions that wait in line: the answers alone prove too little.
+    /// Pings on every connection, and waits until each is answered or nothing has come for
+    /// [`SILENCE_MAX`]. In the round [`Round::Published`] it waits for the outstanding deliveries
+    /// as well: a server may answer a ping ahead of the positions that wait in line, so that the
+    /// answers alone prove too little.
     ///
     /// # Errors
     /// A line, if the poll fails.
@@ -279,7 +280,7 @@ impl<'a> Crowd<'a> {
         }
         self.flush();
         self.heard_at = Instant::now();
-        while self.awaited > 0 || ledger.outstanding() > 0 {
+        while self.awaited > 0 || (round == Round::Published && ledger.outstanding() > 0) {
             let silence = self.heard_at.elapsed();
             if silence >= SILENCE_MAX {
                 break;

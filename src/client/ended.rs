@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use super::plain;
+use super::{plain, printable};
 
 /// The code that stands for a goodbye without one (RFC 6455, section 7.4.1).
 pub const NO_CODE: u16 = 1005;
@@ -39,14 +39,20 @@ impl fmt::Display for Ended {
                 write!(f, "{}; is the server running?", plain(error))
             }
             Ended::Unreachable(error) => f.write_str(&plain(error)),
-            Ended::Refused { status, reason } => write!(f, "the server answered {status} {reason}"),
+            Ended::Refused { status, reason } => {
+                write!(f, "the server answered {status} {}", printable(reason))
+            }
             Ended::NotWebSocket(what) => write!(f, "no WebSocket server: {what}"),
             Ended::Closed { code: NO_CODE, .. } => write!(f, "closed by the server without a code"),
             Ended::Closed { code, reason } if reason.is_empty() => {
                 write!(f, "closed by the server with code {code}")
             }
             Ended::Closed { code, reason } => {
-                write!(f, "closed by the server with code {code} ({reason})")
+                write!(
+                    f,
+                    "closed by the server with code {code} ({})",
+                    printable(reason)
+                )
             }
             Ended::Lost(what) => f.write_str(what),
         }

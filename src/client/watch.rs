@@ -233,7 +233,7 @@ impl<'a> Watch<'a> {
             None => "cannot connect to",
         };
         tell(&format!(
-            "{first} {}: {ended}; trying again",
+            "{first} {}: {ended} (trying again)",
             self.config.url
         ));
         self.told_connected = Some(false);
