@@ -256,9 +256,17 @@ impl<'a> Crowd<'a> {
         self.lost > 0
     }
 
-    /// When the last delivery or awaited answer came.
-    pub fn heard_at(&self) -> Instant {
-        self.heard_at
+    /// Whether no delivery and no awaited answer has come for [`SILENCE_MAX`], nor since then.
+    ///
+    /// # Errors
+    /// A line, if the poll fails.
+    pub fn is_silent_since(&mut self, since: Instant, ledger: &mut Ledger) -> Result<bool, String> {
+        if since.max(self.heard_at).elapsed() < SILENCE_MAX {
+            return Ok(false);
+        }
+        // The silence may be our own: after a pause of this process all is there to be read.
+        self.turn(Duration::ZERO, ledger)?;
+        Ok(since.max(self.heard_at).elapsed() >= SILENCE_MAX)
     }
 
     /// Pings on every connection, and waits until each is answered or nothing has come for
@@ -279,13 +287,12 @@ impl<'a> Crowd<'a> {
             }
         }
         self.flush();
-        self.heard_at = Instant::now();
+        let asked_at = Instant::now();
         while self.awaited > 0 || (round == Round::Published && ledger.outstanding() > 0) {
-            let silence = self.heard_at.elapsed();
-            if silence >= SILENCE_MAX {
+            if self.is_silent_since(asked_at, ledger)? {
                 break;
             }
-            self.turn(SILENCE_MAX - silence, ledger)?;
+            self.turn(SILENCE_MAX, ledger)?;
         }
         for (user, member) in self
             .members

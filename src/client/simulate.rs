@@ -122,13 +122,12 @@ fn publish(schedule: &Schedule, crowd: &mut Crowd, ledger: &mut Ledger) -> Resul
         if schedule.ends_at.is_some_and(|end| now >= end) {
             break;
         }
-        let silent_at = sent_at.max(crowd.heard_at()) + SILENCE_MAX;
-        if held_back && now >= silent_at {
+        if held_back && crowd.is_silent_since(sent_at, ledger)? {
             stopped(ledger, "nothing was delivered any more");
             break;
         }
         let wake_at = if held_back {
-            silent_at
+            now + SILENCE_MAX
         } else {
             schedule.due_at(ledger.sent(), now)
         };
