@@ -26,7 +26,7 @@ const RATE_WAIT_MAX: Duration = Duration::from_secs(3600);
 /// Flags of `spectate simulate`.
 #[derive(clap::Args, Debug, Clone)]
 pub struct Config {
-    /// Number of users, with the ids 0 to N-1; each follows itself and the next
+    /// Number of users, each following itself and the next; their ids, 0 to N-1, must be free on the server
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     users: u32,
 
