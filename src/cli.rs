@@ -50,7 +50,8 @@ struct Arguments {
 
 /// Reads arguments (the program's name first) and the environment.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Parsed {
-    let command = Arguments::command().mut_subcommands(|subcommand| subcommand.mut_args(with_environment));
+    let command =
+        Arguments::command().mut_subcommands(|subcommand| subcommand.mut_args(with_environment));
     let parsed = command
         .try_get_matches_from(arguments)
         .and_then(|matches| Arguments::from_arg_matches(&matches));
@@ -66,12 +67,17 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Parsed {
 /// `SPECTATE_STALE_AFTER` for `--stale-after`.
 fn environment_variable(argument: &Arg) -> Option<String> {
     let long = argument.get_long()?;
-    Some(format!("SPECTATE_{}", long.to_uppercase().replace('-', "_")))
+    Some(format!(
+        "SPECTATE_{}",
+        long.to_uppercase().replace('-', "_")
+    ))
 }
 
 /// Lets an argument take its value from the environment. An empty variable counts as unset.
 fn with_environment(argument: Arg) -> Arg {
-    let Some(name) = environment_variable(&argument) else { return argument };
+    let Some(name) = environment_variable(&argument) else {
+        return argument;
+    };
     let argument = match argument.get_action() {
         ArgAction::SetTrue => argument.value_parser(BoolishValueParser::new()),
         ArgAction::Set | ArgAction::Append => argument,
@@ -96,7 +102,9 @@ fn refusal(error: &clap::Error) -> String {
     }
     let text = error.to_string();
     let first_paragraph = text.split("\n\n").next().unwrap_or_default();
-    let mut line = first_paragraph.trim_start_matches("error: ").replace('\n', " ");
+    let mut line = first_paragraph
+        .trim_start_matches("error: ")
+        .replace('\n', " ");
     while line.contains("  ") {
         line = line.replace("  ", " ");
     }
@@ -117,9 +125,17 @@ fn refusal(error: &clap::Error) -> String {
 
 /// Names the environment variable that a refused value came from, if it did.
 fn origin(error: &clap::Error, argument: &str) -> String {
-    let name = format!("SPECTATE_{}", argument.trim_start_matches("--").to_uppercase().replace('-', "_"));
+    let name = format!(
+        "SPECTATE_{}",
+        argument
+            .trim_start_matches("--")
+            .to_uppercase()
+            .replace('-', "_")
+    );
     match (error.get(ContextKind::InvalidValue), std::env::var(&name)) {
-        (Some(ContextValue::String(value)), Ok(set)) if set.split(',').any(|part| part == value) => {
+        (Some(ContextValue::String(value)), Ok(set))
+            if set.split(',').any(|part| part == value) =>
+        {
             format!(" [from {name}]")
         }
         _ => String::new(),

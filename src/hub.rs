@@ -111,7 +111,7 @@ impl Hub {
 
     /// Adds a follow and says its slot, or `None` if the connection follows the user already.
     pub fn follow(&mut self, connection: u32, user: &str) -> Option<u32> {
-        if self.slot_of(connection, user).is_some() {
+        if self.slot(connection, user).is_some() {
             return None;
         }
         let key = self.key_or_new(user);
@@ -120,33 +120,59 @@ impl Hub {
         let runner = &mut self.runners[key as usize];
         let at = runner.followers.len() as u32;
         runner.followers.push(Follower { connection, slot });
-        self.members[connection as usize].following.push(Follow { runner: key, at });
+        self.members[connection as usize]
+            .following
+            .push(Follow { runner: key, at });
         self.follows += 1;
         Some(slot)
     }
 
     /// Ends a follow; `None` if there was none.
     pub fn unfollow(&mut self, connection: u32, user: &str) -> Option<Unfollowed> {
-        let slot = self.slot_of(connection, user)?;
+        let slot = self.slot(connection, user)?;
         let following = &mut self.members[connection as usize].following;
         let follow = following.swap_remove(slot as usize);
         let renumbered = following.len() as u32;
         give_back_spare(following);
-        if let Some(moved) = self.members[connection as usize].following.get(slot as usize) {
+        if let Some(moved) = self.members[connection as usize]
+            .following
+            .get(slot as usize)
+        {
             self.runners[moved.runner as usize].followers[moved.at as usize].slot = slot;
         }
         self.detach(follow);
         Some(Unfollowed { slot, renumbered })
     }
 
-    /// Whether the connection follows the user.
-    pub fn follows(&self, connection: u32, user: &str) -> bool {
-        self.slot_of(connection, user).is_some()
+    /// Which of the connection's follows the user is; `None` if it does not follow the user.
+    pub fn slot(&self, connection: u32, user: &str) -> Option<u32> {
+        let key = *self.keys.get(user)?;
+        let following = &self.members.get(connection as usize)?.following;
+        let followers = &self.runners[key as usize].followers;
+        // Looks from the side that has fewer follows to search.
+        if following.len() <= followers.len() {
+            following
+                .iter()
+                .position(|follow| follow.runner == key)
+                .map(|slot| slot as u32)
+        } else {
+            followers
+                .iter()
+                .find(|follower| follower.connection == connection)
+                .map(|follower| follower.slot)
+        }
+    }
+
+    /// The user, if anybody follows, declared or published it.
+    pub fn runner(&self, user: &str) -> Option<RunnerKey> {
+        self.keys.get(user).copied().map(RunnerKey)
     }
 
     /// How many users the connection follows.
     pub fn following(&self, connection: u32) -> usize {
-        self.members.get(connection as usize).map_or(0, |member| member.following.len())
+        self.members
+            .get(connection as usize)
+            .map_or(0, |member| member.following.len())
     }
 
     /// Binds the connection to a user id for good; `false` if it is bound to another one.
@@ -160,40 +186,66 @@ impl Hub {
         true
     }
 
-    /// The user id that the connection declared.
-    pub fn declared(&self, connection: u32) -> Option<&str> {
-        let key = self.members.get(connection as usize)?.declared?;
-        Some(&self.runners[key as usize].id)
+    /// The user that the connection declared.
+    pub fn declared(&self, connection: u32) -> Option<RunnerKey> {
+        self.members
+            .get(connection as usize)?
+            .declared
+            .map(RunnerKey)
+    }
+
+    /// A user's id.
+    pub fn id(&self, runner: RunnerKey) -> &str {
+        self.runners
+            .get(runner.0 as usize)
+            .map_or("", |runner| &runner.id)
     }
 
     /// Forgets everything about a connection. Costs what it followed, not what others follow.
     pub fn leave(&mut self, connection: u32) {
-        let Some(member) = self.members.get_mut(connection as usize) else { return };
-        let Member { following, declared } = std::mem::take(member);
+        let Some(member) = self.members.get_mut(connection as usize) else {
+            return;
+        };
+        let Member {
+            following,
+            declared,
+        } = std::mem::take(member);
         for follow in following {
             self.detach(follow);
         }
         if let Some(key) = declared {
             self.runners[key as usize].declared -= 1;
-            self.forget_if_unused(key);
+            self.forget_unused(key);
         }
     }
 
-    /// Keeps `message` as the user's last known position; `None` if its fix, made at
+    /// The user of this id. One that is new stays only if it is published for, and must be
+    /// forgotten with [`Hub::forget_if_unused`] otherwise.
+    pub fn runner_or_new(&mut self, user: &str) -> RunnerKey {
+        RunnerKey(self.key_or_new(user))
+    }
+
+    /// Forgets a user whom nobody follows, declared or published for.
+    pub fn forget_if_unused(&mut self, runner: RunnerKey) {
+        self.forget_unused(runner.0);
+    }
+
+    /// Keeps `message` as the user's last known position; `false` if its fix, made at
     /// `timestamp_ms` by its sender's clock, is older than the user's newest.
     pub fn publish(
         &mut self,
-        user: &str,
+        runner: RunnerKey,
         message: &[u8],
         timestamp_ms: Option<f64>,
         now: Now,
-    ) -> Option<RunnerKey> {
-        let key = self.key_or_new(user);
+    ) -> bool {
+        let key = runner.0;
         let fix_ms = fix_ms(timestamp_ms, now);
         match &mut self.runners[key as usize].last {
             Some(last) => {
-                if matches!((fix_ms, last.newest_fix_ms), (Some(fix), Some(newest)) if fix < newest) {
-                    return None;
+                if matches!((fix_ms, last.newest_fix_ms), (Some(fix), Some(newest)) if fix < newest)
+                {
+                    return false;
                 }
                 self.last_known_bytes = self.last_known_bytes + message.len() - last.message.len();
                 last.message.clear();
@@ -214,7 +266,10 @@ impl Hub {
         self.heard.remove(key);
         self.heard.push(key);
         while self.last_known > self.last_known_max
-            || self.last_known_bytes > self.last_known_max.saturating_mul(LAST_KNOWN_BYTES_MEAN_MAX)
+            || self.last_known_bytes
+                > self
+                    .last_known_max
+                    .saturating_mul(LAST_KNOWN_BYTES_MEAN_MAX)
         {
             // The newest always stays: it is on its way to followers.
             match self.heard.first() {
@@ -222,13 +277,17 @@ impl Hub {
                 _ => break,
             }
         }
-        Some(RunnerKey(key))
+        true
     }
 
     /// Forgets last known positions that were received before this time.
     pub fn forget_before(&mut self, time: Instant) {
         while let Some(oldest) = self.heard.first() {
-            if self.runners[oldest as usize].last.as_ref().is_some_and(|last| last.received_at >= time) {
+            if self.runners[oldest as usize]
+                .last
+                .as_ref()
+                .is_some_and(|last| last.received_at >= time)
+            {
                 break;
             }
             self.forget_last_known(oldest);
@@ -241,14 +300,23 @@ impl Hub {
 
     /// The connections that follow a runner.
     pub fn followers(&self, runner: RunnerKey) -> &[Follower] {
-        self.runners.get(runner.0 as usize).map_or(&[], |runner| &runner.followers)
+        self.runners
+            .get(runner.0 as usize)
+            .map_or(&[], |runner| &runner.followers)
     }
 
     /// The newest message about the runner in one slot of a connection, and its age.
     pub fn newest(&self, connection: u32, slot: u32, now: Instant) -> Option<(&[u8], Duration)> {
-        let follow = self.members.get(connection as usize)?.following.get(slot as usize)?;
+        let follow = self
+            .members
+            .get(connection as usize)?
+            .following
+            .get(slot as usize)?;
         let last = self.runners[follow.runner as usize].last.as_ref()?;
-        Some((&last.message, now.saturating_duration_since(last.received_at)))
+        Some((
+            &last.message,
+            now.saturating_duration_since(last.received_at),
+        ))
     }
 
     /// How many follows there are, over all connections.
@@ -269,24 +337,17 @@ impl Hub {
         &mut self.members[index]
     }
 
-    /// Looks from the side that has fewer follows to search.
-    fn slot_of(&self, connection: u32, user: &str) -> Option<u32> {
-        let key = *self.keys.get(user)?;
-        let following = &self.members.get(connection as usize)?.following;
-        let followers = &self.runners[key as usize].followers;
-        if following.len() <= followers.len() {
-            following.iter().position(|follow| follow.runner == key).map(|slot| slot as u32)
-        } else {
-            followers.iter().find(|follower| follower.connection == connection).map(|follower| follower.slot)
-        }
-    }
-
     fn key_or_new(&mut self, user: &str) -> u32 {
         if let Some(key) = self.keys.get(user) {
             return *key;
         }
         let id: Rc<str> = Rc::from(user);
-        let runner = Runner { id: Rc::clone(&id), followers: Vec::new(), declared: 0, last: None };
+        let runner = Runner {
+            id: Rc::clone(&id),
+            followers: Vec::new(),
+            declared: 0,
+            last: None,
+        };
         let key = self.runners.insert(runner) as u32;
         self.keys.insert(id, key);
         key
@@ -301,7 +362,7 @@ impl Hub {
             self.members[moved.connection as usize].following[moved.slot as usize].at = follow.at;
         }
         self.follows -= 1;
-        self.forget_if_unused(follow.runner);
+        self.forget_unused(follow.runner);
     }
 
     fn forget_last_known(&mut self, key: u32) {
@@ -310,10 +371,10 @@ impl Hub {
             self.last_known -= 1;
             self.last_known_bytes -= last.message.len();
         }
-        self.forget_if_unused(key);
+        self.forget_unused(key);
     }
 
-    fn forget_if_unused(&mut self, key: u32) {
+    fn forget_unused(&mut self, key: u32) {
         let runner = &self.runners[key as usize];
         if runner.followers.is_empty() && runner.declared == 0 && runner.last.is_none() {
             let runner = self.runners.remove(key as usize);
@@ -324,7 +385,13 @@ impl Hub {
 
 /// What a sender's timestamp counts as: nothing if it is missing, now if it is in the far future.
 fn fix_ms(timestamp_ms: Option<f64>, now: Now) -> Option<f64> {
-    timestamp_ms.map(|fix| if fix > now.unix_ms + FUTURE_MS_MAX { now.unix_ms } else { fix })
+    timestamp_ms.map(|fix| {
+        if fix > now.unix_ms + FUTURE_MS_MAX {
+            now.unix_ms
+        } else {
+            fix
+        }
+    })
 }
 
 fn give_back_spare<T>(list: &mut Vec<T>) {

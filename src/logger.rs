@@ -27,7 +27,10 @@ pub fn init(level: LevelFilter) {
         .with_module_level("mio", LevelFilter::Off)
         .with_module_level("tungstenite", LevelFilter::Off)
         .with_utc_timestamps();
-    let logger = NonBlocking { inner, dropped: AtomicU64::new(0) };
+    let logger = NonBlocking {
+        inner,
+        dropped: AtomicU64::new(0),
+    };
     if log::set_boxed_logger(Box::new(logger)).is_ok() {
         log::set_max_level(level);
     }
@@ -48,7 +51,8 @@ fn stderr_takes_a_line() -> bool {
     let stderr = io::stderr();
     let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
     // A closed pipe answers OUT and ERR together: only OUT alone takes a line.
-    matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1)) && fds[0].revents() == PollFlags::OUT
+    matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1))
+        && fds[0].revents() == PollFlags::OUT
 }
 
 impl Log for NonBlocking {
@@ -62,9 +66,15 @@ impl Log for NonBlocking {
         }
         let dropped = self.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
-            let metadata = Metadata::builder().level(log::Level::Warn).target(module_path!()).build();
+            let metadata = Metadata::builder()
+                .level(log::Level::Warn)
+                .target(module_path!())
+                .build();
             let told = self.write(
-                &Record::builder().metadata(metadata).args(format_args!("log_lines_dropped={dropped}")).build(),
+                &Record::builder()
+                    .metadata(metadata)
+                    .args(format_args!("log_lines_dropped={dropped}"))
+                    .build(),
             );
             if told {
                 self.dropped.store(0, Ordering::Relaxed);
@@ -72,8 +82,12 @@ impl Log for NonBlocking {
         }
         let message = record.args().to_string();
         let cut = message.floor_char_boundary(LINE_BYTES_MAX - PREFIX_BYTES_MAX);
-        let written = self
-            .write(&Record::builder().metadata(record.metadata().clone()).args(format_args!("{}", &message[..cut])).build());
+        let written = self.write(
+            &Record::builder()
+                .metadata(record.metadata().clone())
+                .args(format_args!("{}", &message[..cut]))
+                .build(),
+        );
         if !written {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }

@@ -26,7 +26,10 @@ impl<'a> UserId<'a> {
     pub fn from_integer(json: &'a str) -> Option<UserId<'a>> {
         let digits = json.strip_prefix('-').unwrap_or(json);
         let integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        (integer && json.len() <= ID_BYTES_MAX).then_some(UserId { text: Cow::Borrowed(json), json })
+        (integer && json.len() <= ID_BYTES_MAX).then_some(UserId {
+            text: Cow::Borrowed(json),
+            json,
+        })
     }
 
     /// What two ways of writing one user have in common.
@@ -116,7 +119,9 @@ pub enum PositionError {
 impl fmt::Display for PositionError {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            PositionError::Missing(field) => write!(f, "{field} is missing: a position needs lat and lng"),
+            PositionError::Missing(field) => {
+                write!(f, "{field} is missing: a position needs lat and lng")
+            }
             PositionError::NotANumber(field) => write!(f, "{field} must be a number"),
             PositionError::NotFinite(field) => write!(f, "{field} must be a finite number"),
             PositionError::OutOfRange(field @ ("lat" | "lng"), max) => {
@@ -188,7 +193,9 @@ impl<'a> Position<'a> {
         let lng = coordinate("lng", lng, bounds, 180.0)?;
         let mut extras = [None; Extra::ALL.len()];
         for (kept, field) in extras.iter_mut().zip(Extra::ALL) {
-            let Some(json) = extra(field).filter(|json| *json != "null") else { continue };
+            let Some(json) = extra(field).filter(|json| *json != "null") else {
+                continue;
+            };
             let number = Number::new(field.name(), json)?;
             if number.value > field.max() {
                 return Err(PositionError::OutOfRange(field.name(), field.max()));
@@ -210,7 +217,10 @@ impl<'a> Position<'a> {
 
     /// The optional fields that are known, in the order in which they are relayed.
     pub fn extras(&self) -> impl Iterator<Item = (Extra, Number<'a>)> {
-        Extra::ALL.into_iter().zip(self.extras).filter_map(|(field, number)| Some((field, number?)))
+        Extra::ALL
+            .into_iter()
+            .zip(self.extras)
+            .filter_map(|(field, number)| Some((field, number?)))
     }
 
     /// When the fix was made by the sender's clock, in milliseconds since the start of 1970 UTC.
@@ -225,7 +235,9 @@ fn coordinate<'a>(
     bounds: Bounds,
     magnitude_max: f64,
 ) -> Result<Number<'a>, PositionError> {
-    let json = json.filter(|json| *json != "null").ok_or(PositionError::Missing(field))?;
+    let json = json
+        .filter(|json| *json != "null")
+        .ok_or(PositionError::Missing(field))?;
     let number = Number::new(field, json)?;
     if bounds == Bounds::Wgs84 && number.value.abs() > magnitude_max {
         return Err(PositionError::OutOfRange(field, magnitude_max));

@@ -21,7 +21,11 @@ pub struct SlotQueue {
 
 impl Default for SlotQueue {
     fn default() -> SlotQueue {
-        SlotQueue { links: Vec::new(), first: NONE, last: NONE }
+        SlotQueue {
+            links: Vec::new(),
+            first: NONE,
+            last: NONE,
+        }
     }
 }
 
@@ -29,6 +33,11 @@ impl SlotQueue {
     /// Whether nothing is queued.
     pub fn is_empty(&self) -> bool {
         self.first == NONE
+    }
+
+    /// Room taken on the heap, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        self.links.capacity() * size_of::<Link>()
     }
 
     /// The slot that has waited longest.
@@ -44,24 +53,22 @@ impl SlotQueue {
 
     /// Whether the slot is queued.
     pub fn contains(&self, slot: u32) -> bool {
-        self.links.get(slot as usize).is_some_and(|link| link.after != slot)
+        self.links
+            .get(slot as usize)
+            .is_some_and(|link| link.after != slot)
     }
 
     /// Puts the slot at the end, unless it is queued already; says whether it was put.
     pub fn push(&mut self, slot: u32) -> bool {
-        let index = slot as usize;
-        while self.links.len() <= index {
-            let unqueued = self.links.len() as u32;
-            self.links.push(Link { before: unqueued, after: unqueued });
-        }
-        if self.links[index].after != slot {
+        self.make_room(slot);
+        if self.contains(slot) {
             return false;
         }
-        self.links[index] = Link { before: self.last, after: NONE };
-        match self.last {
-            NONE => self.first = slot,
-            last => self.links[last as usize].after = slot,
-        }
+        self.links[slot as usize] = Link {
+            before: self.last,
+            after: NONE,
+        };
+        self.link(self.last, slot);
         self.last = slot;
         true
     }
@@ -73,7 +80,10 @@ impl SlotQueue {
         }
         let Link { before, after } = self.links[slot as usize];
         self.link(before, after);
-        self.links[slot as usize] = Link { before: slot, after: slot };
+        self.links[slot as usize] = Link {
+            before: slot,
+            after: slot,
+        };
         true
     }
 
@@ -84,19 +94,22 @@ impl SlotQueue {
             return;
         }
         let Link { before, after } = self.links[from as usize];
-        self.links[from as usize] = Link { before: from, after: from };
-        while self.links.len() <= to as usize {
-            let unqueued = self.links.len() as u32;
-            self.links.push(Link { before: unqueued, after: unqueued });
-        }
+        self.links[from as usize] = Link {
+            before: from,
+            after: from,
+        };
+        self.make_room(to);
         self.links[to as usize] = Link { before, after };
-        match before {
-            NONE => self.first = to,
-            before => self.links[before as usize].after = to,
-        }
-        match after {
-            NONE => self.last = to,
-            after => self.links[after as usize].before = to,
+        self.link(before, to);
+        self.link(to, after);
+    }
+
+    fn make_room(&mut self, slot: u32) {
+        for unqueued in self.links.len() as u32..=slot {
+            self.links.push(Link {
+                before: unqueued,
+                after: unqueued,
+            });
         }
     }
 

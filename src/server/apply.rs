@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use super::Server;
 use super::close::CloseReason;
 use super::connections::ConnectionId;
-use super::outbox::{Pushed, append_text_frame};
-use super::Server;
+use super::frames::append_text_frame;
+use super::outbox::Pushed;
+use super::rate::{Bucket, Verdict};
 use crate::hub::RunnerKey;
-use crate::position::UserId;
+use crate::position::{Position, UserId};
 use crate::protocol::{
-    self, ClientMessage, Hello, Ids, Publication, Refusal, decode, encode_error, encode_position, quote,
+    self, ClientMessage, Hello, Ids, Publication, Refusal, decode, encode_error, encode_position,
+    quote,
 };
 
 /// So many messages in a row that each brought an error end the connection.
@@ -21,15 +24,16 @@ type Refusals = Vec<Refusal>;
 impl Server {
     /// Carries out one message as far as it goes, and answers what was wrong with it.
     pub(super) fn apply(&mut self, id: ConnectionId, text: &str) -> Result<(), CloseReason> {
-        log::trace!("message id={} text={text:?}", id.slot());
+        log::trace!("message id={} text={text:?}", id.serial());
         let mut refusals = Refusals::new();
         match decode(text, self.bounds) {
-            Ok(ClientMessage::Position(publication)) => {
-                if let Err(refusal) = self.publish(id, &publication) {
+            Ok(ClientMessage::Position(publication)) => match self.publisher(id, &publication) {
+                Ok(runner) => return self.publish(id, runner, &publication.position),
+                Err(refusal) => {
                     self.count_rejected(&refusal);
                     refusals.push(refusal);
                 }
-            }
+            },
             Ok(ClientMessage::Hello(hello)) => self.hello(id, hello, &mut refusals)?,
             Ok(ClientMessage::Change(change)) => {
                 self.follow(id, change.follow, &mut refusals)?;
@@ -43,35 +47,66 @@ impl Server {
         self.answer_refusals(id, &refusals)
     }
 
-    fn answer_refusals(&mut self, id: ConnectionId, refusals: &[Refusal]) -> Result<(), CloseReason> {
-        let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
+    fn answer_refusals(
+        &mut self,
+        id: ConnectionId,
+        refusals: &[Refusal],
+    ) -> Result<(), CloseReason> {
+        let Some(entry) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
         if refusals.is_empty() {
             entry.bad_in_row = 0;
             return Ok(());
         }
-        for refusal in refusals {
-            log::debug!("refuse id={} code={}", id.slot(), refusal.code());
-            self.message.clear();
-            encode_error(refusal, &mut self.message);
-            if !entry.connection.outbox.push_error(&self.message) {
-                return Err(CloseReason::ErrorsUnread);
-            }
-        }
         entry.bad_in_row += 1;
-        if entry.bad_in_row == BAD_IN_ROW_MAX { Err(CloseReason::BadMessages) } else { Ok(()) }
+        let ends = entry.bad_in_row == BAD_IN_ROW_MAX;
+        for refusal in refusals {
+            self.answer_refusal(id, refusal)?;
+        }
+        if ends {
+            Err(CloseReason::BadMessages)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn answer_refusal(&mut self, id: ConnectionId, refusal: &Refusal) -> Result<(), CloseReason> {
+        let Some(entry) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
+        log::debug!("refuse id={} code={}", id.serial(), refusal.code());
+        self.message.clear();
+        encode_error(refusal, &mut self.message);
+        match entry.connection.outbox.push_error(&self.message) {
+            true => Ok(()),
+            false => Err(CloseReason::ErrorsUnread),
+        }
     }
 
     fn count_rejected(&mut self, refusal: &Refusal) {
         // Other refusals are not about a position.
         if matches!(
             refusal,
-            Refusal::BadPosition(_) | Refusal::BadUser(_) | Refusal::MissingUser | Refusal::WrongUser(_)
+            Refusal::BadPosition(_)
+                | Refusal::BadUser(_)
+                | Refusal::MissingUser
+                | Refusal::WrongUser(_)
         ) {
-            *self.metrics.positions_rejected.entry(refusal.code()).or_default() += 1;
+            *self
+                .metrics
+                .positions_rejected
+                .entry(refusal.code())
+                .or_default() += 1;
         }
     }
 
-    fn hello(&mut self, id: ConnectionId, hello: Hello, refusals: &mut Refusals) -> Result<(), CloseReason> {
+    fn hello(
+        &mut self,
+        id: ConnectionId,
+        hello: Hello,
+        refusals: &mut Refusals,
+    ) -> Result<(), CloseReason> {
         match hello.user {
             None => {}
             Some(Err(refusal)) => refusals.push(refusal),
@@ -85,7 +120,9 @@ impl Server {
     }
 
     fn declare(&mut self, id: ConnectionId, user: &UserId) -> Result<(), Refusal> {
-        let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
+        let Some(entry) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
         if !self.hub.declare(id.slot(), user.text()) {
             let declared = entry.declared.as_deref().unwrap_or_default();
             return Err(Refusal::WrongUser(declared.to_owned()));
@@ -94,29 +131,75 @@ impl Server {
         Ok(())
     }
 
-    fn publish(&mut self, id: ConnectionId, publication: &Publication) -> Result<(), Refusal> {
-        let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
-        let declared = self.hub.declared(id.slot()).zip(entry.declared.as_deref());
-        let (user, json) = match (&publication.user, declared) {
-            (None, None) => return Err(Refusal::MissingUser),
-            (None, Some(declared)) => declared,
-            (Some(user), Some((declared, json))) if user.text() != declared => {
-                return Err(Refusal::WrongUser(json.to_owned()));
-            }
-            (Some(user), _) => (user.text(), user.json()),
+    /// Whose position this is; writes the message that followers get into `self.message`.
+    fn publisher(
+        &mut self,
+        id: ConnectionId,
+        publication: &Publication,
+    ) -> Result<RunnerKey, Refusal> {
+        let Some(entry) = self.connections.get_mut(id) else {
+            return Err(Refusal::MissingUser);
         };
-        let position = &publication.position;
-        self.message.clear();
-        encode_position(json, position, &mut self.message);
-        let user = user.to_owned();
-        match self.hub.publish(&user, &self.message, position.timestamp_ms(), self.now) {
-            Some(runner) => {
-                self.metrics.positions_received += 1;
-                self.deliver(runner);
+        let declared = self.hub.declared(id.slot()).zip(entry.declared.as_deref());
+        let (runner, json) = match (&publication.user, declared) {
+            (None, None) => return Err(Refusal::MissingUser),
+            (None, Some((runner, json))) => (runner, json),
+            (Some(user), None) => (self.hub.runner_or_new(user.text()), user.json()),
+            (Some(user), Some((runner, _))) if user.text() == self.hub.id(runner) => {
+                (runner, user.json())
             }
-            None => self.metrics.positions_late += 1,
+            (Some(_), Some((_, json))) => return Err(Refusal::WrongUser(json.to_owned())),
+        };
+        self.message.clear();
+        encode_position(json, &publication.position, &mut self.message);
+        Ok(runner)
+    }
+
+    /// Keeps and relays the position in `self.message`, if the connection is within its rate.
+    fn publish(
+        &mut self,
+        id: ConnectionId,
+        runner: RunnerKey,
+        position: &Position,
+    ) -> Result<(), CloseReason> {
+        match self.take_token(id) {
+            Verdict::Take => {}
+            Verdict::Close => return Err(CloseReason::TooFast),
+            verdict => {
+                *self
+                    .metrics
+                    .positions_rejected
+                    .entry("too_fast")
+                    .or_default() += 1;
+                self.hub.forget_if_unused(runner);
+                // Such an error neither counts among those in a row nor ends the row.
+                return match (verdict, self.config.max_rate) {
+                    (Verdict::Tell, Some(rate)) => self.answer_refusal(id, &Refusal::TooFast(rate)),
+                    _ => Ok(()),
+                };
+            }
         }
-        Ok(())
+        if self
+            .hub
+            .publish(runner, &self.message, position.timestamp_ms(), self.now)
+        {
+            self.metrics.positions_received += 1;
+            self.deliver(runner);
+        } else {
+            self.metrics.positions_late += 1;
+        }
+        self.answer_refusals(id, &[])
+    }
+
+    fn take_token(&mut self, id: ConnectionId) -> Verdict {
+        let (Some(rate), Some(entry)) = (self.config.max_rate, self.connections.get_mut(id)) else {
+            return Verdict::Take;
+        };
+        let now = self.now.monotonic;
+        entry
+            .bucket
+            .get_or_insert_with(|| Box::new(Bucket::new(rate, now)))
+            .take(rate, now)
     }
 
     /// Owes the position in `self.message` to all who follow the runner.
@@ -128,7 +211,9 @@ impl Server {
         let frame = self.frames.push(&self.message);
         let hold = !self.config.flush_interval.is_zero();
         for follower in followers {
-            let Some((id, entry)) = self.connections.by_slot(follower.connection) else { continue };
+            let Some((id, entry)) = self.connections.by_slot(follower.connection) else {
+                continue;
+            };
             match entry.connection.outbox.push(frame, follower.slot) {
                 Pushed::Due | Pushed::Marked => {}
                 Pushed::Conflated => self.metrics.positions_conflated += 1,
@@ -145,34 +230,60 @@ impl Server {
         }
     }
 
-    fn follow(&mut self, id: ConnectionId, ids: Ids, refusals: &mut Refusals) -> Result<(), CloseReason> {
+    fn follow(
+        &mut self,
+        id: ConnectionId,
+        ids: Ids,
+        refusals: &mut Refusals,
+    ) -> Result<(), CloseReason> {
         refusals.extend(ids.refusal);
         let follows_max = self.config.max_follows as usize;
         let mut over: Option<(usize, &str)> = None;
         let mut knows_some = false;
-        let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
+        let Some(entry) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
         for user in &ids.valid {
             if self.hub.following(id.slot()) >= follows_max {
-                if !self.hub.follows(id.slot(), user.text()) {
+                if self.hub.slot(id.slot(), user.text()).is_none() {
                     over.get_or_insert((0, user.json())).0 += 1;
                 }
                 continue;
             }
-            let Some(slot) = self.hub.follow(id.slot(), user.text()) else { continue };
-            if self.hub.newest(id.slot(), slot, self.now.monotonic).is_some() {
+            let Some(slot) = self.hub.follow(id.slot(), user.text()) else {
+                continue;
+            };
+            if self
+                .hub
+                .newest(id.slot(), slot, self.now.monotonic)
+                .is_some()
+            {
                 entry.connection.outbox.push_last_known(slot);
                 knows_some = true;
             }
         }
-        log::debug!("follow id={} following={}", id.slot(), self.hub.following(id.slot()));
+        log::debug!(
+            "follow id={} following={}",
+            id.serial(),
+            self.hub.following(id.slot())
+        );
         if let Some((count, first)) = over {
             refusals.push(Refusal::TooManyFollows(count, follows_max, quote(first)));
         }
         // Positions that come from now on must find their last known ones gone out before them.
-        if knows_some { self.flush_connection(id) } else { Ok(()) }
+        if knows_some {
+            self.flush_connection(id)
+        } else {
+            Ok(())
+        }
     }
 
-    fn unfollow(&mut self, id: ConnectionId, ids: Ids, refusals: &mut Refusals) -> Result<(), CloseReason> {
+    fn unfollow(
+        &mut self,
+        id: ConnectionId,
+        ids: Ids,
+        refusals: &mut Refusals,
+    ) -> Result<(), CloseReason> {
         refusals.extend(ids.refusal);
         if ids.valid.is_empty() {
             return Ok(());
@@ -182,20 +293,34 @@ impl Server {
             entry.is_held = false;
         }
         self.flush_connection(id)?;
-        let Some(entry) = self.connections.get_mut(id) else { return Ok(()) };
+        let Some(entry) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
         for user in &ids.valid {
             if let Some(unfollowed) = self.hub.unfollow(id.slot(), user.text()) {
-                entry.connection.outbox.unfollow(unfollowed.slot, unfollowed.renumbered);
+                entry
+                    .connection
+                    .outbox
+                    .unfollow(unfollowed.slot, unfollowed.renumbered);
             }
         }
-        log::debug!("unfollow id={} following={}", id.slot(), self.hub.following(id.slot()));
+        log::debug!(
+            "unfollow id={} following={}",
+            id.serial(),
+            self.hub.following(id.slot())
+        );
         Ok(())
     }
 }
 
 /// Appends the newest position of a runner as a frame: as it was relayed, or as a last known one
 /// with its age. `message` is room to write it in.
-pub(super) fn append_newest(position: &[u8], age: Option<Duration>, message: &mut Vec<u8>, out: &mut Vec<u8>) {
+pub(super) fn append_newest(
+    position: &[u8],
+    age: Option<Duration>,
+    message: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) {
     match age {
         None => append_text_frame(position, out),
         Some(age) => {

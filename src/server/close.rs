@@ -36,6 +36,10 @@ pub enum CloseReason {
     Defect,
     /// The server is going down.
     Restarting,
+    /// There are as many connections as there may be.
+    Full,
+    /// Positions came faster than `--max-rate` for too long.
+    TooFast,
     /// Nothing was heard within `--pong-timeout` of a ping.
     NoPong,
     /// Nothing was taken for `--stall-timeout` while something was owed.
@@ -54,11 +58,22 @@ impl CloseReason {
             CloseReason::ProtocolError => ("protocol_error", Some((1002, "this breaks RFC 6455"))),
             CloseReason::Binary => ("binary", Some((1003, "messages are JSON text, not binary"))),
             CloseReason::NotUtf8 => ("not_utf8", Some((1007, "text must be UTF-8"))),
-            CloseReason::BadMessages => ("bad_messages", Some((1008, "100 messages in a row brought errors"))),
-            CloseReason::ErrorsUnread => ("errors_unread", Some((1008, "64 KiB of errors were not read"))),
+            CloseReason::BadMessages => (
+                "bad_messages",
+                Some((1008, "100 messages in a row brought errors")),
+            ),
+            CloseReason::ErrorsUnread => (
+                "errors_unread",
+                Some((1008, "64 KiB of errors were not read")),
+            ),
             CloseReason::TooBig => ("too_big", Some((1009, "the message is too big"))),
             CloseReason::Defect => ("defect", Some((1011, "a defect of the server"))),
             CloseReason::Restarting => ("restarting", Some((1012, "the server is restarting"))),
+            CloseReason::Full => (
+                "full",
+                Some((1013, "too many connections: try again later")),
+            ),
+            CloseReason::TooFast => ("too_fast", Some((1008, "positions came too fast for 10 s"))),
             CloseReason::NoPong => ("no_pong", Some((4201, "no pong in time"))),
             CloseReason::Stalled => ("stalled", Some((4202, "nothing was read for too long"))),
         }
@@ -76,10 +91,15 @@ impl CloseReason {
 
     /// The close frame as it goes over the wire; empty for reasons that are not told.
     pub fn frame(self) -> Vec<u8> {
-        let Some((code, phrase)) = self.table().1 else { return Vec::new() };
+        let Some((code, phrase)) = self.table().1 else {
+            return Vec::new();
+        };
         let content = match CloseCode::from(code) {
             CloseCode::Status => None,
-            code => Some(CloseFrame { code, reason: phrase.into() }),
+            code => Some(CloseFrame {
+                code,
+                reason: phrase.into(),
+            }),
         };
         let mut frame = Vec::new();
         // A write into a Vec cannot fail.

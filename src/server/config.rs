@@ -15,6 +15,18 @@ pub struct Config {
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',', default_value = "127.0.0.1:8080", value_parser = address)]
     pub listen: Vec<SocketAddr>,
 
+    /// Most open WebSockets [default: what the descriptor limit allows]
+    #[arg(long, value_name = "N")]
+    pub max_connections: Option<u32>,
+
+    /// Most open WebSockets from one IPv4 address or IPv6 network of 64 bits [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections_per_ip: Option<u32>,
+
+    /// Most positions a second from one connection [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_rate: Option<u32>,
+
     /// Most users that one connection may follow
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub max_follows: u32,
@@ -73,7 +85,9 @@ const MESSAGE_BYTES_MIN: u32 = 256;
 const MESSAGE_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("{text:?} is not an address with a port (try 127.0.0.1:8080 or [::]:8080)"))
+    text.parse().map_err(|_| {
+        format!("{text:?} is not an address with a port (try 127.0.0.1:8080 or [::]:8080)")
+    })
 }
 
 fn message_bytes(text: &str) -> Result<u32, String> {
@@ -86,5 +100,7 @@ fn message_bytes(text: &str) -> Result<u32, String> {
 }
 
 fn level(text: &str) -> Result<LevelFilter, String> {
-    text.parse().map_err(|_| format!("{text:?} is not a level (try off, error, warn, info, debug or trace)"))
+    text.parse().map_err(|_| {
+        format!("{text:?} is not a level (try off, error, warn, info, debug or trace)")
+    })
 }

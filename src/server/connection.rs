@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use tungstenite::Utf8Bytes;
 
 use super::close::CloseReason;
+use super::frames::Frames;
 use super::http::{self, Head, Request, Response};
-use super::outbox::{Flushed, Frames, Gather, Newest, Outbox};
+use super::outbox::{Flushed, Gather, Newest, Outbox};
 use super::reader::{Filled, Frame, Reader, Unread};
 
 /// How long an HTTP answer may take to be read.
@@ -121,7 +122,9 @@ impl<S: Read + Write> Connection<S> {
     pub fn ending(&self) -> Option<CloseReason> {
         match self.state {
             State::Handshaking | State::Open => None,
-            State::Leaving(reason) | State::Finishing(reason) | State::Lingering(reason) => Some(reason),
+            State::Leaving(reason) | State::Finishing(reason) | State::Lingering(reason) => {
+                Some(reason)
+            }
         }
     }
 
@@ -137,7 +140,12 @@ impl<S: Read + Write> Connection<S> {
 
     /// Reads until there is something to act on. An error is why the connection should close;
     /// nothing must be read after it but by another turn.
-    pub fn read(&mut self, reader: &mut Reader, hung_up: bool, now: Instant) -> Result<Input, CloseReason> {
+    pub fn read(
+        &mut self,
+        reader: &mut Reader,
+        hung_up: bool,
+        now: Instant,
+    ) -> Result<Input, CloseReason> {
         loop {
             let input = match self.state {
                 State::Handshaking => self.next_request(reader, now),
@@ -155,7 +163,9 @@ impl<S: Read + Write> Connection<S> {
                 Ok(Filled::Drained) => return Ok(Input::Blocked),
                 Ok(Filled::TurnOver) => return Ok(Input::TurnOver),
                 // Half an answer is better than none: who shut its write side may still read.
-                Ok(Filled::End) if matches!(self.state, State::Finishing(_)) => return Ok(Input::Blocked),
+                Ok(Filled::End) if matches!(self.state, State::Finishing(_)) => {
+                    return Ok(Input::Blocked);
+                }
                 Ok(Filled::End) => return Err(CloseReason::PeerGone),
                 Err(_) => return Err(CloseReason::SocketError),
             }

@@ -8,6 +8,7 @@ use mio::net::TcpStream;
 use slab::Slab;
 
 use super::connection::Connection;
+use super::rate::Bucket;
 
 /// Serial numbers use this many bits, so that a token with the top bit set is no connection.
 const SERIAL_BITS: u32 = 31;
@@ -26,6 +27,11 @@ impl ConnectionId {
         self.slot
     }
 
+    /// The number that logs know the connection by.
+    pub fn serial(self) -> u32 {
+        self.serial
+    }
+
     /// The token that the connection's events carry.
     pub fn token(self) -> Token {
         Token((self.serial as usize) << 32 | self.slot as usize)
@@ -33,7 +39,10 @@ impl ConnectionId {
 
     /// The connection that an event is about.
     pub fn from_token(token: Token) -> ConnectionId {
-        ConnectionId { slot: token.0 as u32, serial: (token.0 >> 32) as u32 }
+        ConnectionId {
+            slot: token.0 as u32,
+            serial: (token.0 >> 32) as u32,
+        }
     }
 }
 
@@ -51,6 +60,8 @@ pub struct Entry {
     pub declared: Option<Box<str>>,
     /// Messages in a row of which each brought an error.
     pub bad_in_row: u8,
+    /// How fast it may send positions, once it has sent one and if there is a limit.
+    pub bucket: Option<Box<Bucket>>,
     /// Text messages received.
     pub received: u64,
     /// Positions sent.
@@ -84,7 +95,10 @@ impl Connections {
         register: impl FnOnce(&mut TcpStream, Token) -> Result<(), E>,
     ) -> Result<(), E> {
         let vacant = self.entries.vacant_entry();
-        let id = ConnectionId { slot: vacant.key() as u32, serial: self.next_serial };
+        let id = ConnectionId {
+            slot: vacant.key() as u32,
+            serial: self.next_serial,
+        };
         let mut connection = Connection::new(stream, now);
         register(connection.stream_mut(), id.token())?;
         self.next_serial = (self.next_serial + 1) % (1 << SERIAL_BITS);
@@ -95,6 +109,7 @@ impl Connections {
             accepted_at: now,
             declared: None,
             bad_in_row: 0,
+            bucket: None,
             received: 0,
             sent: 0,
             is_readable: false,
@@ -108,13 +123,21 @@ impl Connections {
 
     /// The connection of this id, unless it is gone.
     pub fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Entry> {
-        self.entries.get_mut(id.slot as usize).filter(|entry| entry.serial == id.serial)
+        self.entries
+            .get_mut(id.slot as usize)
+            .filter(|entry| entry.serial == id.serial)
     }
 
     /// The connection that the hub knows by this number, with its id.
     pub fn by_slot(&mut self, slot: u32) -> Option<(ConnectionId, &mut Entry)> {
         let entry = self.entries.get_mut(slot as usize)?;
-        Some((ConnectionId { slot, serial: entry.serial }, entry))
+        Some((
+            ConnectionId {
+                slot,
+                serial: entry.serial,
+            },
+            entry,
+        ))
     }
 
     /// Takes the connection out.
@@ -125,17 +148,15 @@ impl Connections {
 
     /// All of them, with their ids.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (ConnectionId, &mut Entry)> {
-        self.entries.iter_mut().map(|(slot, entry)| (ConnectionId { slot: slot as u32, serial: entry.serial }, entry))
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.iter_mut().map(|(slot, entry)| {
+            (
+                ConnectionId {
+                    slot: slot as u32,
+                    serial: entry.serial,
+                },
+                entry,
+            )
+        })
     }
 
     /// Gives back room at the end of the slab that a burst needed.

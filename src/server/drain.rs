@@ -21,7 +21,13 @@ pub struct Drain {
 impl Drain {
     /// Closes these connections over the first half of `longest`.
     pub fn new(ids: Vec<ConnectionId>, now: Instant, longest: Duration) -> Drain {
-        Drain { ids, told: 0, began_at: now, longest, next_step: now }
+        Drain {
+            ids,
+            told: 0,
+            began_at: now,
+            longest,
+            next_step: now,
+        }
     }
 
     /// Closes one more, a late comer.
@@ -34,7 +40,10 @@ impl Drain {
         self.next_step = now + STEP;
         let share = match self.longest / 2 {
             Duration::ZERO => 1.0,
-            spread => now.saturating_duration_since(self.began_at).div_duration_f64(spread).min(1.0),
+            spread => now
+                .saturating_duration_since(self.began_at)
+                .div_duration_f64(spread)
+                .min(1.0),
         };
         // The first of them goes at once.
         let due = ((share * self.ids.len() as f64) as usize + 1).min(self.ids.len());

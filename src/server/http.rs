@@ -30,6 +30,8 @@ pub enum Request {
     Upgrade {
         /// The bytes of the 101 response.
         accept: Vec<u8>,
+        /// Whether a browser asks, which shows its page no HTTP answer but a close code.
+        is_browser: bool,
     },
     /// Plain HTTP.
     Plain {
@@ -65,20 +67,44 @@ pub struct Response {
 impl Response {
     /// A short text in answer to a request that failed.
     fn refuse(status: &'static str, headers: &'static str, body: &str) -> Response {
-        Response { headers, ..Response::text(status, body) }
+        Response {
+            headers,
+            ..Response::text(status, body)
+        }
     }
 
     /// Plain text.
     pub fn text(status: &'static str, body: &str) -> Response {
         let mut body = body.as_bytes().to_vec();
         body.push(b'\n');
-        Response { status, headers: "", content_type: "text/plain; charset=utf-8", body, head_only: false }
+        Response {
+            status,
+            headers: "",
+            content_type: "text/plain; charset=utf-8",
+            body,
+            head_only: false,
+        }
     }
 
     /// Counters in the Prometheus text format.
     pub fn metrics(body: String) -> Response {
         let content_type = "text/plain; version=0.0.4; charset=utf-8";
-        Response { status: "200 OK", headers: "", content_type, body: body.into_bytes(), head_only: false }
+        Response {
+            status: "200 OK",
+            headers: "",
+            content_type,
+            body: body.into_bytes(),
+            head_only: false,
+        }
+    }
+
+    /// No more WebSockets are taken.
+    pub fn full() -> Response {
+        Response::refuse(
+            "503 Service Unavailable",
+            "Retry-After: 5\r\n",
+            "too many connections: try again later",
+        )
     }
 
     /// The same without its body, if the request was HEAD.
@@ -88,7 +114,13 @@ impl Response {
 
     /// The answer as it goes over the wire.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Response { status, headers, content_type, body, head_only } = self;
+        let Response {
+            status,
+            headers,
+            content_type,
+            body,
+            head_only,
+        } = self;
         let length = body.len();
         let mut bytes = format!(
             "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\
@@ -124,7 +156,11 @@ pub fn parse(bytes: &[u8]) -> Head {
             "",
             "speak HTTP/1.1, or HTTP/1.0 for plain requests",
         )),
-        Err(error) => Err(Response::refuse("400 Bad Request", "", &format!("this is not HTTP: {error}"))),
+        Err(error) => Err(Response::refuse(
+            "400 Bad Request",
+            "",
+            &format!("this is not HTTP: {error}"),
+        )),
     };
     match parsed.and_then(|head_bytes| Ok((route(&request)?, head_bytes))) {
         Ok((request, head_bytes)) => Head::Complete(request, head_bytes),
@@ -137,7 +173,11 @@ fn route(request: &httparse::Request) -> Result<Request, Response> {
     let is_1_1 = request.version == Some(1);
     let hosts = values(request.headers, "host").count();
     if hosts > 1 || (is_1_1 && hosts == 0) {
-        return Err(Response::refuse("400 Bad Request", "", "a request needs one Host header"));
+        return Err(Response::refuse(
+            "400 Bad Request",
+            "",
+            "a request needs one Host header",
+        ));
     }
     if has_token(request.headers, "upgrade", "websocket") {
         return upgrade(method, is_1_1, request.headers);
@@ -157,21 +197,40 @@ fn route(request: &httparse::Request) -> Result<Request, Response> {
         }
     };
     match method {
-        "GET" | "HEAD" => Ok(Request::Plain { route, head_only: method == "HEAD" }),
-        _ => Err(Response::refuse("405 Method Not Allowed", "Allow: GET, HEAD\r\n", "use GET or HEAD")),
+        "GET" | "HEAD" => Ok(Request::Plain {
+            route,
+            head_only: method == "HEAD",
+        }),
+        _ => Err(Response::refuse(
+            "405 Method Not Allowed",
+            "Allow: GET, HEAD\r\n",
+            "use GET or HEAD",
+        )),
     }
 }
 
 /// Checks a WebSocket handshake (RFC 6455, 4.2.1).
 fn upgrade(method: &str, is_1_1: bool, headers: &[Header]) -> Result<Request, Response> {
     if method != "GET" {
-        return Err(Response::refuse("405 Method Not Allowed", "Allow: GET\r\n", "a WebSocket handshake is a GET"));
+        return Err(Response::refuse(
+            "405 Method Not Allowed",
+            "Allow: GET\r\n",
+            "a WebSocket handshake is a GET",
+        ));
     }
     if !is_1_1 {
-        return Err(Response::refuse("400 Bad Request", "", "a WebSocket handshake needs HTTP/1.1"));
+        return Err(Response::refuse(
+            "400 Bad Request",
+            "",
+            "a WebSocket handshake needs HTTP/1.1",
+        ));
     }
     if !has_token(headers, "connection", "upgrade") {
-        return Err(Response::refuse("400 Bad Request", "", "a WebSocket handshake needs Connection: Upgrade"));
+        return Err(Response::refuse(
+            "400 Bad Request",
+            "",
+            "a WebSocket handshake needs Connection: Upgrade",
+        ));
     }
     if !values(headers, "sec-websocket-version").eq([&b"13"[..]]) {
         return Err(Response::refuse(
@@ -191,29 +250,47 @@ fn upgrade(method: &str, is_1_1: bool, headers: &[Header]) -> Result<Request, Re
             ));
         }
     };
-    let offered = tokens(headers, "sec-websocket-protocol").any(|token| token == SUBPROTOCOL.as_bytes());
-    let protocol = if offered { format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n") } else { String::new() };
+    let offered =
+        tokens(headers, "sec-websocket-protocol").any(|token| token == SUBPROTOCOL.as_bytes());
+    let protocol = if offered {
+        format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n")
+    } else {
+        String::new()
+    };
     let accept = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {}\r\n{protocol}\r\n",
         derive_accept_key(key)
     );
-    Ok(Request::Upgrade { accept: accept.into_bytes() })
+    Ok(Request::Upgrade {
+        accept: accept.into_bytes(),
+        is_browser: values(headers, "origin").next().is_some(),
+    })
 }
 
 /// Whether this is what 16 bytes look like in base64: 22 digits and two signs of padding.
 fn is_nonce(key: &[u8]) -> bool {
-    let Some(digits) = key.strip_suffix(b"==") else { return false };
-    digits.len() == 22 && digits.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+    let Some(digits) = key.strip_suffix(b"==") else {
+        return false;
+    };
+    digits.len() == 22
+        && digits
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
 }
 
 fn values<'h>(headers: &'h [Header], name: &str) -> impl Iterator<Item = &'h [u8]> {
-    headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    headers
+        .iter()
+        .filter(move |header| header.name.eq_ignore_ascii_case(name))
+        .map(|header| header.value)
 }
 
 /// A header's comma-separated values, over all lines of that name.
 fn tokens<'h>(headers: &'h [Header], name: &str) -> impl Iterator<Item = &'h [u8]> {
-    values(headers, name).flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+    values(headers, name)
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
 }
 
 fn has_token(headers: &[Header], name: &str, token: &str) -> bool {

@@ -29,7 +29,11 @@ pub fn listen(addresses: &[SocketAddr], backlog: u32) -> Result<Vec<TcpListener>
 }
 
 fn bind(address: SocketAddr, v4_has_port: bool, backlog: u32) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         // [::] serves IPv4 as well, unless that has a socket of its own.
         socket.set_only_v6(v4_has_port && address.port() != 0)?;
@@ -65,15 +69,23 @@ mod tests {
         };
         let accepted = SockRef::from(&accepted);
         assert!(accepted.tcp_nodelay().expect("a TCP socket"));
-        assert_eq!(accepted.tcp_notsent_lowat().expect("a TCP socket"), NOT_SENT_BYTES_MAX);
+        assert_eq!(
+            accepted.tcp_notsent_lowat().expect("a TCP socket"),
+            NOT_SENT_BYTES_MAX
+        );
     }
 
     #[test]
     fn a_port_in_use_is_named() {
         let any = "127.0.0.1:0".parse().expect("an address");
-        let taken = listen(&[any], 16).expect("a free port")[0].local_addr().expect("bound");
+        let taken = listen(&[any], 16).expect("a free port")[0]
+            .local_addr()
+            .expect("bound");
         let holder = std::net::TcpListener::bind(taken).expect("free again");
         let refusal = listen(&[taken], 16).expect_err("in use");
-        assert!(refusal.contains(&holder.local_addr().expect("bound").to_string()), "{refusal}");
+        assert!(
+            refusal.contains(&holder.local_addr().expect("bound").to_string()),
+            "{refusal}"
+        );
     }
 }

@@ -14,6 +14,8 @@ pub struct Metrics {
     pub accepted: u64,
     /// WebSockets open now.
     pub open: u64,
+    /// WebSocket handshakes answered with a refusal, by reason.
+    pub handshakes_rejected: BTreeMap<&'static str, u64>,
     /// Ended connections, by reason.
     pub closed: BTreeMap<&'static str, u64>,
     /// Positions received and taken.
@@ -48,7 +50,10 @@ impl Metrics {
     pub fn tick(&mut self, duration: Duration) {
         self.busy += duration;
         let seconds = duration.as_secs_f64();
-        let bucket = TICK_BUCKETS_S.iter().position(|bound| seconds <= *bound).unwrap_or(TICK_BUCKETS_S.len());
+        let bucket = TICK_BUCKETS_S
+            .iter()
+            .position(|bound| seconds <= *bound)
+            .unwrap_or(TICK_BUCKETS_S.len());
         self.tick_counts[bucket] += 1;
     }
 
@@ -62,11 +67,43 @@ impl Metrics {
 
     fn write(&self, gauges: Gauges, out: &mut String) -> fmt::Result {
         gauge(out, "spectate_connections", "WebSockets open.", self.open)?;
-        counter(out, "spectate_connections_accepted_total", "Connections accepted.", self.accepted)?;
-        counters(out, "spectate_connections_closed_total", "Connections ended, by reason.", "reason", &self.closed)?;
-        gauge(out, "spectate_follows", "Follows in force, over all connections.", gauges.follows as u64)?;
-        head(out, "spectate_positions_received_total", "counter", "Positions taken, by the way they came.")?;
-        writeln!(out, "spectate_positions_received_total{{source=\"websocket\"}} {}", self.positions_received)?;
+        counter(
+            out,
+            "spectate_connections_accepted_total",
+            "Connections accepted.",
+            self.accepted,
+        )?;
+        counters(
+            out,
+            "spectate_connections_closed_total",
+            "Connections ended, by reason.",
+            "reason",
+            &self.closed,
+        )?;
+        counters(
+            out,
+            "spectate_handshakes_rejected_total",
+            "WebSocket handshakes refused, by reason.",
+            "reason",
+            &self.handshakes_rejected,
+        )?;
+        gauge(
+            out,
+            "spectate_follows",
+            "Follows in force, over all connections.",
+            gauges.follows as u64,
+        )?;
+        head(
+            out,
+            "spectate_positions_received_total",
+            "counter",
+            "Positions taken, by the way they came.",
+        )?;
+        writeln!(
+            out,
+            "spectate_positions_received_total{{source=\"websocket\"}} {}",
+            self.positions_received
+        )?;
         counters(
             out,
             "spectate_positions_rejected_total",
@@ -80,28 +117,69 @@ impl Metrics {
             "Positions older than their runner's newest, not relayed.",
             self.positions_late,
         )?;
-        counter(out, "spectate_positions_delivered_total", "Positions sent to followers.", self.positions_delivered)?;
+        counter(
+            out,
+            "spectate_positions_delivered_total",
+            "Positions sent to followers.",
+            self.positions_delivered,
+        )?;
         counter(
             out,
             "spectate_positions_conflated_total",
             "Positions replaced by newer ones of the same runner before they were sent.",
             self.positions_conflated,
         )?;
-        counter(out, "spectate_bytes_received_total", "Bytes read from sockets.", self.bytes_received)?;
-        counter(out, "spectate_bytes_sent_total", "Bytes written to sockets.", self.bytes_sent)?;
-        head(out, "spectate_loop_busy_seconds_total", "counter", "Time that the loop spent working.")?;
-        writeln!(out, "spectate_loop_busy_seconds_total {}", self.busy.as_secs_f64())?;
+        counter(
+            out,
+            "spectate_bytes_received_total",
+            "Bytes read from sockets.",
+            self.bytes_received,
+        )?;
+        counter(
+            out,
+            "spectate_bytes_sent_total",
+            "Bytes written to sockets.",
+            self.bytes_sent,
+        )?;
+        head(
+            out,
+            "spectate_loop_busy_seconds_total",
+            "counter",
+            "Time that the loop spent working.",
+        )?;
+        writeln!(
+            out,
+            "spectate_loop_busy_seconds_total {}",
+            self.busy.as_secs_f64()
+        )?;
         self.write_ticks(out)?;
-        head(out, "spectate_build_info", "gauge", "The version that runs; always 1.")?;
-        writeln!(out, "spectate_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))
+        head(
+            out,
+            "spectate_build_info",
+            "gauge",
+            "The version that runs; always 1.",
+        )?;
+        writeln!(
+            out,
+            "spectate_build_info{{version=\"{}\"}} 1",
+            env!("CARGO_PKG_VERSION")
+        )
     }
 
     fn write_ticks(&self, out: &mut String) -> fmt::Result {
-        head(out, "spectate_tick_seconds", "histogram", "Duration of one turn of the loop, without waiting.")?;
+        head(
+            out,
+            "spectate_tick_seconds",
+            "histogram",
+            "Duration of one turn of the loop, without waiting.",
+        )?;
         let mut count = 0;
         for (bound, ticks) in TICK_BUCKETS_S.iter().zip(self.tick_counts) {
             count += ticks;
-            writeln!(out, "spectate_tick_seconds_bucket{{le=\"{bound}\"}} {count}")?;
+            writeln!(
+                out,
+                "spectate_tick_seconds_bucket{{le=\"{bound}\"}} {count}"
+            )?;
         }
         count += self.tick_counts[TICK_BUCKETS_S.len()];
         writeln!(out, "spectate_tick_seconds_bucket{{le=\"+Inf\"}} {count}")?;

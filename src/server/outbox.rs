@@ -4,9 +4,7 @@
 
 use std::io::{self, ErrorKind, Write};
 
-use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{Data, OpCode};
-
+use super::frames::{Frames, append_text_frame};
 use crate::queue::SlotQueue;
 
 /// Most bytes gathered for one write(2).
@@ -24,64 +22,6 @@ const PONG: u32 = u32::MAX - 1;
 
 /// Room for this many entries is kept between ticks; more is given back.
 const SPARE_ENTRIES_MAX: usize = 64;
-
-/// Positions encoded as WebSocket frames, once each, for all who will get them.
-#[derive(Debug)]
-pub struct Frames {
-    bytes: Vec<u8>,
-    /// Where each frame begins; behind the last frame, where it ends.
-    starts: Vec<usize>,
-}
-
-impl Default for Frames {
-    fn default() -> Frames {
-        Frames { bytes: Vec::new(), starts: vec![0] }
-    }
-}
-
-impl Frames {
-    /// Adds a text frame and says its number.
-    pub fn push(&mut self, message: &[u8]) -> u32 {
-        append_text_frame(message, &mut self.bytes);
-        self.starts.push(self.bytes.len());
-        self.starts.len() as u32 - 2
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// Their size together.
-    pub fn bytes_len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Forgets all of them, once no outbox owes one any more.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.bytes.shrink_to(WRITE_BYTES_MAX);
-        self.starts.truncate(1);
-        self.starts.shrink_to(WRITE_BYTES_MAX / 64);
-    }
-
-    fn frame(&self, number: u32) -> &[u8] {
-        self.range(number, number)
-    }
-
-    /// The bytes of the frames from one to another, both included.
-    fn range(&self, first: u32, last: u32) -> &[u8] {
-        &self.bytes[self.starts[first as usize]..self.starts[last as usize + 1]]
-    }
-}
-
-/// Appends an unmasked text frame (RFC 6455, 5.2).
-pub fn append_text_frame(message: &[u8], out: &mut Vec<u8>) {
-    let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
-    // A write into a Vec cannot fail.
-    let _ = header.format(message.len() as u64, out);
-    out.extend_from_slice(message);
-}
 
 /// A frame that is owed, and which of the connection's follows it is about.
 #[derive(Clone, Copy, Debug)]
@@ -174,7 +114,11 @@ impl Outbox {
         match &mut self.behind {
             None => {
                 self.due.push(Due { frame, slot });
-                if self.due.len() == 1 { Pushed::First } else { Pushed::Due }
+                if self.due.len() == 1 {
+                    Pushed::First
+                } else {
+                    Pushed::Due
+                }
             }
             Some(behind) => {
                 if behind.marks.push(slot) {
@@ -186,8 +130,8 @@ impl Outbox {
         }
     }
 
-    /// Owes the last known position, with its age, of a user just followed. Positions of this
-    /// tick must have been flushed before, and a flush must follow before the next.
+    /// Owes the last known position, with its age, of a user just followed. A flush must follow
+    /// before the next position of that user, which would be conflated with it.
     pub fn push_last_known(&mut self, slot: u32) {
         let behind = self.behind.get_or_insert_default();
         behind.marks.push(slot);
@@ -202,7 +146,9 @@ impl Outbox {
     /// its slot. Positions of this tick must have been flushed before.
     pub fn unfollow(&mut self, slot: u32, renumbered: u32) {
         debug_assert!(self.due.is_empty());
-        let Some(behind) = &mut self.behind else { return };
+        let Some(behind) = &mut self.behind else {
+            return;
+        };
         behind.marks.remove(slot);
         behind.marks.renumber(renumbered, slot);
         let aged = behind.take_age(renumbered);
@@ -243,6 +189,17 @@ impl Outbox {
     pub fn forget_positions(&mut self) {
         self.behind = None;
         self.due = Vec::new();
+    }
+
+    /// Room taken on the heap, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        let behind = self.behind.as_ref().map_or(0, |behind| {
+            size_of::<Behind>()
+                + behind.marks.heap_bytes()
+                + behind.with_age.capacity()
+                + behind.pong.capacity()
+        });
+        self.wire.capacity() + self.due.capacity() * size_of::<Due>() + behind
     }
 
     /// Gives back room that a burst needed.
@@ -288,8 +245,15 @@ impl Outbox {
     }
 
     /// One write straight from the frames, without a copy.
-    fn flush_range(&mut self, to: &mut impl Write, frames: &Frames, flushed: &mut Flushed) -> io::Result<()> {
-        let (Some(first), Some(last)) = (self.due.first(), self.due.last()) else { return Ok(()) };
+    fn flush_range(
+        &mut self,
+        to: &mut impl Write,
+        frames: &Frames,
+        flushed: &mut Flushed,
+    ) -> io::Result<()> {
+        let (Some(first), Some(last)) = (self.due.first(), self.due.last()) else {
+            return Ok(());
+        };
         let bytes = frames.range(first.frame, last.frame);
         let taken = write(to, bytes)?;
         flushed.bytes += taken;
@@ -315,7 +279,13 @@ impl Outbox {
     }
 
     /// Collects the next write's bytes; `false` if nothing is owed.
-    fn gather(&mut self, frames: &Frames, hold: bool, gather: &mut Gather, newest: &mut impl Newest) -> bool {
+    fn gather(
+        &mut self,
+        frames: &Frames,
+        hold: bool,
+        gather: &mut Gather,
+        newest: &mut impl Newest,
+    ) -> bool {
         gather.start(&self.wire);
         if let Some(behind) = &mut self.behind {
             behind.gather(gather, newest);
@@ -337,7 +307,13 @@ impl Outbox {
 
     /// Takes off what the socket took. Goes from how much of `wire` was the rest of a begun frame
     /// to how much of it is now.
-    fn settle(&mut self, taken: usize, begun_bytes: usize, gather: &Gather, flushed: &mut Flushed) -> usize {
+    fn settle(
+        &mut self,
+        taken: usize,
+        begun_bytes: usize,
+        gather: &Gather,
+        flushed: &mut Flushed,
+    ) -> usize {
         flushed.bytes += taken;
         flushed.blocked = taken < gather.bytes.len();
         if taken < self.wire.len() {
@@ -409,7 +385,9 @@ impl Behind {
     }
 
     fn take_age(&mut self, slot: u32) -> bool {
-        self.with_age.get_mut(slot as usize).is_some_and(std::mem::take)
+        self.with_age
+            .get_mut(slot as usize)
+            .is_some_and(std::mem::take)
     }
 }
 

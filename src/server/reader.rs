@@ -74,7 +74,9 @@ pub struct Reader {
 impl Reader {
     /// A reader of messages of at most this many bytes.
     pub fn new(message_bytes_max: usize) -> Reader {
-        let room = message_bytes_max.max(super::http::HEAD_BYTES_MAX) + FRAME_HEADER_BYTES_MAX + READ_BYTES_MAX;
+        let room = message_bytes_max.max(super::http::HEAD_BYTES_MAX)
+            + FRAME_HEADER_BYTES_MAX
+            + READ_BYTES_MAX;
         Reader {
             bytes: vec![0; room].into_boxed_slice(),
             at: 0,
@@ -157,8 +159,13 @@ impl Reader {
 
     /// Takes the next frame out of the bytes read.
     pub fn next_frame(&mut self, unread: &mut Unread) -> Result<Frame, CloseReason> {
-        let Some(frame_bytes) = self.frame_bytes()? else { return Ok(Frame::Partial) };
-        let mut feed = Feed { input: &self.bytes[self.at..self.at + frame_bytes], output: Vec::new() };
+        let Some(frame_bytes) = self.frame_bytes()? else {
+            return Ok(Frame::Partial);
+        };
+        let mut feed = Feed {
+            input: &self.bytes[self.at..self.at + frame_bytes],
+            output: Vec::new(),
+        };
         self.at += frame_bytes;
         let parser = unread.fragments.as_deref_mut().unwrap_or(&mut self.parser);
         let frame = match parser.read(&mut feed) {
@@ -172,7 +179,9 @@ impl Reader {
             },
             Ok(Message::Pong(_)) => Ok(Frame::Quiet),
             Ok(Message::Binary(_)) => Err(CloseReason::Binary),
-            Ok(Message::Close(frame)) => Err(CloseReason::PeerClosed(frame.map(|frame| frame.code.into()))),
+            Ok(Message::Close(frame)) => Err(CloseReason::PeerClosed(
+                frame.map(|frame| frame.code.into()),
+            )),
             Ok(Message::Frame(_)) => Err(CloseReason::Defect),
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
                 if unread.fragments.is_none() {
@@ -195,7 +204,9 @@ impl Reader {
     fn frame_bytes(&self) -> Result<Option<usize>, CloseReason> {
         let rest = self.rest();
         let mut cursor = Cursor::new(rest);
-        let Some((_, payload_bytes)) = FrameHeader::parse(&mut cursor).map_err(|error| reason(&error))? else {
+        let Some((_, payload_bytes)) =
+            FrameHeader::parse(&mut cursor).map_err(|error| reason(&error))?
+        else {
             return Ok(None);
         };
         if payload_bytes > self.message_bytes_max as u64 {

@@ -1,0 +1,209 @@
+//! Where a server is: `ws://host[:port][/path]`, taken apart once. Knows no sockets but the
+//! addresses that a host name stands for.
+
+use std::fmt;
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
+
+/// The port of a `ws://` URL without one (RFC 6455, section 3).
+const PORT_DEFAULT: u16 = 80;
+
+/// A `ws://` URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    host: String,
+    port: u16,
+    path: String,
+}
+
+impl Endpoint {
+    /// The addresses that the host has now, in the resolver's order; never none.
+    ///
+    /// # Errors
+    /// A line that names the host, when the resolver knows no address of it.
+    pub fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
+        let known = (self.host.as_str(), self.port).to_socket_addrs();
+        let addresses: Vec<SocketAddr> = known
+            .map_err(|error| {
+                format!(
+                    "cannot find the host {}: {}",
+                    self.host,
+                    super::plain(&error)
+                )
+            })?
+            .collect();
+        if addresses.is_empty() {
+            return Err(format!(
+                "cannot find the host {}: it has no address",
+                self.host
+            ));
+        }
+        Ok(addresses)
+    }
+
+    /// Path and query of the upgrade request; begins with a slash.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Host and port as the `Host` header wants them: no port if it is the default.
+    pub fn authority(&self) -> String {
+        let host = match self.host.contains(':') {
+            true => format!("[{}]", self.host),
+            false => self.host.clone(),
+        };
+        match self.port {
+            PORT_DEFAULT => host,
+            port => format!("{host}:{port}"),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let path = if self.path == "/" { "" } else { &self.path };
+        write!(f, "ws://{}{path}", self.authority())
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Endpoint, String> {
+        let rest = match url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ws") => rest,
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("wss") => {
+                return Err(format!(
+                    "{url:?} needs TLS, which this client does not speak: run a TLS proxy (such as stunnel) \
+                     and give its ws:// address"
+                ));
+            }
+            _ => {
+                return Err(format!(
+                    "{url:?} is not a ws:// URL (try ws://127.0.0.1:8080)"
+                ));
+            }
+        };
+        let refuse = |reason: &str| format!("{url:?}: {reason} (try ws://127.0.0.1:8080)");
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        // Whatever else would need escapes, or could end the request line.
+        if !path
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'#')
+        {
+            return Err(refuse(
+                "the path holds a character that is not allowed there",
+            ));
+        }
+        let path = if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("/{path}")
+        };
+        let (host, port) = host_and_port(authority).map_err(refuse)?;
+        Ok(Endpoint { host, port, path })
+    }
+}
+
+fn host_and_port(authority: &str) -> Result<(String, u16), &'static str> {
+    let (host, port) = match authority
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        Some((address, port)) => {
+            address
+                .parse::<Ipv6Addr>()
+                .map_err(|_| "what stands in brackets is no IPv6 address")?;
+            (address, port)
+        }
+        None => {
+            let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            if port.matches(':').count() > 1 {
+                return Err("an IPv6 address stands in brackets, as in ws://[::1]:8080");
+            }
+            let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            if host.is_empty() || !host.bytes().all(name) {
+                return Err("this is no host name");
+            }
+            (host, port)
+        }
+    };
+    let port = match port.strip_prefix(':') {
+        None if port.is_empty() => PORT_DEFAULT,
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits
+            .parse()
+            .ok()
+            .filter(|port| *port != 0)
+            .ok_or("the port must be from 1 to 65535")?,
+        _ => return Err("the port must be from 1 to 65535"),
+    };
+    Ok((host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_fall_into_host_port_and_path() {
+        for (url, authority, port, path) in [
+            ("ws://127.0.0.1:8080", "127.0.0.1:8080", 8080, "/"),
+            ("WS://localhost/", "localhost", 80, "/"),
+            ("ws://[::1]:9/live?x=1", "[::1]:9", 9, "/live?x=1"),
+            ("ws://[::1]", "[::1]", 80, "/"),
+            ("ws://a-b.example:80?q", "a-b.example", 80, "/?q"),
+        ] {
+            let endpoint: Endpoint = url.parse().expect(url);
+            assert_eq!(
+                (
+                    endpoint.authority().as_str(),
+                    endpoint.port,
+                    endpoint.path()
+                ),
+                (authority, port, path)
+            );
+            assert_eq!(endpoint.to_string().parse::<Endpoint>(), Ok(endpoint));
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_of_ours_is_refused_with_an_example() {
+        for url in [
+            "",
+            "127.0.0.1:8080",
+            "http://a",
+            "ws://",
+            "ws://:8080",
+            "ws://a:0",
+            "ws://a:65536",
+            "ws://a:",
+            "ws://a:+1",
+            "ws://::1:80",
+            "ws://[::1",
+            "ws://[x]",
+            "ws://[::1]80",
+            "ws://u@h",
+            "ws://h/a b",
+            "ws://h/\r\nX: y",
+            "ws://h/#f",
+        ] {
+            let refusal = url.parse::<Endpoint>().expect_err(url);
+            assert!(refusal.contains("try ws://"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_wss_url_is_told_of_a_tls_proxy() {
+        let refusal = "wss://example.org".parse::<Endpoint>().expect_err("no TLS");
+        assert!(refusal.contains("TLS proxy"), "{refusal}");
+    }
+
+    #[test]
+    fn an_ipv6_address_in_brackets_has_an_address() {
+        let endpoint: Endpoint = "ws://[::1]:81".parse().expect("a URL");
+        assert_eq!(
+            endpoint.addresses(),
+            Ok(vec![SocketAddr::from((Ipv6Addr::LOCALHOST, 81))])
+        );
+    }
+}

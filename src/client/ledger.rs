@@ -1,0 +1,458 @@
+//! What every simulated user sent, and whether each delivery is one that was due. Pure: knows no
+//! sockets, and time only as an argument.
+//!
+//! Nothing of what was sent is stored: each position can be computed again for comparison. So the
+//! check is exact, down to the digits, and takes the same memory however long the run.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::time::Instant;
+
+use hdrhistogram::Histogram;
+
+use super::faults::{Fault, Faults};
+use super::message::{self, ServerMessage, Sighting};
+use super::wander::Wander;
+
+/// Most positions of one user that are on their way. Two users' worth is what one follower can be
+/// behind by: well under 16 KiB, which neither its socket nor the server's refuses to hold, so
+/// that the server has no reason to leave any out.
+const IN_FLIGHT_PER_USER_MAX: usize = 64;
+/// Most positions of all users that are on their way: enough to keep a server busy, and few
+/// enough that the latencies are its own and not those of a queue.
+const IN_FLIGHT_MAX: usize = 1024;
+/// Most gaps remembered for each follower and user, in case that what is missing comes late.
+const GAPS_MAX: usize = 256;
+
+/// Longest latency that is told apart from longer ones, in microseconds: an hour.
+const LATENCY_US_MAX: u64 = 3_600_000_000;
+
+/// Everything that a run sent and received.
+#[derive(Debug)]
+pub struct Ledger {
+    wander: Wander,
+    users: Vec<User>,
+    in_flight: usize,
+    sent: u64,
+    expected: u64,
+    arrived: u64,
+    arrived_last: Option<Instant>,
+    /// Deliveries that may still come.
+    outstanding: u64,
+    latency_us: Histogram<u64>,
+    /// What was wrong so far.
+    pub faults: Faults,
+}
+
+#[derive(Debug, Default)]
+struct User {
+    /// How many positions this user sent.
+    sent: u64,
+    /// When each of the last of them was due, as far as they are on their way.
+    due: VecDeque<Instant>,
+    /// What this user's connection saw of the user itself and of the next one.
+    views: [View; 2],
+    /// Whether the connection is over.
+    gone: bool,
+}
+
+/// What one connection saw of one user.
+#[derive(Debug, Default)]
+struct View {
+    /// The number of the position that should come next.
+    next: u64,
+    /// Numbers that were passed over, in ascending order.
+    gaps: Vec<Range<u64>>,
+    arrived: u64,
+}
+
+impl Ledger {
+    /// A ledger for users 0 to `users` - 1, of which each follows itself and the next.
+    pub fn new(users: usize, seed: u64) -> Ledger {
+        let latency_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3);
+        Ledger {
+            wander: Wander::new(seed),
+            users: (0..users).map(|_| User::default()).collect(),
+            in_flight: 0,
+            sent: 0,
+            expected: 0,
+            arrived: 0,
+            arrived_last: None,
+            outstanding: 0,
+            latency_us: latency_us.expect("the bounds are in order and 3 digits are possible"),
+            faults: Faults::default(),
+        }
+    }
+
+    /// Whether this user may send a position now; false until more deliveries have come.
+    pub fn has_room(&self, user: usize) -> bool {
+        self.in_flight < IN_FLIGHT_MAX && self.users[user].due.len() < IN_FLIGHT_PER_USER_MAX
+    }
+
+    /// Enters one more position of this user, due at that time; the message to send.
+    pub fn publish(&mut self, user: usize, due: Instant) -> String {
+        let number = self.users[user].sent;
+        self.users[user].sent += 1;
+        self.users[user].due.push_back(due);
+        self.sent += 1;
+        self.in_flight += 1;
+        for follower in followers(user) {
+            self.expected += 1;
+            self.outstanding += u64::from(!self.users[follower].gone);
+        }
+        self.wander.text(user, number)
+    }
+
+    /// Enters what a user's connection received.
+    pub fn receive(&mut self, follower: usize, text: &str, now: Instant) {
+        match message::decode(text) {
+            // A last known position answers the follow; it is no delivery.
+            ServerMessage::Position(Sighting { age: Some(_), .. }) => {}
+            ServerMessage::Position(seen) => self.deliver(follower, &seen, text, now),
+            ServerMessage::Error { code, message } => {
+                self.faults.note(Fault::Error, || {
+                    format!("to user {follower}: {code}: {message}")
+                });
+            }
+            ServerMessage::Other => self.faults.note(Fault::Unexpected, || told(follower, text)),
+        }
+    }
+
+    fn deliver(&mut self, follower: usize, seen: &Sighting, text: &str, now: Instant) {
+        let user = match seen.user.parse::<usize>() {
+            Ok(user) if user.to_string() == seen.user => user,
+            // Somebody's id, but no number, though all were sent as numbers.
+            _ => {
+                return self
+                    .faults
+                    .note(Fault::WrongContent, || told(follower, text));
+            }
+        };
+        let Some(view) = user.checked_sub(follower).filter(|view| *view < 2) else {
+            return self.faults.note(Fault::Foreign, || told(follower, text));
+        };
+        let sent = self.users.get(user).map_or(0, |user| user.sent);
+        let number = self.wander.number(user, seen.lat, seen.lng);
+        let Some(number) = number.filter(|number| *number < sent) else {
+            return self
+                .faults
+                .note(Fault::WrongContent, || told(follower, text));
+        };
+        let view = &mut self.users[follower].views[view];
+        if number >= view.next {
+            let passed_over = view.next..number;
+            view.next = number + 1;
+            if !passed_over.is_empty() {
+                view.gaps.push(passed_over);
+                self.bound_gaps(follower, user);
+            }
+            self.record_latency(user, number, now);
+        } else if take_from_gaps(&mut view.gaps, number) {
+            self.faults.note(Fault::OutOfOrder, || told(follower, text));
+        } else {
+            return self.faults.note(Fault::Doubled, || told(follower, text));
+        }
+        self.users[follower].views[user - follower].arrived += 1;
+        self.arrived += 1;
+        self.arrived_last = Some(now);
+        self.outstanding -= 1;
+        self.forget_arrived(user);
+    }
+
+    /// Gives up on the oldest gap when there are too many to remember.
+    fn bound_gaps(&mut self, follower: usize, user: usize) {
+        let gaps = &mut self.users[follower].views[user - follower].gaps;
+        if gaps.len() > GAPS_MAX {
+            let oldest = gaps.remove(0);
+            self.note_missing(follower, user, oldest);
+        }
+    }
+
+    fn note_missing(&mut self, follower: usize, user: usize, numbers: Range<u64>) {
+        for number in numbers {
+            self.faults.note(Fault::Missing, || {
+                format!(
+                    "user {follower} did not get {}",
+                    self.wander.text(user, number)
+                )
+            });
+        }
+    }
+
+    fn record_latency(&mut self, user: usize, number: u64, now: Instant) {
+        let user = &self.users[user];
+        let first_in_flight = user.sent - user.due.len() as u64;
+        if let Some(due) = user.due.get((number - first_in_flight) as usize) {
+            let latency_us = now.saturating_duration_since(*due).as_micros();
+            self.latency_us
+                .saturating_record(u64::try_from(latency_us).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// Positions that all their followers have seen, or have passed over, are on their way no more.
+    fn forget_arrived(&mut self, user: usize) {
+        let passed = followers(user)
+            .map(|follower| self.users[follower].views[user - follower].next)
+            .min();
+        let user = &mut self.users[user];
+        let first_in_flight = user.sent - user.due.len() as u64;
+        let arrived = passed.unwrap_or_default().saturating_sub(first_in_flight) as usize;
+        user.due.drain(..arrived);
+        self.in_flight -= arrived;
+    }
+
+    /// Enters that a user's connection is over: nothing more will come to it.
+    pub fn lose(&mut self, follower: usize) {
+        if !self.users[follower].gone {
+            self.users[follower].gone = true;
+            self.outstanding -= self.missing_of(follower);
+        }
+    }
+
+    fn missing_of(&self, follower: usize) -> u64 {
+        let user = &self.users[follower];
+        let next_sent = self.users.get(follower + 1).map_or(0, |next| next.sent);
+        user.sent + next_sent - user.views[0].arrived - user.views[1].arrived
+    }
+
+    /// Enters as missing what has not come. Nothing may be received after this.
+    pub fn close(&mut self) {
+        for follower in 0..self.users.len() {
+            for user in (follower..self.users.len()).take(2) {
+                let behind = self.users[user].sent;
+                let view = &mut self.users[follower].views[user - follower];
+                let mut missing = std::mem::take(&mut view.gaps);
+                missing.push(view.next..behind);
+                for numbers in missing {
+                    self.note_missing(follower, user, numbers);
+                }
+            }
+        }
+    }
+
+    /// How many users there are.
+    pub fn users(&self) -> usize {
+        self.users.len()
+    }
+
+    /// How many positions are sent.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// How many deliveries follow from what was sent.
+    pub fn expected(&self) -> u64 {
+        self.expected
+    }
+
+    /// How many of them came.
+    pub fn arrived(&self) -> u64 {
+        self.arrived
+    }
+
+    /// When the last of them came.
+    pub fn arrived_last(&self) -> Option<Instant> {
+        self.arrived_last
+    }
+
+    /// How many of them may still come: all others but those to connections that are over.
+    pub fn outstanding(&self) -> u64 {
+        self.outstanding
+    }
+
+    /// From when a position was due to when a delivery of it was read, in microseconds.
+    pub fn latency_us(&self) -> &Histogram<u64> {
+        &self.latency_us
+    }
+}
+
+/// Who follows a user: itself, and the one before.
+fn followers(user: usize) -> impl Iterator<Item = usize> {
+    user.saturating_sub(1)..=user
+}
+
+fn told(follower: usize, text: &str) -> String {
+    format!("user {follower} got {}", crate::protocol::quote(text))
+}
+
+/// Whether the number was in a gap; it is no more.
+fn take_from_gaps(gaps: &mut Vec<Range<u64>>, number: u64) -> bool {
+    let Some(index) = gaps.iter().position(|gap| gap.contains(&number)) else {
+        return false;
+    };
+    let gap = gaps.remove(index);
+    let rest = [gap.start..number, number + 1..gap.end];
+    gaps.splice(
+        index..index,
+        rest.into_iter().filter(|part| !part.is_empty()),
+    );
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn counts(ledger: &Ledger) -> Vec<(&'static str, u64)> {
+        let wrong = ledger.faults.tallies().filter(|(_, tally)| tally.count > 0);
+        wrong
+            .map(|(fault, tally)| (fault.title(), tally.count))
+            .collect()
+    }
+
+    /// Four users; user 2 sent this many positions, and both its followers have them all but
+    /// for what `tamper` makes of those to user 1.
+    fn run(sent: usize, tamper: impl Fn(Vec<String>) -> Vec<String>) -> Vec<(&'static str, u64)> {
+        let now = Instant::now();
+        let mut ledger = Ledger::new(4, 7);
+        let texts: Vec<String> = (0..sent).map(|_| ledger.publish(2, now)).collect();
+        for text in &texts {
+            ledger.receive(2, text, now);
+        }
+        for text in tamper(texts) {
+            ledger.receive(1, &text, now);
+        }
+        ledger.close();
+        let missing = ledger.faults.of(Fault::Missing).count;
+        assert_eq!(ledger.expected() - ledger.arrived(), missing);
+        counts(&ledger)
+    }
+
+    #[test]
+    fn deliveries_in_order_leave_nothing_to_say() {
+        assert_eq!(run(5, |texts| texts), []);
+    }
+
+    #[test]
+    fn a_dropped_delivery_is_missing_wherever_it_stood() {
+        for dropped in 0..5 {
+            let without = |mut texts: Vec<String>| {
+                texts.remove(dropped);
+                texts
+            };
+            assert_eq!(run(5, without), [("missing", 1)], "{dropped}");
+        }
+        assert_eq!(run(5, |_| Vec::new()), [("missing", 5)]);
+    }
+
+    #[test]
+    fn a_delivery_that_comes_again_is_doubled_however_late() {
+        for doubled in 0..5 {
+            let again = |mut texts: Vec<String>| {
+                texts.push(texts[doubled].clone());
+                texts
+            };
+            assert_eq!(run(5, again), [("doubled", 1)], "{doubled}");
+        }
+    }
+
+    #[test]
+    fn a_delivery_that_comes_late_is_out_of_order_and_not_missing() {
+        let swapped = |mut texts: Vec<String>| {
+            texts.swap(1, 2);
+            texts
+        };
+        assert_eq!(run(5, swapped), [("out of order", 1)]);
+        let reversed = |texts: Vec<String>| texts.into_iter().rev().collect();
+        assert_eq!(run(5, reversed), [("out of order", 4)]);
+    }
+
+    #[test]
+    fn other_digits_are_wrong_content_even_where_the_number_is_the_same() {
+        for (from, to) in [
+            (",\"lng\"", "0,\"lng\""),
+            ("}", "0}"),
+            ("\"lat\":", "\"lat\":1"),
+            (":2", ":\"2\""),
+        ] {
+            let changed = |mut texts: Vec<String>| {
+                texts[1] = texts[1].replace(from, to);
+                texts
+            };
+            assert_eq!(
+                run(3, changed),
+                [("missing", 1), ("wrong content", 1)],
+                "{from}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_users_position_is_foreign_and_one_never_sent_is_wrong() {
+        let (now, mut ledger) = (Instant::now(), Ledger::new(4, 7));
+        let text = ledger.publish(0, now);
+        ledger.receive(0, &text, now);
+        ledger.receive(2, &text, now);
+        ledger.receive(1, &text, now);
+        ledger.receive(3, r#"{"userId":4,"lat":1,"lng":2}"#, now);
+        ledger.receive(3, r#"{"userId":3,"lat":1,"lng":2}"#, now);
+        assert_eq!(counts(&ledger), [("foreign", 2), ("wrong content", 2)]);
+    }
+
+    #[test]
+    fn errors_and_strange_messages_are_told_and_last_known_positions_are_not() {
+        let (now, mut ledger) = (Instant::now(), Ledger::new(2, 7));
+        ledger.receive(0, r#"{"userId":1,"lat":1,"lng":2,"age":0.1}"#, now);
+        ledger.receive(
+            0,
+            r#"{"error":{"code":"too_fast","message":"slow down"}}"#,
+            now,
+        );
+        ledger.receive(1, r#"{"audience":1}"#, now);
+        assert_eq!(counts(&ledger), [("unexpected", 1), ("error", 1)]);
+        assert_eq!(
+            ledger.faults.of(Fault::Error).examples,
+            ["to user 0: too_fast: slow down"]
+        );
+    }
+
+    #[test]
+    fn room_ends_at_the_window_and_comes_back_with_the_last_follower() {
+        let (now, mut ledger) = (Instant::now(), Ledger::new(2, 7));
+        let mut texts = Vec::new();
+        while ledger.has_room(1) {
+            texts.push(ledger.publish(1, now));
+        }
+        assert_eq!(texts.len(), IN_FLIGHT_PER_USER_MAX);
+        ledger.receive(1, &texts[0], now);
+        assert!(!ledger.has_room(1) && ledger.has_room(0));
+        ledger.receive(0, &texts[0], now);
+        assert!(ledger.has_room(1));
+    }
+
+    #[test]
+    fn latency_runs_from_when_a_position_was_due() {
+        let (due, mut ledger) = (Instant::now(), Ledger::new(1, 7));
+        let text = ledger.publish(0, due);
+        ledger.receive(0, &text, due + Duration::from_millis(1));
+        assert_eq!(ledger.latency_us().max(), 1000);
+        assert_eq!(ledger.arrived(), 1);
+    }
+
+    #[test]
+    fn a_lost_connection_leaves_nothing_outstanding_but_misses_its_deliveries() {
+        let (now, mut ledger) = (Instant::now(), Ledger::new(2, 7));
+        let text = ledger.publish(1, now);
+        ledger.lose(0);
+        ledger.lose(0);
+        assert_eq!(ledger.outstanding(), 1);
+        ledger.receive(1, &text, now);
+        assert_eq!(ledger.outstanding(), 0);
+        ledger.close();
+        assert_eq!(counts(&ledger), [("missing", 1)]);
+    }
+
+    #[test]
+    fn gaps_beyond_those_remembered_are_still_counted() {
+        let (now, mut ledger) = (Instant::now(), Ledger::new(1, 7));
+        for number in 0..2 * GAPS_MAX + 100 {
+            let text = ledger.publish(0, now);
+            if number % 2 == 1 {
+                ledger.receive(0, &text, now);
+            }
+        }
+        ledger.close();
+        assert_eq!(counts(&ledger), [("missing", GAPS_MAX as u64 + 50)]);
+    }
+}

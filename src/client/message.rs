@@ -1,0 +1,156 @@
+//! What servers send, from text to types. Knows no sockets, and not who asked for what.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::position::Extra;
+
+/// What a server said. Numbers and ids are JSON as it came.
+#[derive(Debug)]
+pub enum ServerMessage<'a> {
+    /// Where somebody is.
+    Position(Sighting<'a>),
+    /// A message of ours that could not be taken.
+    Error {
+        /// The word for machines.
+        code: String,
+        /// The sentence for people.
+        message: String,
+    },
+    /// Anything else.
+    Other,
+}
+
+/// A position as a follower receives it.
+#[derive(Debug)]
+pub struct Sighting<'a> {
+    /// Whose position: the sender's own way of writing the id.
+    pub user: &'a str,
+    /// Degrees north.
+    pub lat: &'a str,
+    /// Degrees east.
+    pub lng: &'a str,
+    /// Seconds since the server received it, on a last known position; `None` on a live one.
+    pub age: Option<&'a str>,
+    extras: [Option<&'a RawValue>; Extra::ALL.len()],
+}
+
+impl<'a> Sighting<'a> {
+    /// The optional fields that are there, in the order in which they are relayed.
+    pub fn extras(&self) -> impl Iterator<Item = (Extra, &'a str)> {
+        Extra::ALL
+            .into_iter()
+            .zip(self.extras)
+            .filter_map(|(extra, json)| Some((extra, json?.get())))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    #[serde(borrow)]
+    user_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    lat: Option<&'a RawValue>,
+    #[serde(borrow)]
+    lng: Option<&'a RawValue>,
+    #[serde(borrow)]
+    age: Option<&'a RawValue>,
+    #[serde(borrow)]
+    accuracy: Option<&'a RawValue>,
+    #[serde(borrow)]
+    altitude: Option<&'a RawValue>,
+    #[serde(borrow)]
+    altitude_accuracy: Option<&'a RawValue>,
+    #[serde(borrow)]
+    heading: Option<&'a RawValue>,
+    #[serde(borrow)]
+    speed: Option<&'a RawValue>,
+    #[serde(borrow)]
+    timestamp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    battery: Option<&'a RawValue>,
+    error: Option<ErrorFields>,
+}
+
+#[derive(Deserialize)]
+struct ErrorFields {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// Reads one message. Keys that are not ours are skipped.
+pub fn decode(text: &str) -> ServerMessage<'_> {
+    let Ok(fields) = serde_json::from_str::<Fields>(text) else {
+        return ServerMessage::Other;
+    };
+    if let Some(error) = fields.error {
+        return ServerMessage::Error {
+            code: error.code,
+            message: error.message,
+        };
+    }
+    let (Some(user), Some(lat), Some(lng)) = (fields.user_id, fields.lat, fields.lng) else {
+        return ServerMessage::Other;
+    };
+    let extras = Extra::ALL.map(|extra| match extra {
+        Extra::Accuracy => fields.accuracy,
+        Extra::Altitude => fields.altitude,
+        Extra::AltitudeAccuracy => fields.altitude_accuracy,
+        Extra::Heading => fields.heading,
+        Extra::Speed => fields.speed,
+        Extra::Timestamp => fields.timestamp,
+        Extra::Battery => fields.battery,
+    });
+    let age = fields.age.map(RawValue::get);
+    ServerMessage::Position(Sighting {
+        user: user.get(),
+        lat: lat.get(),
+        lng: lng.get(),
+        age,
+        extras,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_keeps_the_digits_and_the_id_as_they_came() {
+        let ServerMessage::Position(seen) =
+            decode(r#"{"userId":"5","lat":1.50,"lng":-0,"battery":0.10,"x":[1],"age":2.5}"#)
+        else {
+            panic!("a position")
+        };
+        assert_eq!(
+            (seen.user, seen.lat, seen.lng, seen.age),
+            ("\"5\"", "1.50", "-0", Some("2.5"))
+        );
+        assert_eq!(
+            seen.extras().collect::<Vec<_>>(),
+            [(Extra::Battery, "0.10")]
+        );
+    }
+
+    #[test]
+    fn an_error_is_told_from_anything_else() {
+        let text = r#"{"error":{"code":"bad_position","message":"lat must be a finite number"}}"#;
+        assert!(
+            matches!(decode(text), ServerMessage::Error { code, .. } if code == "bad_position")
+        );
+        for text in [
+            "",
+            "[]",
+            "{}",
+            "hello",
+            r#"{"audience":12}"#,
+            r#"{"userId":5,"lat":1}"#,
+            r#"{"error":"x"}"#,
+        ] {
+            assert!(matches!(decode(text), ServerMessage::Other), "{text}");
+        }
+    }
+}

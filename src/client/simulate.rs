@@ -1,0 +1,293 @@
+//! The prototype's test client grown up: many users who follow each other and move at random,
+//! and a check of every delivery. Decides what is sent and when; uses nothing but the public
+//! protocol.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use tungstenite::Message;
+
+use super::crowd::{Crowd, Round, SILENCE_MAX};
+use super::endpoint::Endpoint;
+use super::faults::Fault;
+use super::ledger::Ledger;
+use super::report::Report;
+use super::wander::POSITIONS_MAX;
+use crate::duration;
+
+/// How many positions are sent if neither a number nor a time is given.
+const MESSAGES_DEFAULT: u64 = 1000;
+
+/// Longest wait for the next position if its time is beyond what a clock can tell.
+const RATE_WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// Flags of `spectate simulate`.
+#[derive(clap::Args, Debug, Clone)]
+pub struct Config {
+    /// Number of users, each following itself and the next; their ids, 0 to N-1, must be free on the server
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    users: u32,
+
+    /// Number of positions to send, each of a random user [default: 1000, or no limit with --duration]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=POSITIONS_MAX))]
+    messages: Option<u64>,
+
+    /// Where the server is
+    #[arg(long, value_name = "URL", default_value = super::URL_DEFAULT)]
+    url: Endpoint,
+
+    /// Positions per second of all users together [default: as fast as they are delivered]
+    #[arg(long, value_name = "N", value_parser = parse_rate)]
+    rate: Option<f64>,
+
+    /// Stop sending after this time
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_above_zero)]
+    duration: Option<Duration>,
+
+    /// Print the summary as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate = text
+        .parse::<f64>()
+        .ok()
+        .filter(|rate| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| format!("{text:?} is no number above 0 (try 100)"))
+}
+
+/// Runs a simulation and prints its summary. The exit code is a failure if any delivery was
+/// missing, came twice, late or altered, or if the server broke its protocol in another way.
+///
+/// # Errors
+/// A line that says why no simulation came about.
+pub fn run(config: &Config) -> Result<ExitCode, String> {
+    let mut ledger = Ledger::new(config.users as usize, rand::random());
+    let progress = progress_bar(u64::from(config.users), "{pos} of {len} users connected");
+    let mut crowd = Crowd::gather(&config.url, &mut ledger, &progress)?;
+    progress.finish_and_clear();
+
+    let begun_at = Instant::now();
+    publish(&Schedule::new(config, begun_at), &mut crowd, &mut ledger)?;
+    let published_at = Instant::now();
+    crowd.settle(Round::Published, &mut ledger)?;
+    crowd.settle(Round::Delivered, &mut ledger)?;
+    crowd.leave(&mut ledger)?;
+    ledger.close();
+
+    let ended_at = ledger
+        .arrived_last()
+        .map_or(published_at, |last| last.max(published_at));
+    let report = Report::new(&ledger, ended_at - begun_at);
+    print(&report, config.json);
+    Ok(if report.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Sends the positions, each of a random user. The next one waits while too many are on their
+/// way: a server that has to wait for its readers may leave positions out, so that whoever
+/// checks must read faster than it writes.
+fn publish(schedule: &Schedule, crowd: &mut Crowd, ledger: &mut Ledger) -> Result<(), String> {
+    let progress = schedule.progress_bar();
+    let mut user = random_user(ledger);
+    let mut sent_at = schedule.begun_at;
+    let mut held_back = false;
+    while ledger.sent() < schedule.positions {
+        let now = Instant::now();
+        let due = schedule.due(now);
+        while ledger.sent() < due && ledger.has_room(user) {
+            // One that was held back waited for the server, which is part of its latency.
+            let due_at = if held_back {
+                schedule.due_at(ledger.sent(), now)
+            } else {
+                now
+            };
+            let text = ledger.publish(user, due_at);
+            crowd.send(user, Message::text(text), ledger)?;
+            user = random_user(ledger);
+            sent_at = now;
+        }
+        crowd.flush();
+        held_back = ledger.sent() < due;
+        if crowd.has_lost() {
+            stopped(ledger, "a connection ended");
+            break;
+        }
+        if schedule.ends_at.is_some_and(|end| now >= end) {
+            break;
+        }
+        if held_back && crowd.is_silent_since(sent_at, ledger)? {
+            stopped(ledger, "nothing was delivered any more");
+            break;
+        }
+        let wake_at = if held_back {
+            now + SILENCE_MAX
+        } else {
+            schedule.due_at(ledger.sent(), now)
+        };
+        let wake_at = schedule.ends_at.map_or(wake_at, |end| wake_at.min(end));
+        crowd.turn(wake_at.saturating_duration_since(now), ledger)?;
+        schedule.show(&progress, ledger.sent(), now);
+    }
+    progress.finish_and_clear();
+    Ok(())
+}
+
+fn stopped(ledger: &mut Ledger, reason: &str) {
+    let sent = ledger.sent();
+    ledger.faults.note(Fault::Stopped, || {
+        format!("after {sent} positions: {reason}")
+    });
+}
+
+fn random_user(ledger: &Ledger) -> usize {
+    rand::random_range(0..ledger.users())
+}
+
+/// When positions are due.
+#[derive(Debug)]
+struct Schedule {
+    begun_at: Instant,
+    ends_at: Option<Instant>,
+    positions: u64,
+    rate: Option<f64>,
+}
+
+impl Schedule {
+    fn new(config: &Config, begun_at: Instant) -> Schedule {
+        let unlimited = if config.duration.is_some() {
+            POSITIONS_MAX
+        } else {
+            MESSAGES_DEFAULT
+        };
+        Schedule {
+            begun_at,
+            ends_at: config.duration.map(|duration| begun_at + duration),
+            positions: config.messages.unwrap_or(unlimited),
+            rate: config.rate,
+        }
+    }
+
+    /// How many positions should be sent by now.
+    fn due(&self, now: Instant) -> u64 {
+        let Some(rate) = self.rate else {
+            let over = self.ends_at.is_some_and(|end| now >= end);
+            return if over { 0 } else { self.positions };
+        };
+        let until = self.ends_at.map_or(now, |end| now.min(end));
+        let due = (until - self.begun_at).as_secs_f64() * rate;
+        (due.ceil() as u64).min(self.positions)
+    }
+
+    /// When the position of this number is due; `now` if that is as soon as there is room.
+    fn due_at(&self, number: u64, now: Instant) -> Instant {
+        match self.rate {
+            // A rate can be so low that the next one is due in no time that a clock can tell.
+            Some(rate) => {
+                let after = Duration::try_from_secs_f64(number as f64 / rate);
+                let due_at = after
+                    .ok()
+                    .and_then(|after| self.begun_at.checked_add(after));
+                due_at.unwrap_or(now + RATE_WAIT_MAX)
+            }
+            None => now,
+        }
+    }
+
+    fn progress_bar(&self) -> ProgressBar {
+        match self.ends_at {
+            Some(end) if self.positions == POSITIONS_MAX => {
+                progress_bar((end - self.begun_at).as_millis() as u64, "{msg} positions")
+            }
+            _ => progress_bar(self.positions, "{pos} of {len} positions"),
+        }
+    }
+
+    fn show(&self, progress: &ProgressBar, sent: u64, now: Instant) {
+        if self.positions == POSITIONS_MAX {
+            progress.set_message(HumanCount(sent).to_string());
+            progress.set_position((now - self.begun_at).as_millis() as u64);
+        } else {
+            progress.set_position(sent);
+        }
+    }
+}
+
+/// A bar on stderr, if that is a terminal.
+fn progress_bar(length: u64, label: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(&format!("{{bar:40}} {label}"));
+    ProgressBar::new(length).with_style(style.expect("the template is well-formed"))
+}
+
+fn print(report: &Report, json: bool) {
+    let text = match json {
+        true => serde_json::to_string(report).expect("numbers and strings are always JSON") + "\n",
+        false => report.to_string(),
+    };
+    // Nobody is left to tell when stdout is closed; the exit code still says how it went.
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(rate: Option<f64>, duration_s: Option<u64>) -> Schedule {
+        let begun_at = Instant::now();
+        let ends_at = duration_s.map(|seconds| begun_at + Duration::from_secs(seconds));
+        Schedule {
+            begun_at,
+            ends_at,
+            positions: 1000,
+            rate,
+        }
+    }
+
+    #[test]
+    fn a_rate_spreads_positions_evenly_up_to_the_end() {
+        let schedule = schedule(Some(10.0), Some(2));
+        let due = |ms| schedule.due(schedule.begun_at + Duration::from_millis(ms));
+        assert_eq!(
+            [
+                due(0),
+                due(1),
+                due(100),
+                due(101),
+                due(1999),
+                due(2000),
+                due(9000)
+            ],
+            [0, 1, 1, 2, 20, 20, 20]
+        );
+        let due_at = schedule.due_at(15, schedule.begun_at);
+        assert_eq!(due_at - schedule.begun_at, Duration::from_millis(1500));
+    }
+
+    #[test]
+    fn without_a_rate_everything_is_due_until_the_end() {
+        let schedule = schedule(None, Some(2));
+        assert_eq!(schedule.due(schedule.begun_at), 1000);
+        assert_eq!(schedule.due(schedule.begun_at + Duration::from_secs(2)), 0);
+    }
+
+    #[test]
+    fn a_rate_of_next_to_nothing_waits_and_does_not_panic() {
+        let schedule = schedule(Some(f64::MIN_POSITIVE), None);
+        assert_eq!(schedule.due(schedule.begun_at + Duration::from_secs(1)), 1);
+        assert!(schedule.due_at(1, schedule.begun_at) > schedule.begun_at);
+    }
+
+    #[test]
+    fn a_rate_is_a_number_above_0() {
+        assert_eq!(parse_rate("0.5"), Ok(0.5));
+        for text in ["0", "-1", "nan", "inf", "x", ""] {
+            assert!(parse_rate(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Follows users in a terminal: one line on stdout for each position. Decides when to connect
+//! again; uses nothing but the public protocol.
+
+use std::convert::Infallible;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tungstenite::{Bytes, Message};
+
+use super::connection::{Connection, Input, connect_to_any};
+use super::ended::Ended;
+use super::endpoint::Endpoint;
+use super::message::{self, ServerMessage, Sighting};
+use super::{plain, printable};
+use crate::position::{Extra, UserId};
+
+/// Longest random delay before the first attempt to connect again. It doubles with each.
+const DELAY_MAX_FIRST: Duration = Duration::from_millis(500);
+/// Longest random delay before any attempt. It is also how long a connection must have lasted
+/// for the next one to begin with short delays again.
+const DELAY_MAX: Duration = Duration::from_secs(5);
+/// Longest wait for the answer to the upgrade request.
+const UPGRADE_WAIT: Duration = Duration::from_secs(10);
+/// Longest silence before we ping: longer than a server's own ping interval of 25 s.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Longest wait for a sign of life after that ping.
+const PONG_WAIT: Duration = Duration::from_secs(10);
+/// How often we look whether stdout still has a reader.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Ids in one message: well under 64 KiB, whatever they are.
+const IDS_PER_HELLO_MAX: usize = 100;
+/// The only connection's token.
+const CONNECTION: Token = Token(0);
+
+/// Flags of `spectate watch`.
+#[derive(clap::Args, Debug, Clone)]
+pub struct Config {
+    /// Ids of the users to follow
+    #[arg(value_name = "USER", required = true, allow_negative_numbers = true, value_parser = parse_id)]
+    users: Vec<String>,
+
+    /// Where the server is
+    #[arg(long, value_name = "URL", default_value = super::URL_DEFAULT)]
+    url: Endpoint,
+}
+
+/// The id as JSON: a number if it is written as JSON writes one, or else a string. A server
+/// takes both for the same user.
+fn parse_id(text: &str) -> Result<String, String> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain_number = digits == "0" || !digits.starts_with('0');
+    if plain_number && UserId::from_integer(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    match UserId::from_string(text.into(), text) {
+        Some(_) => Ok(serde_json::Value::from(text).to_string()),
+        None => Err(format!(
+            "{text:?} is no user id: 1 to 64 bytes without control characters (try 5)"
+        )),
+    }
+}
+
+/// Follows the users until stdout is closed.
+///
+/// # Errors
+/// A line, when the server says that connecting again will not help, or stdout takes no more.
+pub fn run(config: &Config) -> Result<ExitCode, String> {
+    let mut watch = Watch::new(config)?;
+    let mut delay_max = DELAY_MAX_FIRST;
+    loop {
+        let begun_at = Instant::now();
+        let ended = match watch.session() {
+            Stop::StdoutClosed => return Ok(ExitCode::SUCCESS),
+            Stop::Broken(line) => return Err(line),
+            Stop::Ended(ended) => ended,
+        };
+        if let Some(advice) = ended.advice() {
+            return Err(format!("{}: {ended}; {advice}", config.url));
+        }
+        watch.tell_lost(&ended);
+        if ended.wants_patience() {
+            delay_max = DELAY_MAX;
+        } else if begun_at.elapsed() > DELAY_MAX {
+            delay_max = DELAY_MAX_FIRST;
+        }
+        if watch.pause(delay_max.mul_f64(rand::random())).is_err() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        delay_max = (delay_max * 2).min(DELAY_MAX);
+    }
+}
+
+struct Watch<'a> {
+    config: &'a Config,
+    poll: Poll,
+    events: Events,
+    /// What was told last; `None` before anything was.
+    told_connected: Option<bool>,
+}
+
+enum Stop {
+    StdoutClosed,
+    Broken(String),
+    Ended(Ended),
+}
+
+impl From<Ended> for Stop {
+    fn from(ended: Ended) -> Stop {
+        Stop::Ended(ended)
+    }
+}
+
+impl<'a> Watch<'a> {
+    fn new(config: &'a Config) -> Result<Watch<'a>, String> {
+        let poll = Poll::new().map_err(|error| format!("cannot poll: {}", plain(&error)))?;
+        Ok(Watch {
+            config,
+            poll,
+            events: Events::with_capacity(4),
+            told_connected: None,
+        })
+    }
+
+    /// Connects once and follows until the end.
+    fn session(&mut self) -> Stop {
+        match self.connect() {
+            Ok(connection) => match self.follow(connection) {
+                Ok(never) => match never {},
+                Err(stop) => stop,
+            },
+            Err(ended) => Stop::Ended(ended),
+        }
+    }
+
+    fn connect(&mut self) -> Result<Connection, Ended> {
+        let endpoint = &self.config.url;
+        let addresses = endpoint.addresses().map_err(Ended::Lost)?;
+        let (stream, _) = connect_to_any(&addresses)?;
+        Connection::new(stream, endpoint, self.poll.registry(), CONNECTION)
+            .map_err(Ended::Unreachable)
+    }
+
+    fn follow(&mut self, mut connection: Connection) -> Result<Infallible, Stop> {
+        let mut life = Life {
+            heard_at: Instant::now(),
+            pinged: false,
+        };
+        loop {
+            let wait = life
+                .deadline(&connection)
+                .saturating_duration_since(Instant::now());
+            self.wait(wait)?;
+            connection.flush();
+            while self.read(&mut connection)? {
+                life = Life {
+                    heard_at: Instant::now(),
+                    pinged: false,
+                };
+            }
+            if Instant::now() < life.deadline(&connection) {
+                continue;
+            }
+            if life.pinged || !connection.is_open() {
+                return Err(Ended::Lost("the server does not answer".to_owned()).into());
+            }
+            life.pinged = true;
+            connection.send(Message::Ping(Bytes::new()))?;
+            connection.flush();
+        }
+    }
+
+    /// Waits for the connection or for the time to pass; fails when stdout has no reader any more.
+    fn wait(&mut self, time: Duration) -> Result<(), Stop> {
+        match self
+            .poll
+            .poll(&mut self.events, Some(time.min(LOOK_INTERVAL)))
+        {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                Err(Stop::Broken(format!("cannot poll: {}", plain(&error))))
+            }
+            _ if stdout_is_closed() => Err(Stop::StdoutClosed),
+            _ => Ok(()),
+        }
+    }
+
+    /// Without a connection there is nothing to wait for but the time.
+    fn pause(&mut self, time: Duration) -> Result<(), Stop> {
+        let until = Instant::now() + time;
+        while let Some(left) = until
+            .checked_duration_since(Instant::now())
+            .filter(|left| !left.is_zero())
+        {
+            self.wait(left)?;
+        }
+        Ok(())
+    }
+
+    /// Takes one input, if there is one.
+    fn read(&mut self, connection: &mut Connection) -> Result<bool, Stop> {
+        match connection.read()? {
+            Input::Blocked => return Ok(false),
+            Input::Opened => {
+                self.tell_connected();
+                for ids in self.config.users.chunks(IDS_PER_HELLO_MAX) {
+                    let hello = format!(
+                        r#"{{"initialRequest":true,"following":[{}]}}"#,
+                        ids.join(",")
+                    );
+                    connection.send(Message::text(hello))?;
+                }
+                connection.flush();
+            }
+            Input::Text(text) => show(&text)?,
+            Input::Binary | Input::Ping | Input::Pong(_) => {}
+        }
+        Ok(true)
+    }
+
+    fn tell_connected(&mut self) {
+        if self.told_connected != Some(true) {
+            tell(&format!("connected to {}", self.config.url));
+            self.told_connected = Some(true);
+        }
+    }
+
+    fn tell_lost(&mut self, ended: &Ended) {
+        let first = match self.told_connected {
+            Some(false) => return,
+            Some(true) => "lost",
+            None => "cannot connect to",
+        };
+        tell(&format!(
+            "{first} {}: {ended} (trying again)",
+            self.config.url
+        ));
+        self.told_connected = Some(false);
+    }
+}
+
+/// When a connection last gave a sign of life.
+struct Life {
+    heard_at: Instant,
+    pinged: bool,
+}
+
+impl Life {
+    fn deadline(&self, connection: &Connection) -> Instant {
+        match (connection.is_open(), self.pinged) {
+            (false, _) => self.heard_at + UPGRADE_WAIT,
+            (true, false) => self.heard_at + SILENCE_MAX,
+            (true, true) => self.heard_at + SILENCE_MAX + PONG_WAIT,
+        }
+    }
+}
+
+/// A line on stderr, if anybody reads it.
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "spectate: {}", printable(line));
+}
+
+fn stdout_is_closed() -> bool {
+    let stdout = io::stdout();
+    let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+    let closed = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+    matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1..))
+        && fds[0].revents().intersects(closed)
+}
+
+fn show(text: &str) -> Result<(), Stop> {
+    let seen = match message::decode(text) {
+        ServerMessage::Position(seen) => seen,
+        ServerMessage::Error { code, message } => {
+            tell(&format!("the server says {code}: {message}"));
+            return Ok(());
+        }
+        ServerMessage::Other => return Ok(()),
+    };
+    let mut stdout = io::stdout().lock();
+    let written = stdout
+        .write_all((line(&seen) + "\n").as_bytes())
+        .and_then(|()| stdout.flush());
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Stop::StdoutClosed,
+        _ => Stop::Broken(format!("cannot write to stdout: {}", plain(&error))),
+    })
+}
+
+/// A position in a line, with its digits as they were sent.
+fn line(seen: &Sighting) -> String {
+    let user = serde_json::from_str::<String>(seen.user).unwrap_or_else(|_| seen.user.to_owned());
+    let mut line = format!("{user}  {} {}", seen.lat, seen.lng);
+    for (extra, number) in seen.extras() {
+        let (name, unit) = match extra {
+            Extra::Accuracy => ("accuracy", " m"),
+            Extra::Altitude => ("altitude", " m"),
+            Extra::AltitudeAccuracy => ("altitude accuracy", " m"),
+            Extra::Heading => ("heading", "°"),
+            Extra::Speed => ("speed", " m/s"),
+            Extra::Timestamp => ("timestamp", " ms"),
+            Extra::Battery => ("battery", ""),
+        };
+        line.push_str(&format!("  {name} {number}{unit}"));
+    }
+    if let Some(age) = seen.age {
+        line.push_str(&format!("  last known, {age} s ago"));
+    }
+    printable(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let ServerMessage::Position(seen) = message::decode(text) else {
+            panic!("a position: {text}")
+        };
+        line(&seen)
+    }
+
+    #[test]
+    fn a_position_is_a_line_with_its_own_digits_and_units() {
+        assert_eq!(
+            shown(r#"{"userId":5,"lat":12.30,"lng":-4.6e1}"#),
+            "5  12.30 -4.6e1"
+        );
+        assert_eq!(
+            shown(
+                r#"{"userId":"Jörg","lat":1,"lng":2,"accuracy":5,"heading":90,"battery":0.5,"age":12.3}"#
+            ),
+            "Jörg  1 2  accuracy 5 m  heading 90°  battery 0.5  last known, 12.3 s ago"
+        );
+    }
+
+    #[test]
+    fn nothing_that_a_peer_sends_drives_the_terminal() {
+        assert_eq!(
+            shown(r#"{"userId":"\u001b[2J\u009b","lat":1,"lng":"\n"}"#),
+            r#"\u{1b}[2J\u{9b}  1 "\n""#
+        );
+    }
+
+    #[test]
+    fn ids_are_numbers_where_json_has_such_numbers_and_strings_elsewhere() {
+        for (text, json) in [
+            ("5", "5"),
+            ("-5", "-5"),
+            ("0", "0"),
+            ("007", "\"007\""),
+            ("a b", "\"a b\""),
+            ("\"", "\"\\\"\""),
+        ] {
+            assert_eq!(parse_id(text).as_deref(), Ok(json));
+        }
+        for text in ["", "\u{1}", &"x".repeat(65)] {
+            assert!(parse_id(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The messages: text to types for what clients send, types to text for what they receive.
+//! Knows no sockets, no clocks, and nobody's follows.
+
+mod refusal;
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::position::{Bounds, Extra, Position, UserId};
+pub use refusal::{Refusal, quote};
+
+/// What a client said.
+#[derive(Debug)]
+pub enum ClientMessage<'a> {
+    /// Who this connection is and whom it follows.
+    Hello(Hello<'a>),
+    /// Where somebody is.
+    Position(Publication<'a>),
+    /// Other follows than before.
+    Change(Change<'a>),
+}
+
+/// An object with a true `initialRequest`. Each field stands for itself: a mistake in one leaves
+/// the others valid.
+#[derive(Debug)]
+pub struct Hello<'a> {
+    /// The user that this connection is; `None` for a pure spectator.
+    pub user: Option<Result<UserId<'a>, Refusal>>,
+    /// Users to follow in addition to those followed already.
+    pub following: Ids<'a>,
+}
+
+/// A position as it was sent.
+#[derive(Debug)]
+pub struct Publication<'a> {
+    /// Whose position; `None` for the user that the connection declared.
+    pub user: Option<UserId<'a>>,
+    /// Where.
+    pub position: Position<'a>,
+}
+
+/// Follows to add, and then follows to end.
+#[derive(Debug)]
+pub struct Change<'a> {
+    /// Users to follow.
+    pub follow: Ids<'a>,
+    /// Users to follow no longer.
+    pub unfollow: Ids<'a>,
+}
+
+/// A list of user ids, as far as it was one.
+#[derive(Debug, Default)]
+pub struct Ids<'a> {
+    /// Those that are ids.
+    pub valid: Vec<UserId<'a>>,
+    /// What was wrong with the rest.
+    pub refusal: Option<Refusal>,
+}
+
+/// One JSON value as it was written, or its absence. Unlike an `Option<&RawValue>`, it can tell
+/// `null` from a key that is not there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Field<'a>(Option<&'a str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Field<'a>, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Ok(Field(Some(raw.get())))
+    }
+}
+
+impl<'a> Field<'a> {
+    fn is_true(self) -> bool {
+        self.0 == Some("true")
+    }
+
+    /// The value, if there is one other than `null`.
+    fn known(self) -> Option<&'a str> {
+        self.0.filter(|json| *json != "null")
+    }
+}
+
+/// Our keys in an object from a client; all others are skipped.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    initial_request: Field<'a>,
+    user_id: Field<'a>,
+    following: Field<'a>,
+    follow: Field<'a>,
+    unfollow: Field<'a>,
+    token: Field<'a>,
+    lat: Field<'a>,
+    lng: Field<'a>,
+    accuracy: Field<'a>,
+    altitude: Field<'a>,
+    altitude_accuracy: Field<'a>,
+    heading: Field<'a>,
+    speed: Field<'a>,
+    timestamp: Field<'a>,
+    battery: Field<'a>,
+}
+
+impl<'a> Fields<'a> {
+    fn extra(&self, extra: Extra) -> Option<&'a str> {
+        match extra {
+            Extra::Accuracy => self.accuracy,
+            Extra::Altitude => self.altitude,
+            Extra::AltitudeAccuracy => self.altitude_accuracy,
+            Extra::Heading => self.heading,
+            Extra::Speed => self.speed,
+            Extra::Timestamp => self.timestamp,
+            Extra::Battery => self.battery,
+        }
+        .0
+    }
+}
+
+/// Reads one message.
+pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> {
+    if !text.starts_with('{') {
+        // serde would take an array for a struct, field by field.
+        return Err(match serde_json::from_str::<&RawValue>(text) {
+            Ok(_) => Refusal::NotAnObject,
+            Err(error) => Refusal::BadJson(error.to_string()),
+        });
+    }
+    let fields: Fields =
+        serde_json::from_str(text).map_err(|error| Refusal::BadJson(error.to_string()))?;
+    if fields.initial_request.is_true() {
+        return Ok(ClientMessage::Hello(Hello {
+            user: fields.user_id.known().map(user_id),
+            following: ids("following", fields.following),
+        }));
+    }
+    if fields.lat.0.is_some() || fields.lng.0.is_some() {
+        let position = Position::new(bounds, fields.lat.0, fields.lng.0, |extra| {
+            fields.extra(extra)
+        })
+        .map_err(Refusal::BadPosition)?;
+        let user = fields.user_id.0.map(user_id).transpose()?;
+        return Ok(ClientMessage::Position(Publication { user, position }));
+    }
+    if [fields.follow, fields.unfollow, fields.token]
+        .iter()
+        .any(|field| field.known().is_some())
+    {
+        return Ok(ClientMessage::Change(Change {
+            follow: ids("follow", fields.follow),
+            unfollow: ids("unfollow", fields.unfollow),
+        }));
+    }
+    Err(Refusal::NoMessage)
+}
+
+/// Reads a user id from one JSON value.
+fn user_id(json: &str) -> Result<UserId<'_>, Refusal> {
+    let id = match json
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    {
+        Some(plain) if !plain.contains('\\') => UserId::from_string(Cow::Borrowed(plain), json),
+        Some(_) => serde_json::from_str::<String>(json)
+            .ok()
+            .and_then(|unescaped| UserId::from_string(Cow::Owned(unescaped), json)),
+        None => UserId::from_integer(json),
+    };
+    id.ok_or_else(|| Refusal::BadUser(quote(json)))
+}
+
+/// Reads a list of user ids as far as it goes; a missing list is an empty one.
+fn ids<'a>(name: &'static str, field: Field<'a>) -> Ids<'a> {
+    let Some(json) = field.known() else {
+        return Ids::default();
+    };
+    let Ok(values) = serde_json::from_str::<Vec<&'a RawValue>>(json) else {
+        return Ids {
+            valid: Vec::new(),
+            refusal: Some(Refusal::NotAList(name)),
+        };
+    };
+    let mut valid = Vec::with_capacity(values.len());
+    let mut bad: Option<(usize, &str)> = None;
+    for value in values {
+        match user_id(value.get()) {
+            Ok(id) => valid.push(id),
+            Err(_) => bad.get_or_insert((0, value.get())).0 += 1,
+        }
+    }
+    let refusal = bad.map(|(count, first)| Refusal::BadIds(count, quote(first)));
+    Ids { valid, refusal }
+}
+
+/// Writes the message that followers receive: `user` as JSON, then the position with the digits
+/// that it was sent with.
+pub fn encode_position(user: &str, position: &Position, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"userId\":");
+    out.extend_from_slice(user.as_bytes());
+    out.extend_from_slice(b",\"lat\":");
+    out.extend_from_slice(position.lat().json().as_bytes());
+    out.extend_from_slice(b",\"lng\":");
+    out.extend_from_slice(position.lng().json().as_bytes());
+    for (extra, number) in position.extras() {
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(extra.name().as_bytes());
+        out.extend_from_slice(b"\":");
+        out.extend_from_slice(number.json().as_bytes());
+    }
+    out.push(b'}');
+}
+
+/// Writes a last known position: what [`encode_position`] wrote when it was new, with its age in
+/// seconds as the last field.
+pub fn encode_last_known(position: &[u8], age_s: f64, out: &mut Vec<u8>) {
+    let open = position.strip_suffix(b"}").unwrap_or(position);
+    out.extend_from_slice(open);
+    // A write into a Vec cannot fail.
+    let _ = write!(out, ",\"age\":{age_s:.1}}}");
+}
+
+/// Writes the error message for a refusal.
+pub fn encode_error(refusal: &Refusal, out: &mut Vec<u8>) {
+    let message = serde_json::Value::String(refusal.to_string());
+    let _ = write!(
+        out,
+        "{{\"error\":{{\"code\":\"{}\",\"message\":{message}}}}}",
+        refusal.code()
+    );
+}
+
+#[cfg(test)]
+mod tests;

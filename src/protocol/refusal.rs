@@ -1,0 +1,109 @@
+//! Why a message was not carried out, in a sentence that says what to mend.
+
+use std::fmt;
+
+use crate::position::{ID_BYTES_MAX, PositionError};
+
+/// Why a message, or a part of it, was not carried out. Its [`Display`](fmt::Display) is the
+/// sentence that tells the sender what to mend.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// Not JSON, or one of our keys twice; with the parser's own words.
+    BadJson(String),
+    /// JSON, but not an object from its first byte.
+    NotAnObject,
+    /// An object without any key that would make it a message.
+    NoMessage,
+    /// The field of this name should be a list.
+    NotAList(&'static str),
+    /// This many ids of a list are none; the first of them, as JSON.
+    BadIds(usize, String),
+    /// The `userId`, given as JSON, is none.
+    BadUser(String),
+    /// A position without a `userId` on a connection that declared none.
+    MissingUser,
+    /// The position is none.
+    BadPosition(PositionError),
+    /// The connection declared another user, given as JSON, than the message names.
+    WrongUser(String),
+    /// More positions a second than this.
+    TooFast(u32),
+    /// This many ids were over the limit of follows (the second number); the first, as JSON.
+    TooManyFollows(usize, usize, String),
+}
+
+impl Refusal {
+    /// The `code` of the error message.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::BadJson(_) => "bad_json",
+            Refusal::NotAnObject | Refusal::NoMessage | Refusal::NotAList(_) => "bad_message",
+            Refusal::BadIds(..) | Refusal::BadUser(_) | Refusal::MissingUser => "bad_id",
+            Refusal::BadPosition(_) => "bad_position",
+            Refusal::WrongUser(_) => "wrong_user",
+            Refusal::TooManyFollows(..) => "too_many_follows",
+            Refusal::TooFast(_) => "too_fast",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Refusal::BadJson(reason) => write!(f, "this is not the JSON of one message: {reason}"),
+            Refusal::NotAnObject => {
+                write!(f, "a message is a JSON object: its first byte must be {{")
+            }
+            Refusal::NoMessage => write!(
+                f,
+                "no message has these keys: send initialRequest true for a hello, lat and lng for a position, \
+                 or follow or unfollow"
+            ),
+            Refusal::NotAList(field) => write!(f, "{field} must be a list of user ids"),
+            Refusal::BadIds(1, first) => write!(f, "1 id was left out, {first}: {ID_RULE}"),
+            Refusal::BadIds(count, first) => {
+                write!(
+                    f,
+                    "{count} ids were left out, the first of them {first}: {ID_RULE}"
+                )
+            }
+            Refusal::BadUser(json) => write!(f, "userId is {json}: {ID_RULE}"),
+            Refusal::MissingUser => {
+                write!(
+                    f,
+                    "userId is missing: put it into the position, or into a hello before it"
+                )
+            }
+            Refusal::BadPosition(error) => error.fmt(f),
+            Refusal::WrongUser(declared) => {
+                write!(
+                    f,
+                    "this connection is user {declared}; be somebody else on another connection"
+                )
+            }
+            Refusal::TooFast(rate) => write!(
+                f,
+                "a connection sends at most {rate} positions a second: send fewer"
+            ),
+            Refusal::TooManyFollows(count, max, first) => write!(
+                f,
+                "a connection follows at most {max} users: {count} left out, the first of them {first}; unfollow some"
+            ),
+        }
+    }
+}
+
+const ID_RULE: &str =
+    "a user id is a string of 1 to 64 bytes without control characters, or an integer";
+const _: () = assert!(ID_BYTES_MAX == 64, "ID_RULE says the limit in words");
+
+/// Longest piece of a client's own text that an error message quotes, in bytes.
+const QUOTE_BYTES_MAX: usize = 80;
+
+/// The client's own words, short enough for an error message.
+pub fn quote(json: &str) -> String {
+    if json.len() <= QUOTE_BYTES_MAX {
+        return json.to_owned();
+    }
+    format!("{}…", &json[..json.floor_char_boundary(QUOTE_BYTES_MAX)])
+}

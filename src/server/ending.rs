@@ -1,0 +1,142 @@
+//! The steps of the tick in which things end: deadlines, the drain, and the one place where
+//! connections die.
+
+use std::process::ExitCode;
+
+use log::{info, warn};
+
+use super::close::CloseReason;
+use super::connection::Due;
+use super::connections::ConnectionId;
+use super::drain::Drain;
+use super::{SWEEP_INTERVAL, Server};
+
+impl Server {
+    pub(super) fn take_signals(&mut self) {
+        for signal in self.signals.pending() {
+            if self.drain.is_some() {
+                warn!("second signal={signal} open={}", self.metrics.open);
+                self.stopped = Some(ExitCode::FAILURE);
+                continue;
+            }
+            info!(
+                "drain signal={signal} open={} longest_s={}",
+                self.metrics.open,
+                self.config.drain.as_secs()
+            );
+            self.listeners.clear();
+            self.acceptable = false;
+            let open = self
+                .connections
+                .iter_mut()
+                .filter(|(_, entry)| entry.connection.is_open());
+            let ids = open.map(|(id, _)| id).collect();
+            self.drain = Some(Drain::new(ids, self.now.monotonic, self.config.drain));
+        }
+    }
+
+    /// Does what is due by time: deadlines, forgetting, the steps of a drain.
+    pub(super) fn expire(&mut self) {
+        let now = self.now.monotonic;
+        if let Some(drain) = &mut self.drain {
+            for id in drain.due(now) {
+                if let Some(entry) = self.connections.get_mut(id) {
+                    entry.connection.leave(CloseReason::Restarting, now);
+                    self.mark_dirty(id);
+                }
+            }
+        }
+        if now < self.next_sweep {
+            return;
+        }
+        self.next_sweep = now + SWEEP_INTERVAL;
+        // A connection that could not be accepted may be by now.
+        self.acceptable = !self.listeners.is_empty();
+        for (id, entry) in self.connections.iter_mut() {
+            match entry.connection.expire(&self.timeouts, now) {
+                Ok(Due::Nothing) => {}
+                Ok(Due::Flush) if entry.is_dirty => {}
+                Ok(Due::Flush) => {
+                    entry.is_dirty = true;
+                    self.dirty.push(id);
+                }
+                Err(_) if entry.is_doomed => {}
+                Err(reason) => {
+                    entry.is_doomed = true;
+                    self.doomed.push((id, reason));
+                }
+            }
+        }
+        self.connections.shrink();
+        if let Some(time) = now.checked_sub(self.config.forget_after) {
+            self.hub.forget_before(time);
+        }
+    }
+
+    /// Ends connections. Nothing else does.
+    pub(super) fn reap(&mut self) {
+        for (id, reason) in std::mem::take(&mut self.doomed) {
+            let Some(entry) = self.connections.get_mut(id) else {
+                continue;
+            };
+            entry.is_doomed = false;
+            if entry.connection.is_open() {
+                self.hub.leave(id.slot());
+                self.metrics.open -= 1;
+                self.per_address.remove(entry.peer.ip());
+            }
+            if entry.connection.close(reason, self.now.monotonic)
+                && self.flush_connection(id).is_ok()
+            {
+                continue;
+            }
+            self.remove(id, reason);
+        }
+        if let Some(drain) = &self.drain {
+            let over = drain.is_over(self.now.monotonic);
+            if over
+                || self
+                    .connections
+                    .iter_mut()
+                    .all(|(_, entry)| entry.connection.is_handshaking())
+            {
+                self.stopped = self.stopped.or(Some(ExitCode::SUCCESS));
+            }
+        }
+    }
+
+    fn remove(&mut self, id: ConnectionId, reason: CloseReason) {
+        let Some(mut entry) = self.connections.remove(id) else {
+            return;
+        };
+        // A descriptor leaves epoll when it is closed; deregistering tells mio so.
+        let _ = self
+            .poll
+            .registry()
+            .deregister(entry.connection.stream_mut());
+        let reason = entry.connection.ending().unwrap_or(reason);
+        *self.metrics.closed.entry(reason.word()).or_default() += 1;
+        info!(
+            "close id={} peer={} reason={} open_s={:.1} received={} sent={}",
+            id.serial(),
+            entry.peer,
+            reason.word(),
+            self.now
+                .monotonic
+                .saturating_duration_since(entry.accepted_at)
+                .as_secs_f64(),
+            entry.received,
+            entry.sent
+        );
+    }
+
+    /// Ends the connection with this tick; the first reason counts.
+    pub(super) fn doom(&mut self, id: ConnectionId, reason: CloseReason) {
+        let Some(entry) = self.connections.get_mut(id) else {
+            return;
+        };
+        if !std::mem::replace(&mut entry.is_doomed, true) {
+            self.doomed.push((id, reason));
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The step of the tick that reads: turns, messages, requests.
+
+use log::debug;
+
+use super::close::CloseReason;
+use super::connection::Input;
+use super::connections::ConnectionId;
+use super::http::{Request, Response, Route};
+use super::metrics::Gauges;
+use super::{FRAME_BYTES_MAX, MESSAGES_PER_TURN_MAX, Server};
+
+impl Server {
+    /// Gives each connection with input one turn.
+    pub(super) fn read(&mut self) {
+        for id in std::mem::take(&mut self.readable) {
+            let Some(entry) = self.connections.get_mut(id) else {
+                continue;
+            };
+            entry.is_readable = false;
+            entry.connection.begin_turn(&mut self.reader);
+            let outcome = self.read_turn(id);
+            self.metrics.bytes_received += self.reader.turn_bytes();
+            let Some(entry) = self.connections.get_mut(id) else {
+                continue;
+            };
+            entry.connection.end_turn(&mut self.reader);
+            // Answers of the connection itself: pongs, refused requests.
+            let owes = !entry.connection.outbox.is_empty() && !entry.connection.outbox.is_behind();
+            match outcome {
+                Ok(Input::TurnOver) => self.mark_readable(id, false),
+                Ok(_) => {}
+                Err(reason) => self.doom(id, reason),
+            }
+            if owes {
+                self.mark_dirty(id);
+            }
+            if self.frames.bytes_len() > FRAME_BYTES_MAX {
+                self.release();
+                self.flush();
+            }
+        }
+    }
+
+    fn read_turn(&mut self, id: ConnectionId) -> Result<Input, CloseReason> {
+        for _ in 0..MESSAGES_PER_TURN_MAX {
+            let Some(entry) = self.connections.get_mut(id) else {
+                return Ok(Input::Blocked);
+            };
+            match entry
+                .connection
+                .read(&mut self.reader, entry.is_hung_up, self.now.monotonic)?
+            {
+                Input::Text(text) => {
+                    entry.received += 1;
+                    self.apply(id, &text)?;
+                }
+                Input::Request(request) => self.answer(id, request),
+                input => return Ok(input),
+            }
+        }
+        Ok(Input::TurnOver)
+    }
+
+    fn answer(&mut self, id: ConnectionId, request: Request) {
+        let Some(entry) = self.connections.get_mut(id) else {
+            return;
+        };
+        let now = self.now.monotonic;
+        match request {
+            Request::Upgrade { accept, is_browser } => {
+                let peer = entry.peer.ip();
+                let full = self.metrics.open as usize >= self.max_connections
+                    || self
+                        .config
+                        .max_connections_per_ip
+                        .is_some_and(|max| self.per_address.open(peer) >= max);
+                if full {
+                    *self.metrics.handshakes_rejected.entry("full").or_default() += 1;
+                }
+                if full && !is_browser {
+                    entry.connection.reply(&Response::full(), now);
+                    return;
+                }
+                debug!("open id={} peer={}", id.serial(), entry.peer);
+                entry.connection.upgrade(&accept, now);
+                self.metrics.open += 1;
+                self.per_address.add(peer);
+                if full {
+                    // A browser sees no answer to a handshake, but it sees a close code.
+                    self.doom(id, CloseReason::Full);
+                } else if let Some(drain) = &mut self.drain {
+                    drain.add(id);
+                }
+            }
+            Request::Plain { route, head_only } => {
+                debug!(
+                    "request id={} peer={} route={route:?}",
+                    id.serial(),
+                    entry.peer
+                );
+                let response = match route {
+                    Route::Healthz => Response::text("200 OK", "ok"),
+                    Route::Readyz if self.drain.is_some() => {
+                        Response::text("503 Service Unavailable", "draining")
+                    }
+                    Route::Readyz => Response::text("200 OK", "ready"),
+                    Route::Metrics => Response::metrics(self.metrics.render(Gauges {
+                        follows: self.hub.follows_total(),
+                    })),
+                };
+                entry.connection.reply(&response.head_only(head_only), now);
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The pure rooms against naive models, under random operations.
+
+mod hub;
+mod outbox;
+mod queue;

@@ -1,0 +1,145 @@
+//! Every deadline in made-up time.
+
+use std::time::Duration;
+
+use spectate::server::close::CloseReason;
+use spectate::server::connection::Due;
+
+use crate::script::{Driver, Step, TIMEOUTS, ping, request};
+
+const MOMENT: Duration = Duration::from_millis(1);
+
+impl Driver {
+    /// Nothing is due a moment before this time from now, and this is due then.
+    fn expect_after(&mut self, time: Duration, expected: Result<Due, CloseReason>) {
+        self.now += time - MOMENT;
+        assert_eq!(
+            self.connection.expire(&TIMEOUTS, self.now),
+            Ok(Due::Nothing),
+            "a moment before {time:?}"
+        );
+        self.now += MOMENT;
+        assert_eq!(
+            self.connection.expire(&TIMEOUTS, self.now),
+            expected,
+            "after {time:?}"
+        );
+    }
+
+    /// Blocked with something owed.
+    fn stall(&mut self) {
+        self.connection.stream_mut().room = 1;
+        let frame = self.frames.push(b"position");
+        self.connection.outbox.push(frame, 0);
+        assert!(self.flush().blocked);
+    }
+}
+
+#[test]
+fn a_dripping_request_head_does_not_extend_its_deadline() {
+    let mut driver = Driver::new([]);
+    for byte in &request()[..4] {
+        driver.then(Step::Bytes(vec![*byte]));
+        driver.turn(false);
+        driver.now += Duration::from_secs(1);
+        assert_eq!(
+            driver.connection.expire(&TIMEOUTS, driver.now),
+            Ok(Due::Nothing)
+        );
+    }
+    driver.expect_after(
+        TIMEOUTS.handshake - Duration::from_secs(4),
+        Err(CloseReason::HandshakeTimeout),
+    );
+    assert!(
+        !driver
+            .connection
+            .close(CloseReason::HandshakeTimeout, driver.now),
+        "there is nobody to tell"
+    );
+}
+
+#[test]
+fn an_http_answer_that_is_not_read_is_dropped_after_5_s() {
+    let mut driver = Driver::new([Step::Bytes(
+        b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+    )]);
+    driver.connection.stream_mut().room = 10;
+    driver.now += Duration::from_secs(3);
+    driver.turn(false);
+    driver.flush();
+    driver.expect_after(Duration::from_secs(5), Err(CloseReason::Answered));
+}
+
+#[test]
+fn silence_brings_a_ping_and_then_the_end() {
+    let mut driver = Driver::open();
+    driver.expect_after(TIMEOUTS.ping_interval, Ok(Due::Flush));
+    driver.flush();
+    assert_eq!(driver.written(), [0x89, 0x00]);
+    driver.expect_after(TIMEOUTS.pong, Err(CloseReason::NoPong));
+}
+
+#[test]
+fn any_byte_counts_as_a_pong() {
+    let mut driver = Driver::open();
+    driver.expect_after(TIMEOUTS.ping_interval, Ok(Due::Flush));
+    driver.now += TIMEOUTS.pong - MOMENT;
+    driver.then(Step::Bytes(ping("x")[..1].to_vec()));
+    driver.turn(false);
+    driver.expect_after(TIMEOUTS.ping_interval, Ok(Due::Flush));
+}
+
+#[test]
+fn a_closing_handshake_takes_2_s_at_most() {
+    let mut driver = Driver::open();
+    assert!(
+        driver
+            .connection
+            .close(CloseReason::BadMessages, driver.now)
+    );
+    driver.flush();
+    assert!(driver.connection.is_finished(driver.now));
+    driver.then(Step::Bytes(b"still talking".to_vec()));
+    driver.turn(false);
+    driver.expect_after(Duration::from_secs(2), Err(CloseReason::BadMessages));
+    assert!(
+        !driver
+            .connection
+            .close(CloseReason::BadMessages, driver.now)
+    );
+}
+
+#[test]
+fn a_peer_that_takes_nothing_is_stalled_and_is_not_pinged() {
+    let mut driver = Driver::open();
+    driver.stall();
+    driver.expect_after(TIMEOUTS.stall, Err(CloseReason::Stalled));
+}
+
+#[test]
+fn a_peer_that_takes_a_byte_now_and_then_stays() {
+    let mut driver = Driver::open();
+    driver.stall();
+    for _ in 0..9 {
+        driver.now += TIMEOUTS.stall - MOMENT;
+        assert_eq!(
+            driver.connection.expire(&TIMEOUTS, driver.now),
+            Ok(Due::Nothing)
+        );
+        driver.connection.stream_mut().room = 1;
+        driver.flush();
+    }
+    // The tenth byte was the last that it was owed: it lives, and its silence counts from now.
+    assert!(driver.connection.outbox.is_empty());
+    driver.expect_after(TIMEOUTS.ping_interval, Ok(Due::Flush));
+}
+
+#[test]
+fn attempts_that_write_nothing_do_not_extend_a_stall() {
+    let mut driver = Driver::open();
+    driver.stall();
+    driver.now += TIMEOUTS.stall - MOMENT;
+    driver.flush();
+    driver.expect_after(MOMENT, Err(CloseReason::Stalled));
+}

@@ -1,0 +1,5 @@
+//! Connections on scripted streams: every read and write cut at every byte, made-up time.
+
+mod deadlines;
+mod script;
+mod states;

@@ -1,0 +1,216 @@
+//! A stream that follows a script, a peer's frames, and a connection driven as the loop drives it.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+use spectate::server::close::CloseReason;
+use spectate::server::connection::{Connection, Input, Timeouts};
+use spectate::server::frames::Frames;
+use spectate::server::http::Request;
+use spectate::server::outbox::{Flushed, Gather};
+use spectate::server::reader::Reader;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+use tungstenite::protocol::frame::{Frame, FrameHeader};
+
+/// What the next read brings.
+#[derive(Clone, Debug)]
+pub enum Step {
+    Bytes(Vec<u8>),
+    WouldBlock,
+    End,
+    Reset,
+}
+
+/// A stream without a socket.
+#[derive(Debug, Default)]
+pub struct Script {
+    pub steps: VecDeque<Step>,
+    /// Bytes that writes take before they block.
+    pub room: usize,
+    pub written: Vec<u8>,
+}
+
+impl Read for Script {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.steps.pop_front() {
+            None | Some(Step::WouldBlock) => Err(ErrorKind::WouldBlock.into()),
+            Some(Step::End) => {
+                self.steps.push_front(Step::End);
+                Ok(0)
+            }
+            Some(Step::Reset) => Err(ErrorKind::ConnectionReset.into()),
+            Some(Step::Bytes(mut bytes)) => {
+                let taken = bytes.len().min(buffer.len());
+                buffer[..taken].copy_from_slice(&bytes[..taken]);
+                bytes.drain(..taken);
+                if !bytes.is_empty() {
+                    self.steps.push_front(Step::Bytes(bytes));
+                }
+                Ok(taken)
+            }
+        }
+    }
+}
+
+impl Write for Script {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(self.room);
+        if taken == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.room -= taken;
+        self.written.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+pub const TIMEOUTS: Timeouts = Timeouts {
+    handshake: Duration::from_secs(5),
+    ping_interval: Duration::from_secs(25),
+    pong: Duration::from_secs(10),
+    stall: Duration::from_secs(30),
+};
+
+pub const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// A connection and what the loop lends it.
+pub struct Driver {
+    pub connection: Connection<Script>,
+    pub reader: Reader,
+    pub frames: Frames,
+    pub gather: Gather,
+    pub now: Instant,
+    /// What came in, in words.
+    pub heard: Vec<String>,
+    pub end: Option<CloseReason>,
+}
+
+impl Driver {
+    pub fn new(steps: impl IntoIterator<Item = Step>) -> Driver {
+        let now = Instant::now();
+        // An empty read is the end of a stream.
+        let steps = steps
+            .into_iter()
+            .filter(|step| !matches!(step, Step::Bytes(bytes) if bytes.is_empty()));
+        let script = Script {
+            steps: steps.collect(),
+            room: usize::MAX,
+            written: Vec::new(),
+        };
+        Driver {
+            connection: Connection::new(script, now),
+            reader: Reader::new(MESSAGE_BYTES_MAX),
+            frames: Frames::default(),
+            gather: Gather::default(),
+            now,
+            heard: Vec::new(),
+            end: None,
+        }
+    }
+
+    /// A connection that is open already, with nothing left to write.
+    pub fn open() -> Driver {
+        let mut driver = Driver::new([Step::Bytes(request().to_vec())]);
+        driver.turn(false);
+        driver.flush();
+        assert!(driver.connection.is_open());
+        driver.written();
+        driver
+    }
+
+    /// One turn, as an event would start it.
+    pub fn turn(&mut self, hung_up: bool) -> bool {
+        self.connection.begin_turn(&mut self.reader);
+        let more = loop {
+            match self.connection.read(&mut self.reader, hung_up, self.now) {
+                Ok(Input::Text(text)) => self.heard.push(text.to_string()),
+                Ok(Input::Request(Request::Upgrade { accept, .. })) => {
+                    self.heard.push("upgrade".to_owned());
+                    self.connection.upgrade(&accept, self.now);
+                }
+                Ok(Input::Request(Request::Plain { route, .. })) => {
+                    self.heard.push(format!("{route:?}"))
+                }
+                Ok(Input::Blocked) => break false,
+                Ok(Input::TurnOver) => break true,
+                Err(reason) => {
+                    self.end = Some(reason);
+                    break false;
+                }
+            }
+        };
+        self.connection.end_turn(&mut self.reader);
+        more
+    }
+
+    /// Turns until the script is read or the connection ends, with a flush after each.
+    pub fn run(&mut self) {
+        while self.end.is_none() && !self.connection.stream_mut().steps.is_empty() {
+            self.turn(false);
+            self.flush();
+        }
+    }
+
+    pub fn flush(&mut self) -> Flushed {
+        let newest = |_: u32, _: bool, _: &mut Vec<u8>| false;
+        self.connection
+            .flush(&self.frames, false, &mut self.gather, newest, self.now)
+            .expect("the script takes writes")
+    }
+
+    /// What was written since the last call.
+    pub fn written(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.connection.stream_mut().written)
+    }
+
+    pub fn then(&mut self, step: Step) {
+        self.connection.stream_mut().steps.push_back(step);
+    }
+}
+
+/// A WebSocket handshake (the key and the answer to it are those of RFC 6455, 1.3).
+pub fn request() -> &'static [u8] {
+    b"GET /race HTTP/1.1\r\nHost: localhost:8080\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\
+      Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+}
+
+pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+fn masked(opcode: OpCode, payload: &[u8], is_final: bool) -> Vec<u8> {
+    let header = FrameHeader {
+        is_final,
+        opcode,
+        mask: Some([1, 2, 3, 4]),
+        ..FrameHeader::default()
+    };
+    let mut bytes = Vec::new();
+    Frame::from_payload(header, payload.to_vec().into())
+        .format(&mut bytes)
+        .expect("a write into a Vec");
+    bytes
+}
+
+pub fn text(text: &str) -> Vec<u8> {
+    masked(OpCode::Data(Data::Text), text.as_bytes(), true)
+}
+
+pub fn fragment(first: bool, payload: &[u8], is_final: bool) -> Vec<u8> {
+    masked(
+        OpCode::Data(if first { Data::Text } else { Data::Continue }),
+        payload,
+        is_final,
+    )
+}
+
+pub fn ping(payload: &str) -> Vec<u8> {
+    masked(OpCode::Control(Control::Ping), payload.as_bytes(), true)
+}
+
+pub fn close(code: u16) -> Vec<u8> {
+    masked(OpCode::Control(Control::Close), &code.to_be_bytes(), true)
+}
