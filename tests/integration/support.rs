@@ -118,11 +118,6 @@ impl Server {
         &self.addresses
     }
 
-    /// The process itself.
-    pub(crate) fn child(&mut self) -> &mut Child {
-        &mut self.child
-    }
-
     /// A new WebSocket connection.
     pub(crate) fn connect(&self) -> Client {
         Client::connect(self.address())
