@@ -1,12 +1,12 @@
 //! The command line of `serve`, its environment, what it prints and logs, and how it stops.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Client, Server, frame, program, wait_for_exit, wait_until_readable};
 
@@ -473,4 +473,31 @@ fn a_stderr_on_a_full_disk_neither_ends_nor_stalls_the_server() {
     assert_relays(&server);
     let (status, _, _) = server.stop();
     assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn a_closed_stdout_is_no_reason_not_to_serve() {
+    let (reader, writer) = std::io::pipe().expect("descriptors");
+    drop(reader);
+    let mut command = program(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut child = command
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program is built");
+    let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+    let mut start = String::new();
+    stderr.read_line(&mut start).expect("UTF-8");
+    let address = start
+        .split_once("listen=\"")
+        .and_then(|(_, rest)| rest.split_once('"')?.0.parse().ok());
+    let served = address.map(|address| {
+        let mut client = Client::connect(address);
+        client.hello("5", "[5]");
+        client.send(r#"{"lat":1,"lng":2}"#);
+        client.receive()
+    });
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    assert_eq!(wait_for_exit(&mut child).code(), Some(0), "{start}");
+    assert_eq!(served.as_deref(), Some(r#"{"userId":5,"lat":1,"lng":2}"#));
 }

@@ -473,3 +473,28 @@ fn one_that_drips_its_head_delays_nobody() {
         .expect("a server that reads");
     assert_eq!(read(&mut dripping, 3), [0x8a, 1, b'x']);
 }
+
+#[test]
+fn who_is_over_the_limit_is_told_so_and_carries_out_nothing() {
+    let server = Server::start(&["--max-connections", "1"]);
+    let (mut witness, _) = server.spectator("[5]");
+    let position = text_frame(r#"{"userId":5,"lat":1,"lng":2}"#);
+    let answer = Answer::to(
+        server.socket(),
+        &[upgrade("").as_bytes(), &position].concat(),
+    );
+    assert_eq!(answer.status, 503);
+    assert!(answer.header("Retry-After").is_some(), "{answer:?}");
+    // A browser sees a close code, and no status.
+    let browser = upgrade("Origin: http://test\r\n");
+    let mut socket = server.socket();
+    socket
+        .write_all(&[browser.as_bytes(), &position].concat())
+        .expect("a server that reads");
+    assert!(read_head(&mut socket).contains(ACCEPT));
+    let close = read(&mut socket, 4);
+    assert_eq!((close[0], &close[2..]), (0x88, &1013u16.to_be_bytes()[..]));
+    assert!(witness.barrier().is_empty());
+    assert_eq!(server.metric("spectate_connections"), 1.0);
+    assert_eq!(server.get("/healthz").status, 200, "plain HTTP is answered");
+}

@@ -834,3 +834,29 @@ fn a_message_of_every_kind_in_one_write_is_carried_out_in_order() {
     assert_last_known(&arrived[1], r#"{"userId":5,"lat":2,"lng":0}"#);
     assert_eq!(arrived[2], r#"{"userId":5,"lat":3,"lng":0}"#);
 }
+
+#[test]
+fn a_connection_follows_a_thousand_users_by_default_and_no_more() {
+    let server = Server::start(&[]);
+    let ids: Vec<u32> = (0..1005).collect();
+    let mut follower = server.join("7777", &format!("{ids:?}"));
+    let (code, message) = follower.receive_error();
+    assert_eq!(code, "too_many_follows");
+    assert!(
+        message.contains("1000") && message.contains('5'),
+        "{message}"
+    );
+    assert!(follower.barrier().is_empty());
+    assert_eq!(server.metric("spectate_follows"), 1000.0);
+    let mut gateway = server.connect();
+    for id in &ids {
+        gateway.send(&format!(r#"{{"userId":{id},"lat":1,"lng":2}}"#));
+    }
+    gateway.barrier();
+    assert_eq!(follower.barrier().len(), 1000);
+    // All last known positions come with the follows, each once.
+    let (_, mut last_known) = server.spectator(&format!("{:?}", &ids[..1000]));
+    last_known.sort();
+    last_known.dedup();
+    assert_eq!(last_known.len(), 1000);
+}
