@@ -5,6 +5,8 @@ mod bad_input;
 mod cli;
 mod ending;
 mod handshake;
+mod interop;
 mod layering;
+mod readme;
 mod relay;
 mod support;
