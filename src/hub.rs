@@ -64,6 +64,12 @@ struct Member {
     declared: Option<u32>,
 }
 
+impl Member {
+    fn is_nobody(&self) -> bool {
+        self.following.is_empty() && self.declared.is_none()
+    }
+}
+
 #[derive(Debug)]
 struct Runner {
     id: Rc<str>,
@@ -213,6 +219,10 @@ impl Hub {
         for follow in following {
             self.detach(follow);
         }
+        while self.members.last().is_some_and(Member::is_nobody) {
+            self.members.pop();
+        }
+        give_back_spare(&mut self.members);
         if let Some(key) = declared {
             self.runners[key as usize].declared -= 1;
             self.forget_unused(key);
@@ -295,6 +305,7 @@ impl Hub {
         if self.keys.capacity() > 4 * self.keys.len() + SPARE_ENTRIES_MAX {
             self.keys.shrink_to(2 * self.keys.len());
             self.runners.shrink_to_fit();
+            self.heard.shrink_to(self.runners.capacity());
         }
     }
 
