@@ -136,6 +136,9 @@ impl Driver {
                 Ok(Input::Request(Request::Plain { route, .. })) => {
                     self.heard.push(format!("{route:?}"))
                 }
+                Ok(Input::Refused(refused)) => {
+                    self.connection.reply(&refused.response, self.now);
+                }
                 Ok(Input::Blocked) => break false,
                 Ok(Input::TurnOver) => break true,
                 Err(reason) => {
