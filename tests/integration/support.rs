@@ -210,6 +210,11 @@ impl Server {
             .expect("proc(5)")
     }
 
+    /// The number of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How many descriptors the process has.
     pub(crate) fn descriptors(&self) -> usize {
         let path = format!("/proc/{}/fd", self.child.id());
@@ -594,6 +599,11 @@ impl Client {
             Ok(Message::Ping(_)) => self.socket.flush().expect("a server that reads"),
             other => panic!("no ping: {other:?}"),
         }
+    }
+
+    /// Any message, or an error when none comes in time.
+    pub(crate) fn try_read(&mut self) -> Result<Message, Error> {
+        self.socket.read()
     }
 
     /// Any message but the server's own pings.
