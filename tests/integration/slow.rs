@@ -10,12 +10,12 @@ use tungstenite::Message;
 use crate::support::{Client, Server, assert_last_known, frame, narrow_socket, text_frame};
 
 /// The user whose positions fill the sockets of those who do not read.
-const FILLER: u64 = 1000;
+pub(crate) const FILLER: u64 = 1000;
 
 /// The user whose position comes behind all that was owed before it.
 const LAST_WORD: u64 = 1001;
 
-fn position(user: u64, lat: u64) -> String {
+pub(crate) fn position(user: u64, lat: u64) -> String {
     format!(r#"{{"userId":{user},"lat":{lat},"lng":0}}"#)
 }
 
@@ -27,7 +27,7 @@ fn parse(text: &str) -> (u64, u64) {
 }
 
 /// A follower of these users, of the filler and of the last word, with a small receive buffer.
-fn follower(server: &Server, users: &[u64]) -> Client {
+pub(crate) fn follower(server: &Server, users: &[u64]) -> Client {
     let mut client = Client::over(narrow_socket(server.address()));
     let ids: Vec<u64> = users.iter().copied().chain([FILLER, LAST_WORD]).collect();
     client.send(&format!(r#"{{"initialRequest":true,"following":{ids:?}}}"#));
@@ -36,13 +36,13 @@ fn follower(server: &Server, users: &[u64]) -> Client {
 }
 
 /// A server that takes the filler's positions.
-fn start(flags: &[&str]) -> Server {
+pub(crate) fn start(flags: &[&str]) -> Server {
     Server::start(&[&["--max-message-bytes", "1000000"], flags].concat())
 }
 
 /// Sends the filler's positions until the server is behind with one that does not read them. They
 /// are larger than what the kernel takes for it, so that whatever falls due later waits.
-fn fall_behind(server: &Server, gateway: &mut Client) {
+pub(crate) fn fall_behind(server: &Server, gateway: &mut Client) {
     let conflated = server.metric("spectate_positions_conflated_total");
     let zeros = "0".repeat(400_000);
     for _ in 0..3 {
