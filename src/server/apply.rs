@@ -214,7 +214,7 @@ impl Server {
             return;
         }
         let frame = self.frames.push(&self.message);
-        let hold = !self.config.flush_interval.is_zero();
+        let hold = !self.config.flush_interval.is_zero() && self.drain.is_none();
         self.pushes += followers.len();
         for follower in followers {
             let Some((id, entry)) = self.connections.by_slot(follower.connection) else {

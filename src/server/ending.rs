@@ -32,6 +32,7 @@ impl Server {
                 .filter(|(_, entry)| entry.connection.is_open());
             let ids = open.map(|(id, _)| id).collect();
             self.drain = Some(Drain::new(ids, self.now.monotonic, self.config.drain));
+            self.release();
         }
     }
 

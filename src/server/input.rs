@@ -101,7 +101,7 @@ impl Server {
                         .max_connections_per_ip
                         .is_some_and(|max| self.per_address.open(peer) >= max);
                 if full {
-                    *self.metrics.handshakes_rejected.entry("503").or_default() += 1;
+                    *self.metrics.handshakes_rejected.entry("full").or_default() += 1;
                 }
                 if full && !is_browser {
                     entry.connection.reply(&Response::full(), now);

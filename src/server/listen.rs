@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// What the kernel may hold of a connection's bytes that it has not sent yet. More would hide
 /// positions that are no longer the newest.
-const NOT_SENT_BYTES_MAX: u32 = 16 * 1024;
+const NOT_SENT_BYTES_MAX: u32 = 4 * 1024;
 
 /// Listens on each of the addresses, with queues of `backlog` connections not accepted yet. An
 /// error is a line for the operator.

@@ -12,7 +12,7 @@ const TICK_BUCKETS_S: [f64; 8] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1,
 pub struct Metrics {
     /// Connections accepted.
     pub accepted: u64,
-    /// WebSocket handshakes refused, by HTTP status (503 also where a browser gets 1013).
+    /// WebSocket handshakes refused, by reason: `full`, or the HTTP status.
     pub handshakes_rejected: BTreeMap<&'static str, u64>,
     /// Ended connections, by reason.
     pub closed: BTreeMap<&'static str, u64>,
@@ -88,7 +88,7 @@ impl Metrics {
         counters(
             out,
             "spectate_handshakes_rejected_total",
-            "WebSocket handshakes refused, by HTTP status.",
+            "WebSocket handshakes refused: full, or the HTTP status.",
             "reason",
             &self.handshakes_rejected,
         )?;

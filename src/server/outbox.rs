@@ -12,7 +12,7 @@ const WRITE_BYTES_MAX: usize = 256 * 1024;
 
 /// Most bytes gathered for one write(2) to a socket that is behind: what is handed to the kernel
 /// can no longer be replaced by something newer.
-const CATCH_UP_BYTES_MAX: usize = 16 * 1024;
+const CATCH_UP_BYTES_MAX: usize = 4 * 1024;
 
 /// Most bytes of errors kept for a peer that does not read.
 pub const ERROR_BYTES_MAX: usize = 64 * 1024;

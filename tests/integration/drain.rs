@@ -161,7 +161,6 @@ fn a_blocked_follower_that_reads_gets_the_newest_of_everybody_and_then_1012() {
 }
 
 #[test]
-#[ignore = "with a flush interval over the drain, neither they nor the goodbye go out"]
 fn positions_held_by_the_flush_interval_go_out_before_the_goodbye() {
     let server = Server::start(&["--drain", "2s", "--flush-interval", "1m"]);
     let (mut follower, _) = server.spectator("[5]");

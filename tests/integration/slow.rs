@@ -387,7 +387,6 @@ fn one_that_reads_nothing_is_closed_as_stalled_and_one_that_reads_a_little_stays
 }
 
 #[test]
-#[ignore = "what the peer acknowledges of the kernel's queue is not seen"]
 fn one_that_takes_less_in_the_stall_timeout_than_the_kernel_holds_stays_as_well() {
     assert_only_the_silent_one_is_closed(5, 2 * 1024);
 }
