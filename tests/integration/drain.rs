@@ -174,6 +174,23 @@ fn positions_held_by_the_flush_interval_go_out_before_the_goodbye() {
 }
 
 #[test]
+fn positions_that_come_during_the_drain_are_not_held_back_by_the_flush_interval() {
+    let server = Server::start(&["--drain", "4s", "--flush-interval", "1m"]);
+    // They are told in the order in which they came.
+    let mut first = server.join("1", "[]");
+    first.barrier();
+    let (mut follower, _) = server.spectator("[5]");
+    let mut runner = server.join("5", "[]");
+    runner.barrier();
+    begin_to_stop(&server, Signal::TERM);
+    assert_eq!(first.receive_close().0, 1012);
+    runner.send(&position(5, 1));
+    let (texts, code) = follower.receive_until_close();
+    assert_eq!(texts, [position(5, 1)]);
+    assert_eq!(code, 1012);
+}
+
+#[test]
 fn nobody_holds_the_stop_beyond_the_drain() {
     let server = start(&["--drain", "2s"]);
     let mut gateway = server.connect();

@@ -64,11 +64,11 @@ fn over_max_connections_everybody_gets_an_answer_and_the_place_of_one_that_leave
     }
     assert_eq!(server.metric(REJECTED_FULL), 2.0);
     assert_eq!(server.metric("spectate_connections"), 3.0);
-    for round in 0..3 {
-        clients[round].send_raw(&frame(0x88, &1000u16.to_be_bytes()));
-        assert_eq!(clients[round].receive_close().0, 1000);
-        clients[round] = server.join("5", "[5]");
-        clients[round].barrier();
+    for client in &mut clients {
+        client.send_raw(&frame(0x88, &1000u16.to_be_bytes()));
+        assert_eq!(client.receive_close().0, 1000);
+        *client = server.join("5", "[5]");
+        client.barrier();
         assert_eq!(refused(server.socket()).status, 503);
     }
     reset(clients.remove(0).stream());
@@ -155,6 +155,17 @@ fn server_of_64_descriptors() -> Server {
     Server::run(limited(64, &["serve", "--listen", "127.0.0.1:0"]))
 }
 
+/// Waits until a connection could not be accepted.
+fn wait_until_none_is_left(server: &Server) {
+    let begin = Instant::now();
+    while !server.log().contains(" accept error=") {
+        assert!(
+            begin.elapsed() < Duration::from_secs(5),
+            "descriptors are left"
+        );
+    }
+}
+
 #[test]
 fn with_64_descriptors_32_websockets_fit_and_the_next_are_told() {
     let server = server_of_64_descriptors();
@@ -193,34 +204,23 @@ fn a_flood_over_the_descriptor_limit_disturbs_no_user_spins_no_loop_and_passes()
     };
     // Handshaking takes 5 s, so nobody of these leaves within the next few.
     let flood: Vec<TcpStream> = (0..200).map(|_| server.socket()).collect();
-    // What it inherited may have numbers above.
-    assert!(server.descriptors() >= 64, "all are taken");
-    // Silence shows whether the loop spins: each read waits in vain.
-    follower
-        .stream()
-        .set_read_timeout(Some(Duration::from_millis(100)))
-        .expect("above 0");
+    wait_until_none_is_left(&server);
+    // Silence shows whether the loop spins.
     let ticks = server.cpu_ticks();
-    let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(3) {
-        let nothing = follower.stream().peek(&mut [0]);
-        let kind = nothing.expect_err("nothing was sent").kind();
-        assert_eq!(kind, ErrorKind::WouldBlock);
-    }
+    follower.hear_nothing_for(Duration::from_secs(3));
     let ticks = server.cpu_ticks() - ticks;
     println!("{ticks} hundredths of a second in 3 s under the flood");
     assert!(ticks < 30, "{ticks} hundredths of a second in 3 s");
-    follower
-        .stream()
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .expect("above 0");
     let slowest = (0..200)
         .map(|lat| relay(&mut runner, &mut follower, lat))
         .max();
     println!("slowest relay {slowest:?}");
     assert!(slowest < Some(Duration::from_secs(1)), "{slowest:?}");
-    let warnings = server.log().matches("accept error=").count();
-    assert!((1..400).contains(&warnings), "{warnings} lines of log");
+    let warnings = server.log().matches(" accept error=").count();
+    assert!(
+        warnings < 20,
+        "{warnings} lines of log: one a second is enough"
+    );
 
     drop(flood);
     let begin = Instant::now();
@@ -237,7 +237,7 @@ fn who_waits_for_a_descriptor_gets_one_when_it_is_free() {
     let server = server_of_64_descriptors();
     let (mut witness, _) = server.spectator("[]");
     let mut silent: Vec<TcpStream> = (0..100).map(|_| server.socket()).collect();
-    assert!(server.descriptors() >= 64, "all are taken");
+    wait_until_none_is_left(&server);
     // This one waits in the kernel's queue, behind those that came before.
     let mut waiting = server.socket();
     waiting

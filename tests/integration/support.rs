@@ -175,18 +175,6 @@ impl Server {
         }
     }
 
-    /// Asks until a metric has at least this value.
-    pub(crate) fn wait_for_metric_above(&self, name: &str, value: f64) {
-        let begin = Instant::now();
-        loop {
-            let now = self.metric(name);
-            if now > value {
-                return;
-            }
-            assert!(begin.elapsed() < WAIT, "{name} is {now}, not over {value}");
-        }
-    }
-
     /// How many connections ended for this reason.
     pub(crate) fn closed(&self, reason: &str) -> f64 {
         self.metric(&closed_metric(reason))
@@ -599,6 +587,15 @@ impl Client {
             Ok(Message::Ping(_)) => self.socket.flush().expect("a server that reads"),
             other => panic!("no ping: {other:?}"),
         }
+    }
+
+    /// Waits for bytes that must not come within this time.
+    pub(crate) fn hear_nothing_for(&mut self, time: Duration) {
+        let stream = self.stream();
+        stream.set_read_timeout(Some(time)).expect("above 0");
+        let nothing = stream.peek(&mut [0]).expect_err("nothing was sent here");
+        assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+        stream.set_read_timeout(Some(WAIT)).expect("above 0");
     }
 
     /// Any message, or an error when none comes in time.
