@@ -39,7 +39,7 @@ pub enum Command {
     version,
     about,
     disable_help_subcommand = true,
-    after_help = "Each flag has an environment variable: --stale-after is SPECTATE_STALE_AFTER; flags win. \
+    after_help = "Each flag has an environment variable: --ping-interval is SPECTATE_PING_INTERVAL; flags win. \
                   Repeatable flags take commas there.\n\
                   Times are seconds, or 500ms, 25s, 10m, 12h."
 )]
@@ -64,7 +64,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Parsed {
     }
 }
 
-/// `SPECTATE_STALE_AFTER` for `--stale-after`.
+/// `SPECTATE_PING_INTERVAL` for `--ping-interval`.
 fn environment_variable(argument: &Arg) -> Option<String> {
     let long = argument.get_long()?;
     Some(format!(
@@ -91,6 +91,9 @@ fn with_environment(argument: Arg) -> Arg {
 
 /// One line for a mistake in the arguments: what is wrong, and what to type instead.
 fn refusal(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "what to run is missing: try spectate serve, or spectate --help".to_owned();
+    }
     let argument = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(argument)) => argument.split(' ').next().unwrap_or_default(),
         _ => "",

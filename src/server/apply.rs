@@ -162,22 +162,10 @@ impl Server {
         runner: RunnerKey,
         position: &Position,
     ) -> Result<(), CloseReason> {
-        match self.take_token(id) {
-            Verdict::Take => {}
-            Verdict::Close => return Err(CloseReason::TooFast),
-            verdict => {
-                *self
-                    .metrics
-                    .positions_rejected
-                    .entry("too_fast")
-                    .or_default() += 1;
-                self.hub.forget_if_unused(runner);
-                // Such an error neither counts among those in a row nor ends the row.
-                return match (verdict, self.config.max_rate) {
-                    (Verdict::Tell, Some(rate)) => self.answer_refusal(id, &Refusal::TooFast(rate)),
-                    _ => Ok(()),
-                };
-            }
+        let verdict = self.take_token(id);
+        if verdict != Verdict::Take {
+            self.hub.forget_if_unused(runner);
+            return self.refuse_pace(id, verdict);
         }
         if self
             .hub
@@ -189,6 +177,21 @@ impl Server {
             self.metrics.positions_late += 1;
         }
         self.answer_refusals(id, &[])
+    }
+
+    /// Answers a position that came too fast. Such an error neither counts among those in a row
+    /// nor ends the row.
+    fn refuse_pace(&mut self, id: ConnectionId, verdict: Verdict) -> Result<(), CloseReason> {
+        *self
+            .metrics
+            .positions_rejected
+            .entry("too_fast")
+            .or_default() += 1;
+        match (verdict, self.config.max_rate) {
+            (Verdict::Close, _) => Err(CloseReason::TooFast),
+            (Verdict::Tell, Some(rate)) => self.answer_refusal(id, &Refusal::TooFast(rate)),
+            _ => Ok(()),
+        }
     }
 
     fn take_token(&mut self, id: ConnectionId) -> Verdict {

@@ -16,19 +16,19 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
 
     /// Most open WebSockets [default: what the descriptor limit allows]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<10000>)]
     pub max_connections: Option<u32>,
 
     /// Most open WebSockets from one IPv4 address or IPv6 network of 64 bits [default: no limit]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = count::<100>)]
     pub max_connections_per_ip: Option<u32>,
 
     /// Most positions a second from one connection [default: no limit]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = count::<10>)]
     pub max_rate: Option<u32>,
 
     /// Most users that one connection may follow
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count::<1000>)]
     pub max_follows: u32,
 
     /// Longest message, in bytes
@@ -36,11 +36,11 @@ pub struct Config {
     pub max_message_bytes: u32,
 
     /// Most last known positions to keep; the oldest are forgotten first
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = count::<1_000_000>)]
     pub max_runners: u32,
 
     /// Connections that the kernel queues until they are accepted
-    #[arg(long, value_name = "N", default_value_t = 4096)]
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = count::<4096>)]
     pub backlog: u32,
 
     /// Longest time from accept to a complete request head
@@ -88,6 +88,17 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         format!("{text:?} is not an address with a port (try 127.0.0.1:8080 or [::]:8080)")
     })
+}
+
+/// A whole number above 0; a refusal shows `EXAMPLE`.
+fn count<const EXAMPLE: u32>(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(count @ 1..) => Ok(count),
+        _ => Err(format!(
+            "{text:?} is not a whole number from 1 to {} (try {EXAMPLE})",
+            u32::MAX
+        )),
+    }
 }
 
 fn message_bytes(text: &str) -> Result<u32, String> {

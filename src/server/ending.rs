@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use log::{info, warn};
+use log::{debug, info, warn};
 
 use super::close::CloseReason;
 use super::connection::Due;
@@ -19,7 +19,7 @@ impl Server {
                 self.stopped = Some(ExitCode::FAILURE);
                 continue;
             }
-            info!(
+            debug!(
                 "drain signal={signal} open={} longest_s={}",
                 self.metrics.open,
                 self.config.drain.as_secs()
@@ -103,17 +103,19 @@ impl Server {
                 self.stopped = self.stopped.or(Some(ExitCode::SUCCESS));
             }
         }
+        if self.stopped.is_some() {
+            let ids: Vec<ConnectionId> = self.connections.iter_mut().map(|(id, _)| id).collect();
+            for id in ids {
+                self.remove(id, CloseReason::Restarting);
+            }
+        }
     }
 
     fn remove(&mut self, id: ConnectionId, reason: CloseReason) {
-        let Some(mut entry) = self.connections.remove(id) else {
+        // Its descriptor leaves epoll when it is closed (epoll(7), Q6).
+        let Some(entry) = self.connections.remove(id) else {
             return;
         };
-        // A descriptor leaves epoll when it is closed; deregistering tells mio so.
-        let _ = self
-            .poll
-            .registry()
-            .deregister(entry.connection.stream_mut());
         let reason = entry.connection.ending().unwrap_or(reason);
         *self.metrics.closed.entry(reason.word()).or_default() += 1;
         info!(

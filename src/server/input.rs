@@ -54,16 +54,16 @@ impl Server {
                     entry.received += 1;
                     self.apply(id, &text)?;
                 }
-                Input::Request(request) => self.answer(id, request),
+                Input::Request(request) => self.answer(id, request)?,
                 input => return Ok(input),
             }
         }
         Ok(Input::TurnOver)
     }
 
-    fn answer(&mut self, id: ConnectionId, request: Request) {
+    fn answer(&mut self, id: ConnectionId, request: Request) -> Result<(), CloseReason> {
         let Some(entry) = self.connections.get_mut(id) else {
-            return;
+            return Ok(());
         };
         let now = self.now.monotonic;
         match request {
@@ -79,7 +79,7 @@ impl Server {
                 }
                 if full && !is_browser {
                     entry.connection.reply(&Response::full(), now);
-                    return;
+                    return Ok(());
                 }
                 debug!("open id={} peer={}", id.serial(), entry.peer);
                 entry.connection.upgrade(&accept, now);
@@ -87,8 +87,9 @@ impl Server {
                 self.per_address.add(peer);
                 if full {
                     // A browser sees no answer to a handshake, but it sees a close code.
-                    self.doom(id, CloseReason::Full);
-                } else if let Some(drain) = &mut self.drain {
+                    return Err(CloseReason::Full);
+                }
+                if let Some(drain) = &mut self.drain {
                     drain.add(id);
                 }
             }
@@ -111,5 +112,6 @@ impl Server {
                 entry.connection.reply(&response.head_only(head_only), now);
             }
         }
+        Ok(())
     }
 }

@@ -21,6 +21,9 @@ const TURN_BYTES_MAX: usize = 64 * 1024;
 /// Longest frame header (RFC 6455, 5.2).
 const FRAME_HEADER_BYTES_MAX: usize = 14;
 
+/// Set in the first byte of control frames (RFC 6455, 5.5).
+const CONTROL_OPCODE_BIT: u8 = 0x08;
+
 /// The parser's own buffer: it zeroes what is free of it before each read.
 const PARSER_BUFFER_BYTES: usize = 512;
 
@@ -166,6 +169,7 @@ impl Reader {
             input: &self.bytes[self.at..self.at + frame_bytes],
             output: Vec::new(),
         };
+        let is_control = self.bytes[self.at] & CONTROL_OPCODE_BIT != 0;
         self.at += frame_bytes;
         let parser = unread.fragments.as_deref_mut().unwrap_or(&mut self.parser);
         let frame = match parser.read(&mut feed) {
@@ -190,6 +194,8 @@ impl Reader {
                 }
                 Ok(Frame::Quiet)
             }
+            // Of control frames only a close has text, and text that is none makes it malformed.
+            Err(Error::Utf8(_)) if is_control => Err(CloseReason::ProtocolError),
             Err(error) => Err(reason(&error)),
         };
         if frame.is_err() {

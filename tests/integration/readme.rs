@@ -1,0 +1,99 @@
+//! What the README says of commands and flags holds for the program.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::process::Command;
+
+use spectate::cli::{self, Parsed};
+
+const README: &str = include_str!("../../README.md");
+
+/// The lines of the README's shell blocks.
+fn shell_lines() -> Vec<&'static str> {
+    let mut lines = Vec::new();
+    let mut inside = false;
+    for line in README.lines() {
+        match line {
+            "```sh" => inside = true,
+            "```" => inside = false,
+            _ if inside => lines.push(line.split("  #").next().unwrap_or_default().trim()),
+            _ => {}
+        }
+    }
+    lines
+}
+
+#[test]
+fn every_command_of_ours_in_the_readme_is_one() {
+    let commands: Vec<&str> = shell_lines()
+        .into_iter()
+        .filter_map(|line| {
+            line.strip_prefix("cargo run --release -- ")
+                .or_else(|| line.strip_prefix("spectate "))
+        })
+        .collect();
+    assert!(commands.len() >= 4, "{commands:?}");
+    for command in commands {
+        let words = ["spectate"].into_iter().chain(command.split_whitespace());
+        let parsed = cli::parse(words.map(OsString::from));
+        assert!(matches!(parsed, Parsed::Run(_)), "{command}: {parsed:?}");
+    }
+}
+
+#[test]
+fn every_script_in_the_readme_is_there() {
+    let scripts: Vec<&str> = shell_lines()
+        .into_iter()
+        .filter(|line| line.starts_with("tests/"))
+        .collect();
+    assert!(scripts.contains(&"tests/run.sh"));
+    for script in scripts {
+        assert!(
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join(script)
+                .exists(),
+            "{script}"
+        );
+    }
+}
+
+#[test]
+fn the_readme_lists_the_flags_that_there_are_with_their_defaults() {
+    let output = Command::new(env!("CARGO_BIN_EXE_spectate"))
+        .args(["serve", "--help"])
+        .output();
+    let help = String::from_utf8(output.expect("it starts").stdout).expect("UTF-8");
+    let flag = |line: &str| {
+        Some(
+            line.trim_start()
+                .strip_prefix("--")?
+                .split([' ', '`'])
+                .next()?
+                .to_owned(),
+        )
+    };
+    let in_help: BTreeSet<String> = help.lines().filter_map(flag).collect();
+    let rows: Vec<&str> = README
+        .lines()
+        .filter(|line| line.starts_with("| `--"))
+        .collect();
+    let in_readme: BTreeSet<String> = rows
+        .iter()
+        .filter_map(|row| flag(row.trim_start_matches("| `")))
+        .collect();
+    assert_eq!(in_readme, in_help);
+    for line in help.lines().filter(|line| line.contains("[default: ")) {
+        let name = flag(line).expect("a flag");
+        let default = line
+            .rsplit("[default: ")
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches(']');
+        let row = rows
+            .iter()
+            .find(|row| row.contains(&format!("`--{name} ")))
+            .expect("a row");
+        let told = default.contains(' ') || row.contains(default);
+        assert!(told, "--{name} has the default {default}: {row}");
+    }
+}
