@@ -9,10 +9,10 @@ use spectate::server::frames::{Frames, append_text_frame};
 use spectate::server::outbox::Gather;
 use spectate::server::reader::Reader;
 
-use crate::plan::{self, Operation, SLOTS};
-use crate::script::{MESSAGE_BYTES_MAX, Script, Step, TIMEOUTS};
-use crate::talk::Talk;
-use crate::wire::{self, Sent};
+use super::plan::{self, Operation, SLOTS};
+use super::script::{MESSAGE_BYTES_MAX, Script, Step, TIMEOUTS};
+use super::talk::Talk;
+use super::wire::{self, Sent};
 
 /// Most bytes that an outbox takes on the heap, whatever happens: twice (room grows by doubling)
 /// a turn's answers, 64 KiB of errors and the rest of a long position.

@@ -4,7 +4,7 @@ use spectate::server::close::CloseReason;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::OpCode;
 
-use crate::script::{MESSAGE_BYTES_MAX, request};
+use super::script::{MESSAGE_BYTES_MAX, request};
 
 /// Users that the connection may follow.
 pub const SLOTS: usize = 8;

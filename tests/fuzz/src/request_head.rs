@@ -3,7 +3,7 @@
 use httparse::{EMPTY_HEADER, Status};
 use spectate::server::http::{HEAD_BYTES_MAX, Head, Request, parse};
 
-use crate::wire;
+use super::wire;
 
 /// Inputs up to this long are cut at every byte; longer ones at about so many places.
 const CUTS_MAX: usize = 256;

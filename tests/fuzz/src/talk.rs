@@ -9,7 +9,7 @@ use spectate::server::http::{Request, Response};
 use spectate::server::outbox::Gather;
 use spectate::server::reader::Reader;
 
-use crate::script::{MESSAGE_BYTES_MAX, Script, Step};
+use super::script::{MESSAGE_BYTES_MAX, Script, Step};
 
 /// Most messages in one turn, as the loop has it.
 const MESSAGES_PER_TURN_MAX: usize = 64;
