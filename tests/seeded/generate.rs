@@ -24,7 +24,7 @@ const HEAD_WORDS: [&str; 18] = [
     "\0",
 ];
 
-const VALUES: [&str; 30] = [
+const VALUES: [&str; 31] = [
     "true",
     "false",
     "null",
@@ -51,6 +51,7 @@ const VALUES: [&str; 30] = [
     "\"\u{85}\"",
     "\"ä\u{1f3c3}\"",
     "\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"",
+    "\"xääääääääääääääääääääääääääääääääääääääääääääääääääääääää\"",
     "[]",
     "{}",
     "[5,\"5\",null,[5]]",
@@ -222,6 +223,10 @@ impl Generator {
                     plan.extend([5, first, self.0.random(), length])
                 }
                 4..8 => plan.extend([2, first, length]),
+                8 if self.rarely(4) => {
+                    self.congestion(&mut plan);
+                    continue;
+                }
                 8 if self.rarely(8) => {
                     plan.extend([17 + self.below(2) as u8, self.0.random()]);
                     continue;
@@ -245,6 +250,25 @@ impl Generator {
             self.change(&mut plan, &["\u{1}\0", "\n\u{7f}", "\u{5}\u{9}"]);
         }
         plan
+    }
+
+    /// A socket that takes little at a time, and positions and errors that pile up before it.
+    fn congestion(&mut self, plan: &mut Vec<u8>) {
+        const ROOM: u8 = 10;
+        const FLUSH: u8 = 11;
+        const POSITION: u8 = 12;
+        const ERROR: u8 = 16;
+        let has_errors = self.rarely(8);
+        for _ in 0..8 {
+            if has_errors {
+                plan.extend([ROOM, 0, FLUSH, 0, ERROR, 255, ERROR, 255]);
+                continue;
+            }
+            for _ in 0..self.below(4) {
+                plan.extend([POSITION, self.0.random(), self.below(8) as u8]);
+            }
+            plan.extend([ROOM, self.below(40) as u8, FLUSH, 0]);
+        }
     }
 
     /// What a frame with this first byte carries: less than 126 bytes, mostly text.

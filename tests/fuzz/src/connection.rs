@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use spectate::server::close::CloseReason;
 use spectate::server::connection::Due;
 use spectate::server::frames::{Frames, append_text_frame};
-use spectate::server::outbox::Gather;
+use spectate::server::outbox::{ERROR_BYTES_MAX, Gather};
 use spectate::server::reader::Reader;
 
 use super::plan::{self, Operation, SLOTS};
@@ -16,10 +16,13 @@ use super::wire::{self, Sent};
 
 /// Most bytes that an outbox takes on the heap, whatever happens: twice (room grows by doubling)
 /// a turn's answers, 64 KiB of errors and the rest of a long position.
-const HEAP_BYTES_MAX: usize = 2 * (96 + 64 + 80) * 1024;
+const HEAP_BYTES_MAX: usize = 2 * (96 + 64 + 80 + 8) * 1024;
 
-/// Errors that one tick brings at most.
-const ERRORS_PER_TICK_MAX: usize = 64;
+/// Room for the one pong that a connection keeps while it is behind, in bytes.
+const PONG_ROOM_BYTES_MAX: usize = 256;
+
+/// Bytes of errors that one tick brings at most.
+const ERROR_BYTES_PER_TICK_MAX: usize = 32 * 1024;
 
 /// Tries one input.
 pub fn run(bytes: &[u8]) {
@@ -59,12 +62,15 @@ struct World {
     /// Message of the newest position, if it is known.
     newest: [Option<String>; SLOTS],
     /// Its number.
-    numbers: [u32; SLOTS],
+    numbers: [Option<u32>; SLOTS],
     positions: u32,
+    /// Positions that the socket took, by the flushes' own count.
+    taken: usize,
     errors: Vec<String>,
-    errors_this_tick: usize,
+    tick_error_bytes: usize,
+    /// Bytes of errors since the socket last took something.
+    error_bytes: usize,
     was_blocked: bool,
-    was_forgotten: bool,
     /// Whether anything but the peer's bytes may have ended it.
     is_disturbed: bool,
     is_dropped: bool,
@@ -74,18 +80,19 @@ impl World {
     fn new(reader: Reader) -> World {
         let now = Instant::now();
         World {
-            talk: Talk::new(0, now),
+            talk: Talk::new(usize::MAX, now),
             reader,
             frames: Frames::default(),
             gather: Gather::default(),
             now,
             newest: [const { None }; SLOTS],
-            numbers: [0; SLOTS],
+            numbers: [None; SLOTS],
             positions: 0,
+            taken: 0,
             errors: Vec::new(),
-            errors_this_tick: 0,
+            tick_error_bytes: 0,
+            error_bytes: 0,
             was_blocked: false,
-            was_forgotten: false,
             is_disturbed: false,
             is_dropped: false,
         }
@@ -106,16 +113,13 @@ impl World {
             Operation::Turn(messages) => {
                 self.turn(*messages, false);
             }
-            Operation::Room(room) => {
-                let script = self.talk.script();
-                script.room = script.room.saturating_add(*room);
-            }
+            Operation::Room(room) => self.talk.script().room = *room,
             Operation::Flush(hold) => self.flush(*hold),
             Operation::Position(slot, padding) if is_open => self.publish(*slot, *padding),
             Operation::LastKnown(slot) if is_open => self.follow(*slot),
             Operation::Forget(slot) => {
                 self.newest[*slot] = None;
-                self.was_forgotten = true;
+                self.numbers[*slot] = None;
             }
             Operation::Error(padding) if is_open => self.refuse(*padding),
             Operation::Position(..) | Operation::LastKnown(_) | Operation::Error(_) => {}
@@ -145,9 +149,21 @@ impl World {
 
     /// A turn, and a flush if it left answers; whether there may be more.
     fn turn(&mut self, messages_max: usize, hung_up: bool) -> bool {
+        let outbox = &self.talk.connection.outbox;
+        let (was_behind, heap_bytes) = (outbox.is_behind(), outbox.heap_bytes());
         let outcome = self
             .talk
             .turn(&mut self.reader, messages_max, hung_up, self.now);
+        let outbox = &self.talk.connection.outbox;
+        assert!(
+            !was_behind || outbox.heap_bytes() <= heap_bytes + PONG_ROOM_BYTES_MAX,
+            "of unanswered pings only the last is answered"
+        );
+        let reads_on = self.talk.connection.ending().is_none() || self.talk.connection.is_open();
+        assert!(
+            !hung_up || outcome != Ok(false) || !reads_on || self.talk.script().steps.is_empty(),
+            "no event would tell of the rest"
+        );
         let outbox = &self.talk.connection.outbox;
         if !outbox.is_empty() && !outbox.is_behind() {
             self.flush(false);
@@ -188,9 +204,13 @@ impl World {
         let is_empty = self.talk.connection.outbox.is_empty();
         assert!(hold || flushed.blocked != is_empty);
         self.was_blocked |= flushed.blocked;
+        self.taken += flushed.positions;
+        if flushed.bytes > 0 {
+            self.error_bytes = 0;
+        }
         if !hold {
             self.frames.clear();
-            self.errors_this_tick = 0;
+            self.tick_error_bytes = 0;
         }
         if self.talk.connection.is_finished(self.now) {
             assert!(self.talk.connection.outbox.is_empty());
@@ -205,7 +225,7 @@ impl World {
         let message = format!(" {slot} {} {padding}", self.positions);
         let frame = self.frames.push(format!("p{message}").as_bytes());
         self.newest[slot] = Some(message);
-        self.numbers[slot] = self.positions;
+        self.numbers[slot] = Some(self.positions);
         self.talk.connection.outbox.push(frame, slot as u32);
     }
 
@@ -219,14 +239,18 @@ impl World {
     }
 
     fn refuse(&mut self, padding: usize) {
-        if self.errors_this_tick == ERRORS_PER_TICK_MAX {
-            self.flush(false);
-        }
-        self.errors_this_tick += 1;
         let padding = "x".repeat(padding);
         let message = format!("e {} {padding}", self.errors.len());
+        if self.tick_error_bytes + message.len() > ERROR_BYTES_PER_TICK_MAX {
+            self.flush(false);
+        }
+        self.tick_error_bytes += message.len();
         if self.talk.connection.is_open() {
-            let fits = self.talk.connection.outbox.push_error(message.as_bytes());
+            let outbox = &mut self.talk.connection.outbox;
+            let fits = outbox.push_error(message.as_bytes());
+            self.error_bytes += message.len();
+            let is_over = outbox.is_behind() && self.error_bytes > ERROR_BYTES_MAX;
+            assert!(!fits || !is_over, "{} bytes of errors", self.error_bytes);
             self.errors.push(message);
             if !fits {
                 self.is_disturbed = true;
@@ -236,10 +260,15 @@ impl World {
     }
 
     fn expire(&mut self) {
-        match self.talk.connection.expire(&TIMEOUTS, self.now) {
-            Ok(Due::Nothing) => assert!(self.talk.connection.deadline(&TIMEOUTS) > self.now),
+        let outcome = self.talk.connection.expire(&TIMEOUTS, self.now);
+        assert!(outcome.is_err() || self.talk.connection.deadline(&TIMEOUTS) > self.now);
+        match outcome {
+            Ok(Due::Nothing) => {}
             Ok(Due::Flush) => self.flush(false),
             Err(reason) => {
+                let is_behind = self.talk.connection.outbox.is_behind();
+                assert!(reason != CloseReason::NoPong || !is_behind, "it is stalled");
+                assert!(reason != CloseReason::Stalled || is_behind, "it takes all");
                 self.is_disturbed = true;
                 self.end(reason);
             }
@@ -322,6 +351,7 @@ impl World {
     fn check_frames(&self, frames: &[Sent], is_whole: bool) {
         let mut numbers = [0; SLOTS];
         let mut positions = 0;
+        let mut last_known = 0;
         let mut errors = Vec::new();
         for frame in frames {
             let Sent::Text(text) = frame else { continue };
@@ -339,7 +369,10 @@ impl World {
                     positions += 1;
                     assert!(number > numbers[slot], "an older position after a newer");
                 }
-                "k" => assert!(number >= numbers[slot], "an older position after a newer"),
+                "k" => {
+                    last_known += 1;
+                    assert!(number >= numbers[slot], "an older position after a newer");
+                }
                 _ => panic!("nobody wrote {text:?}"),
             }
             numbers[slot] = number;
@@ -355,10 +388,10 @@ impl World {
             return;
         }
         assert_eq!(errors.len(), self.errors.len(), "an error was lost");
-        assert!(
-            self.was_forgotten || numbers == self.numbers,
-            "the newest positions arrive"
-        );
+        assert_eq!(positions as usize + last_known, self.taken, "as counted");
+        for (number, newest) in numbers.iter().zip(&self.numbers) {
+            assert!(newest.is_none_or(|newest| *number == newest), "the newest");
+        }
         assert!(
             self.was_blocked || positions == self.positions,
             "all positions arrive where nothing was blocked"

@@ -22,7 +22,7 @@ pub enum Operation {
     Reset,
     /// A turn of reads, of so many messages at most.
     Turn(usize),
-    /// The socket takes so many bytes more.
+    /// From now on the socket takes so many bytes.
     Room(usize),
     /// A flush, which may hold positions back.
     Flush(bool),
@@ -98,9 +98,9 @@ fn operation(tape: &mut Tape) -> Operation {
         7 => cut(tape),
         8 | 9 => Operation::Turn(usize::from(tape.byte() % 64) + 1),
         10 => Operation::Room(match tape.byte() {
-            255 => usize::MAX,
-            few @ ..128 => usize::from(few),
-            many => usize::from(many) * 64,
+            few @ ..192 => usize::from(few),
+            many @ ..240 => usize::from(many) * 64,
+            _ => usize::MAX,
         }),
         11 => Operation::Flush(tape.byte() % 4 == 3),
         12 | 13 => {
@@ -109,7 +109,7 @@ fn operation(tape: &mut Tape) -> Operation {
         }
         14 => Operation::LastKnown(usize::from(tape.byte()) % SLOTS),
         15 => Operation::Forget(usize::from(tape.byte()) % SLOTS),
-        16 => Operation::Error(usize::from(tape.byte()) * 2),
+        16 => Operation::Error(usize::from(tape.byte()) * 32),
         17 => Operation::Pass(u64::from(tape.byte()) * 250),
         18 => match tape.byte() % 8 {
             0 => Operation::Leave,

@@ -35,6 +35,7 @@ fn check_cuts(bytes: &[u8], whole: &Head) {
     let cuts = (0..bytes.len()).step_by(step);
     for at in cuts.chain(near_the_limit.filter(|at| *at < bytes.len())) {
         let head = parse(&bytes[..at]);
+        assert!(head != Head::Partial || at < HEAD_BYTES_MAX);
         assert!(
             head == Head::Partial || head == *whole,
             "{at} bytes are {head:?}, all of them {whole:?}"
