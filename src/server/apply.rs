@@ -24,9 +24,11 @@ type Refusals = Vec<Refusal>;
 impl Server {
     /// Carries out one message as far as it goes, and answers what was wrong with it.
     pub(super) fn apply(&mut self, id: ConnectionId, text: &str) -> Result<(), CloseReason> {
-        log::trace!("message id={} text={text:?}", id.serial());
         let mut refusals = Refusals::new();
-        match decode(text, self.bounds) {
+        let decoded = decode(text, self.bounds);
+        // What was understood and not the text, which may hold a token.
+        log::trace!("message id={} {decoded:?}", id.serial());
+        match decoded {
             Ok(ClientMessage::Position(publication)) => match self.publisher(id, &publication) {
                 Ok(runner) => return self.publish(id, runner, &publication.position),
                 Err(refusal) => {
@@ -213,6 +215,7 @@ impl Server {
         }
         let frame = self.frames.push(&self.message);
         let hold = !self.config.flush_interval.is_zero();
+        self.pushes += followers.len();
         for follower in followers {
             let Some((id, entry)) = self.connections.by_slot(follower.connection) else {
                 continue;

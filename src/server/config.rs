@@ -11,8 +11,8 @@ use crate::duration::{parse, parse_above_zero};
 /// The flags of `serve`.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
-    /// Address to listen on; may be given several times ([::]:8080 takes IPv4 too)
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', default_value = "127.0.0.1:8080", value_parser = address)]
+    /// Addresses to listen on; `[::]` takes IPv4 too
+    #[arg(long, help = "Address to listen on; may be given several times ([::]:8080 takes IPv4 too)", value_name = "ADDRESS", value_delimiter = ',', default_value = "127.0.0.1:8080", value_parser = address)]
     pub listen: Vec<SocketAddr>,
 
     /// Most open WebSockets [default: what the descriptor limit allows]

@@ -15,13 +15,13 @@ impl Server {
     pub(super) fn take_signals(&mut self) {
         for signal in self.signals.pending() {
             if self.drain.is_some() {
-                warn!("second signal={signal} open={}", self.metrics.open);
+                warn!("second signal={signal} open={}", self.open);
                 self.stopped = Some(ExitCode::FAILURE);
                 continue;
             }
             debug!(
                 "drain signal={signal} open={} longest_s={}",
-                self.metrics.open,
+                self.open,
                 self.config.drain.as_secs()
             );
             self.listeners.clear();
@@ -52,6 +52,7 @@ impl Server {
         self.next_sweep = now + SWEEP_INTERVAL;
         // A connection that could not be accepted may be by now.
         self.acceptable = !self.listeners.is_empty();
+        self.accept_failed = false;
         for (id, entry) in self.connections.iter_mut() {
             match entry.connection.expire(&self.timeouts, now) {
                 Ok(Due::Nothing) => {}
@@ -61,6 +62,8 @@ impl Server {
                     self.dirty.push(id);
                 }
                 Err(_) if entry.is_doomed => {}
+                // Its socket may take bytes again: the flush of this tick will tell.
+                Err(CloseReason::Stalled) if entry.is_dirty => {}
                 Err(reason) => {
                     entry.is_doomed = true;
                     self.doomed.push((id, reason));
@@ -82,7 +85,7 @@ impl Server {
             entry.is_doomed = false;
             if entry.connection.is_open() {
                 self.hub.leave(id.slot());
-                self.metrics.open -= 1;
+                self.open -= 1;
                 self.per_address.remove(entry.peer.ip());
             }
             if entry.connection.close(reason, self.now.monotonic)

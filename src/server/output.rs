@@ -23,6 +23,7 @@ impl Server {
         }
         if self.held.is_empty() {
             self.frames.clear();
+            self.pushes = 0;
         }
     }
 

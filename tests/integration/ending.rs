@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-
 use crate::support::{Client, Server, frame, read_head, reset, text_frame, upgrade};
 
 /// Opens connections that are somebody and follow others, ends them in some way, and asserts that

@@ -870,3 +870,25 @@ fn a_connection_follows_a_thousand_users_by_default_and_no_more() {
     last_known.dedup();
     assert_eq!(last_known.len(), 1000);
 }
+
+/// Big positions that were replaced by small ones do not go on taking the room of the big ones.
+#[test]
+fn last_known_positions_take_no_more_room_than_they_need() {
+    const RUNNERS: usize = 1000;
+    let server = Server::start(&[]);
+    let mut gateway = server.connect();
+    let digits = "1".repeat(60_000);
+    let before = server.memory_kib();
+    for runner in 0..RUNNERS {
+        gateway.send(&format!(
+            r#"{{"userId":"r{runner}","lat":1.{digits},"lng":2}}"#
+        ));
+        gateway.send(&format!(r#"{{"userId":"r{runner}","lat":1,"lng":2}}"#));
+    }
+    gateway.barrier();
+    let grown = server.memory_kib().saturating_sub(before);
+    assert!(
+        grown < 8 * 1024,
+        "{grown} KiB for {RUNNERS} short positions"
+    );
+}

@@ -235,3 +235,24 @@ fn a_crowd_leaving_one_runner_costs_each_of_them_the_same() {
     }
     assert_eq!(hub.runners_total(), 0);
 }
+
+proptest! {
+    #[test]
+    fn many_follows_are_found_as_few_are(changes in prop::collection::vec((prop::bool::weighted(0.6), 0..200u32), 0..600)) {
+        let mut hub = Hub::new(1);
+        let mut followed = BTreeSet::new();
+        for (follow, user) in changes {
+            let name = user.to_string();
+            if follow {
+                prop_assert_eq!(hub.follow(0, &name).is_some(), followed.insert(user));
+            } else {
+                prop_assert_eq!(hub.unfollow(0, &name).is_some(), followed.remove(&user));
+            }
+            let slots: BTreeSet<u32> = followed.iter().filter_map(|user| hub.slot(0, &user.to_string())).collect();
+            prop_assert!(slots.into_iter().eq(0..followed.len() as u32), "slots are dense");
+            prop_assert_eq!(hub.slot(0, &name).is_some(), follow);
+        }
+        hub.leave(0);
+        prop_assert_eq!(hub.runners_total(), 0);
+    }
+}

@@ -344,3 +344,21 @@ fn a_turn_ends_before_a_flood_does() {
     while driver.turn(false) {}
     assert_eq!(driver.heard.len(), 201);
 }
+
+#[test]
+fn a_connection_whose_socket_fails_owes_nothing_any_more() {
+    let mut driver = Driver::open();
+    for slot in 0..3 {
+        let frame = driver.frames.push(b"position");
+        driver.connection.outbox.push(frame, slot);
+    }
+    driver.connection.stream_mut().breaks = true;
+    let newest = |_: u32, _: bool, _: &mut Vec<u8>| false;
+    let (frames, gather, now) = (&driver.frames, &mut driver.gather, driver.now);
+    let flushed = driver.connection.flush(frames, false, gather, newest, now);
+    assert_eq!(flushed, Err(CloseReason::SocketError));
+    assert!(
+        driver.connection.outbox.is_empty(),
+        "frame numbers do not outlive their frames"
+    );
+}
