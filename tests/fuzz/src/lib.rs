@@ -10,3 +10,4 @@ pub mod request_head;
 pub mod script;
 pub mod talk;
 pub mod wire;
+pub mod world;

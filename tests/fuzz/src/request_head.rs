@@ -14,8 +14,8 @@ pub fn run(bytes: &[u8]) {
     check_cuts(bytes, &whole);
     match &whole {
         Head::Partial => assert!(bytes.len() < HEAD_BYTES_MAX, "a head without end"),
-        Head::Refused(response) => {
-            let status = wire::check_answer(&response.to_bytes());
+        Head::Refused(refused) => {
+            let status = wire::check_answer(&refused.response.to_bytes());
             assert!((400..=505).contains(&status), "{status}");
         }
         Head::Complete(request, head_bytes) => {

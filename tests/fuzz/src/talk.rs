@@ -104,6 +104,11 @@ impl Talk {
                     let response = Response::text("200 OK", "ok").head_only(head_only);
                     self.connection.reply(&response, now);
                 }
+                Input::Refused(refused) => {
+                    assert!(self.heard.is_empty(), "one request, and first of all");
+                    self.heard.push("refused".to_owned());
+                    self.connection.reply(&refused.response, now);
+                }
                 Input::Blocked => return Ok(false),
                 Input::TurnOver => return Ok(true),
             }
