@@ -2,7 +2,8 @@
 //! that the server and not the load is what a run measures.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -22,6 +23,12 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_millis(20);
 
 const READ_BYTES_MAX: usize = 256 * 1024;
+
+/// The first port that connections come from.
+const FIRST_PORT: u16 = 20_000;
+
+/// Runs so far: each comes from an address of its own.
+static RUNS: AtomicU8 = AtomicU8::new(0);
 
 /// What sockets are like.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,6 +56,8 @@ pub struct Crowd {
     /// Connections with output that no write was tried for.
     touched: Vec<usize>,
     buffer: Vec<u8>,
+    source: Ipv4Addr,
+    next_port: u16,
     began: Instant,
     /// How long it took until all were open.
     pub handshaking: Duration,
@@ -64,6 +73,13 @@ impl Crowd {
             connections: Vec::with_capacity(sockets.len()),
             touched: Vec::new(),
             buffer: vec![0; READ_BYTES_MAX],
+            source: Ipv4Addr::new(
+                127,
+                64,
+                std::process::id() as u8,
+                RUNS.fetch_add(1, Ordering::Relaxed),
+            ),
+            next_port: FIRST_PORT,
             began: Instant::now(),
             handshaking: Duration::ZERO,
             tally: Tally::default(),
@@ -101,6 +117,16 @@ impl Crowd {
         if socks == Socks::Narrow {
             socket.set_recv_buffer_size(8 * 1024)?;
             socket.set_tcp_mss(1400)?;
+        }
+        // With thousands open, the kernel's own search for a free port costs more than the rest.
+        socket.set_reuse_address(true)?;
+        loop {
+            let from = SocketAddr::from((self.source, self.next_port));
+            self.next_port = self.next_port.checked_add(1).ok_or(ErrorKind::AddrInUse)?;
+            match socket.bind(&from.into()) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+                bound => break bound?,
+            }
         }
         // EINPROGRESS; a refusal shows as an event.
         let _ = socket.connect(&server.into());

@@ -11,6 +11,13 @@ pub struct Outcome {
     pub others: f64,
 }
 
+impl Outcome {
+    pub fn value(&self, figure: &Figure) -> Option<f64> {
+        let found = self.values.iter().find(|(other, _)| *other == figure);
+        found.map(|(_, value)| *value)
+    }
+}
+
 /// How rounds become one figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Middle {

@@ -35,7 +35,8 @@ pub fn run(program: &Program, cores: Cores, runners: Runners) -> Result<Outcome,
     let mut crowd = relay::gather(&process, &nobody_follows, &[Socks::Usual; CONNECTIONS])?;
     let rss_before_kib = process.rss_kib();
     let mut rss_following_kib = rss_before_kib;
-    let (mut follow_us, mut unfollow_us, mut others) = (0.0, 0.0, 0.0f64);
+    let (mut follow_us, mut unfollow_us) = (0.0, 0.0);
+    let began = Mark::take(&process);
     for repetition in 0..REPETITIONS {
         for is_follow in [true, false] {
             crowd.rest(&mut Nobody)?;
@@ -55,7 +56,6 @@ pub fn run(program: &Program, cores: Cores, runners: Runners) -> Result<Outcome,
             crowd.barrier(&mut Nobody)?;
             crowd.rest(&mut Nobody)?;
             let span = before.to(&Mark::take(&process));
-            others = others.max(span.others);
             match is_follow {
                 true => follow_us += span.cpu_us,
                 false => unfollow_us += span.cpu_us,
@@ -83,7 +83,7 @@ pub fn run(program: &Program, cores: Cores, runners: Runners) -> Result<Outcome,
             ),
         ],
         wrong,
-        others,
+        others: began.to(&Mark::take(&process)).others,
     })
 }
 

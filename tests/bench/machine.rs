@@ -9,6 +9,9 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 /// Descriptors that are not connections.
 const RESERVE: usize = 100;
 
+/// Ticks that may be missing or too many between two looks.
+const TICKS_UNSURE: u64 = 2;
+
 /// A core for the server and another for the load, where there are two.
 #[derive(Clone, Copy, Debug)]
 pub struct Cores {
@@ -129,11 +132,12 @@ impl MachineTime {
         }
     }
 
-    /// Share of the machine that was not idle until `later`.
+    /// Share of the machine that was not idle until `later`, rounded down by what ticks cannot
+    /// tell.
     pub fn busy_until(&self, later: &MachineTime) -> f64 {
         let all = later.all.saturating_sub(self.all);
         let idle = later.idle.saturating_sub(self.idle);
-        all.saturating_sub(idle) as f64 / (all as f64).max(1.0)
+        all.saturating_sub(idle + TICKS_UNSURE) as f64 / (all as f64).max(1.0)
     }
 }
 

@@ -11,9 +11,7 @@ use crate::process::Program;
 use crate::scenario::{Case, Contender};
 
 /// Share of the machine used by others from which a row is not to be trusted.
-const DISTURBED_FROM: f64 = 0.15;
-
-const NAME_WIDTH: usize = 36;
+pub const DISTURBED_FROM: f64 = 0.15;
 
 /// All rounds of one contender.
 pub struct Row {
@@ -22,13 +20,10 @@ pub struct Row {
 }
 
 impl Row {
-    /// A figure of all rounds that have it, in their order.
+    /// A figure of all rounds that have it.
     fn values(&self, figure: &Figure) -> Vec<f64> {
-        let value = |outcome: &Outcome| {
-            let found = outcome.values.iter().find(|(other, _)| *other == figure);
-            found.map(|(_, value)| *value)
-        };
-        self.rounds.iter().filter_map(value).collect()
+        let rounds = self.rounds.iter();
+        rounds.filter_map(|outcome| outcome.value(figure)).collect()
     }
 
     fn others(&self) -> f64 {
@@ -52,7 +47,9 @@ impl Row {
     /// How many times the floor's figure ours is. Rounds are compared one by one, so that a
     /// machine that gets slower meanwhile does not count.
     fn ratio(&self, figure: &Figure, floor: &Row) -> Option<f64> {
-        let pairs = self.values(figure).into_iter().zip(floor.values(figure));
+        let rounds = self.rounds.iter().zip(&floor.rounds);
+        let pairs =
+            rounds.filter_map(|(ours, floor)| Some((ours.value(figure)?, floor.value(figure)?)));
         match figure.middle {
             Middle::Median => middle(
                 Middle::Median,
@@ -104,7 +101,9 @@ impl Group<'_> {
     pub fn table(&self) -> String {
         let figures = self.figures();
         let mut text = format!("{}: {}\n", self.case.scenario, self.case.words);
-        let _ = write!(text, "  {:<NAME_WIDTH$}", "");
+        let names = self.rows.iter().map(|row| row.contender.name.len());
+        let name_width = names.max().unwrap_or(0) + " / coalesced".len();
+        let _ = write!(text, "  {:<name_width$}", "");
         for figure in &figures {
             let _ = write!(text, "  {:>1$}", figure.header, width(figure));
             if figure.shows_range {
@@ -113,42 +112,19 @@ impl Group<'_> {
         }
         text.push_str("  others %\n");
         for row in &self.rows {
-            self.append_row(row, &figures, &mut text);
+            append_row(row, name_width, &figures, &mut text);
         }
         for row in &self.rows {
             if matches!(row.contender.program, Program::Floor(_)) {
                 continue;
             }
             for (word, floor) in self.floors() {
-                append_ratios(row, word, floor, &figures, &mut text);
+                let name = format!("{} / {word}", row.contender.name);
+                let _ = write!(text, "  {name:<name_width$}");
+                append_ratios(row, floor, &figures, &mut text);
             }
         }
         text
-    }
-
-    fn append_row(&self, row: &Row, figures: &[&'static Figure], text: &mut String) {
-        let _ = write!(text, "  {:<NAME_WIDTH$}", row.contender.name);
-        for figure in figures {
-            let (values, decimals) = (row.values(figure), figure.decimals);
-            let cell = match middle(figure.middle, values.clone()) {
-                Some(value) => number(value, decimals),
-                None => "-".to_owned(),
-            };
-            let _ = write!(text, "  {cell:>0$}", width(figure));
-            if figure.shows_range {
-                let (least, most) = range(&values);
-                let cell = format!("{}-{}", number(least, decimals), number(most, decimals));
-                let _ = write!(text, "  {cell:>0$}", range_width(figure));
-            }
-        }
-        let _ = write!(text, "  {:>8.0}", row.others() * 100.0);
-        if row.is_disturbed() {
-            text.push_str("  disturbed");
-        }
-        for wrong in row.wrong() {
-            let _ = write!(text, "  WRONG {wrong}");
-        }
-        text.push('\n');
     }
 
     /// One object for each row.
@@ -185,15 +161,32 @@ impl Group<'_> {
     }
 }
 
-fn append_ratios(
-    row: &Row,
-    word: &str,
-    floor: &Row,
-    figures: &[&'static Figure],
-    text: &mut String,
-) {
-    let name = format!("{} / {word}", row.contender.name);
-    let _ = write!(text, "  {name:<NAME_WIDTH$}");
+fn append_row(row: &Row, name_width: usize, figures: &[&'static Figure], text: &mut String) {
+    let _ = write!(text, "  {:<name_width$}", row.contender.name);
+    for figure in figures {
+        let (values, decimals) = (row.values(figure), figure.decimals);
+        let cell = match middle(figure.middle, values.clone()) {
+            Some(value) => number(value, decimals),
+            None => "-".to_owned(),
+        };
+        let _ = write!(text, "  {cell:>0$}", width(figure));
+        if figure.shows_range {
+            let (least, most) = range(&values);
+            let cell = format!("{}-{}", number(least, decimals), number(most, decimals));
+            let _ = write!(text, "  {cell:>0$}", range_width(figure));
+        }
+    }
+    let _ = write!(text, "  {:>8.0}", row.others() * 100.0);
+    if row.is_disturbed() {
+        text.push_str("  disturbed");
+    }
+    for wrong in row.wrong() {
+        let _ = write!(text, "  WRONG {wrong}");
+    }
+    text.push('\n');
+}
+
+fn append_ratios(row: &Row, floor: &Row, figures: &[&'static Figure], text: &mut String) {
     for figure in figures {
         let cell = match row.ratio(figure, floor) {
             Some(ratio) if figure.is_compared => format!("{ratio:.2}"),

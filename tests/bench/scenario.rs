@@ -55,6 +55,9 @@ pub struct Contender {
 /// What the command line says about all cases.
 pub struct Setting {
     pub seconds: f64,
+    pub rounds: usize,
+    /// Rounds that may be made in place of disturbed ones.
+    pub extra_rounds: usize,
     /// Connections that descriptors allow.
     pub connections_max: usize,
     pub server: PathBuf,
@@ -151,7 +154,7 @@ pub fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
         "star" => [1, 8]
             .map(|in_flight| {
                 let followers = crowd(1000);
-                let words = format!("1 runner, {followers}, {in_flight} in flight");
+                let words = format!("1 runner, {followers} followers, {in_flight} in flight");
                 let graph = Graph::all_follow_all(1, followers.count);
                 Case::relay(scenario, words, graph, closed(in_flight), span)
             })
@@ -162,7 +165,7 @@ pub fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
         ]
         .map(|(pace, load)| {
             let followers = crowd(5000);
-            let words = format!("10 runners {pace}, {followers} of all ten");
+            let words = format!("10 runners {pace}, {followers} followers of all ten");
             let graph = Graph::all_follow_all(10, followers.count);
             Case::relay(scenario, words, graph, load, span)
         })
@@ -178,7 +181,8 @@ pub fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
         "mesh" => [1, 4]
             .map(|in_flight| {
                 let users = crowd(1000);
-                let words = format!("{users}, each of 20 random others, {in_flight} in flight");
+                let words =
+                    format!("{users} users, each follows 20 random others, {in_flight} in flight");
                 Case::relay(
                     scenario,
                     words,
@@ -190,7 +194,7 @@ pub fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
             .into(),
         "idle" => {
             let followers = crowd(CROWD);
-            let words = format!("{followers} connect, and much later publish once");
+            let words = format!("{followers} connect and follow, then publish once");
             vec![Case::of(scenario, words, Work::Idle(followers.count))]
         }
         "follow" => {
@@ -209,7 +213,7 @@ pub fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
             .into();
             cases.extend([CROWD / 10, CROWD].map(|wanted| {
                 let followers = crowd(wanted);
-                let words = format!("1 runner, {followers} that all leave");
+                let words = format!("1 runner, {followers} followers that all leave");
                 Case::of(scenario, words, Work::Leave(followers.count))
             }));
             cases
@@ -234,7 +238,7 @@ fn scale(scenario: &'static str, setting: &Setting) -> Vec<Case> {
         let followers = Fitting::new(wanted, setting.connections_max);
         Case::relay(
             scenario,
-            format!("1 runner, {followers}, {deliveries} deliveries, 1 in flight"),
+            format!("1 runner, {followers} followers, {deliveries} deliveries, 1 in flight"),
             Graph::all_follow_all(1, followers.count),
             Load::Closed { in_flight: 1 },
             Length::Deliveries(deliveries),
@@ -273,11 +277,11 @@ impl Fitting {
 
 impl std::fmt::Display for Fitting {
     fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(formatter, "{} followers", self.count)?;
+        write!(formatter, "{}", self.count)?;
         if self.count < self.wanted {
             write!(
                 formatter,
-                " (SCALED DOWN from {}: too few descriptors)",
+                " (scaled down from {}: too few descriptors)",
                 self.wanted
             )?;
         }
