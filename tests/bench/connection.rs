@@ -33,7 +33,7 @@ pub struct Connection {
     pub state: State,
     pub is_paused: bool,
     input: Vec<u8>,
-    pub output: Vec<u8>,
+    output: Vec<u8>,
 }
 
 /// What one turn of reading brought besides positions.
@@ -63,6 +63,15 @@ impl Connection {
         self.output.extend_from_slice(REQUEST);
     }
 
+    pub fn send(&mut self, opcode: u8, payload: &[u8]) {
+        let waits = !self.output.is_empty();
+        wire::append_client_frame(opcode, payload, &mut self.output);
+        if !waits {
+            self.write();
+        }
+    }
+
+    /// Writes what the kernel takes of the output.
     pub fn write(&mut self) {
         if self.output.is_empty() || self.state == State::Connecting {
             return;
@@ -158,10 +167,7 @@ impl Connection {
             }
             match first & 0x0f {
                 PONG => outcome.pongs += 1,
-                PING => {
-                    wire::append_client_frame(PONG, payload, &mut self.output);
-                    self.write();
-                }
+                PING => self.send(PONG, payload),
                 CLOSE => {
                     let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
                     self.close(outcome, format!("closed with {code:?}"));

@@ -11,7 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
 use crate::connection::{Brought, Connection, Nobody, Sink, State};
-use crate::wire::{self, PING, TEXT};
+use crate::wire::{PING, TEXT};
 
 /// Handshakes under way at the same time.
 const HANDSHAKES_MAX: usize = 64;
@@ -53,8 +53,6 @@ pub struct Crowd {
     poll: Poll,
     events: Events,
     connections: Vec<Connection>,
-    /// Connections with output that no write was tried for.
-    touched: Vec<usize>,
     buffer: Vec<u8>,
     source: Ipv4Addr,
     next_port: u16,
@@ -71,7 +69,6 @@ impl Crowd {
             poll: Poll::new().map_err(|error| format!("epoll: {error}"))?,
             events: Events::with_capacity(4096),
             connections: Vec::with_capacity(sockets.len()),
-            touched: Vec::new(),
             buffer: vec![0; READ_BYTES_MAX],
             source: Ipv4Addr::new(
                 127,
@@ -145,9 +142,8 @@ impl Crowd {
         self.began.elapsed().as_nanos() as u64
     }
 
-    /// Handles what arrives within `timeout`, and writes what was queued.
+    /// Handles what arrives within `timeout`.
     pub fn pump(&mut self, timeout: Duration, sink: &mut impl Sink) -> Result<(), String> {
-        self.flush();
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() != ErrorKind::Interrupted => {
                 return Err(format!("epoll: {error}"));
@@ -172,31 +168,17 @@ impl Crowd {
         Ok(())
     }
 
-    /// Queues a text message.
+    /// Sends a text message, in a write(2) of its own as a phone would.
     pub fn send(&mut self, connection: usize, message: &[u8]) {
-        self.queue(connection, TEXT, message);
-    }
-
-    fn queue(&mut self, index: usize, opcode: u8, payload: &[u8]) {
-        let output = &mut self.connections[index].output;
-        if output.is_empty() {
-            self.touched.push(index);
-        }
-        wire::append_client_frame(opcode, payload, output);
-    }
-
-    fn flush(&mut self) {
-        for index in self.touched.drain(..) {
-            self.connections[index].write();
-        }
+        self.connections[connection].send(TEXT, message);
     }
 
     /// Returns when the server has handled all that was sent: a pong for a ping on every
     /// connection says so.
     pub fn barrier(&mut self, sink: &mut impl Sink) -> Result<(), String> {
         let wanted = self.tally.pongs + self.connections.len();
-        for index in 0..self.connections.len() {
-            self.queue(index, PING, b"");
+        for connection in &mut self.connections {
+            connection.send(PING, b"");
         }
         let mut progress = (self.tally.pongs, Instant::now());
         while self.tally.pongs < wanted {
