@@ -123,9 +123,7 @@ impl<'a> Fields<'a> {
 
 /// Reads one message.
 pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> {
-    // What may stand before a JSON value (RFC 8259, 2).
-    let value = text.trim_start_matches([' ', '\t', '\n', '\r']);
-    if !value.starts_with('{') {
+    if !text.starts_with('{') {
         // serde would take an array for a struct, field by field.
         return Err(match serde_json::from_str::<&RawValue>(text) {
             Ok(_) => Refusal::NotAnObject,

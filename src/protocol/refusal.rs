@@ -10,7 +10,7 @@ use crate::position::{ID_BYTES_MAX, PositionError};
 pub enum Refusal {
     /// Not JSON, or one of our keys twice; with the parser's own words.
     BadJson(String),
-    /// JSON, but not an object.
+    /// JSON, but not an object from its first byte.
     NotAnObject,
     /// An object without any key that would make it a message.
     NoMessage,
@@ -51,7 +51,9 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Refusal::BadJson(reason) => write!(f, "this is not the JSON of one message: {reason}"),
-            Refusal::NotAnObject => write!(f, "a message is a JSON object"),
+            Refusal::NotAnObject => {
+                write!(f, "a message is a JSON object: its first byte must be {{")
+            }
             Refusal::NoMessage => write!(
                 f,
                 "no message has these keys: send initialRequest true for a hello, lat and lng for a position, \

@@ -38,13 +38,6 @@ fn a_position_keeps_the_senders_digits_and_way_of_writing_the_id() {
 }
 
 #[test]
-fn white_space_around_a_message_is_part_of_json() {
-    let text = "\r\n\t {\"userId\":5,\"lat\":1,\"lng\":2} \n";
-    assert_eq!(relayed(text), r#"{"userId":5,"lat":1,"lng":2}"#);
-    assert_eq!(refused("\u{a0}{}").0, "bad_json");
-}
-
-#[test]
 fn optional_fields_follow_in_a_fixed_order_without_nulls_and_unknown_values() {
     let sent = r#"{"userId":5,"battery":0.5,"timestamp":-7,"speed":-1,"heading":360,"altitudeAccuracy":null,
         "altitude":-3.0,"accuracy":5,"colour":"red","lat":1,"lng":2}"#;
