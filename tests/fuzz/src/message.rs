@@ -128,7 +128,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 /// The text as JSON, unless it is none or has a key of ours twice.
 fn read(text: &str) -> Option<Fields<'_>> {
     let value: &RawValue = serde_json::from_str(text).ok()?;
-    if !value.get().starts_with('{') {
+    // White space before an object is JSON, but no message begins with it.
+    if !text.starts_with('{') {
         return Some(Fields(None));
     }
     let fields: Fields = serde_json::from_str(value.get()).ok()?;
