@@ -30,9 +30,9 @@ const FIRST_PORT: u16 = 20_000;
 /// Runs so far: each comes from an address of its own.
 static RUNS: AtomicU8 = AtomicU8::new(0);
 
-/// What sockets are like.
+/// How much the kernel takes in for a connection that is not read from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Socks {
+pub enum Receiving {
     Usual,
     /// A small receive buffer and segments of a real network, so that the kernel holds little.
     Narrow,
@@ -64,7 +64,7 @@ pub struct Crowd {
 
 impl Crowd {
     /// Opens one WebSocket for each of `sockets`.
-    pub fn connect(server: SocketAddr, sockets: &[Socks]) -> Result<Crowd, String> {
+    pub fn connect(server: SocketAddr, sockets: &[Receiving]) -> Result<Crowd, String> {
         let mut crowd = Crowd {
             poll: Poll::new().map_err(|error| format!("epoll: {error}"))?,
             events: Events::with_capacity(4096),
@@ -85,9 +85,9 @@ impl Crowd {
         while crowd.tally.open < sockets.len() {
             let begun = crowd.connections.len();
             let to = sockets.len().min(crowd.tally.open + HANDSHAKES_MAX);
-            for &socks in &sockets[begun.min(to)..to] {
+            for &receiving in &sockets[begun.min(to)..to] {
                 crowd
-                    .begin(server, socks)
+                    .begin(server, receiving)
                     .map_err(|error| format!("connect: {error}"))?;
             }
             crowd.pump(Duration::from_millis(1), &mut Nobody)?;
@@ -107,11 +107,11 @@ impl Crowd {
         Ok(crowd)
     }
 
-    fn begin(&mut self, server: SocketAddr, socks: Socks) -> std::io::Result<()> {
+    fn begin(&mut self, server: SocketAddr, receiving: Receiving) -> std::io::Result<()> {
         let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        if socks == Socks::Narrow {
+        if receiving == Receiving::Narrow {
             socket.set_recv_buffer_size(8 * 1024)?;
             socket.set_tcp_mss(1400)?;
         }

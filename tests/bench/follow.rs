@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::connection::Nobody;
-use crate::crowd::{PATIENCE, Socks};
+use crate::crowd::{PATIENCE, Receiving};
 use crate::figures::{self, Outcome};
 use crate::flight::Graph;
 use crate::machine::Cores;
@@ -32,7 +32,7 @@ pub fn run(program: &Program, cores: Cores, runners: Runners) -> Result<Outcome,
         runners: 0,
         following: vec![Vec::new(); CONNECTIONS],
     };
-    let mut crowd = relay::gather(&process, &nobody_follows, &[Socks::Usual; CONNECTIONS])?;
+    let mut crowd = relay::gather(&process, &nobody_follows, &[Receiving::Usual; CONNECTIONS])?;
     let rss_before_kib = process.rss_kib();
     let mut rss_following_kib = rss_before_kib;
     let (mut follow_us, mut unfollow_us) = (0.0, 0.0);
@@ -91,7 +91,7 @@ pub fn run(program: &Program, cores: Cores, runners: Runners) -> Result<Outcome,
 pub fn leave(program: &Program, cores: Cores, followers: usize) -> Result<Outcome, String> {
     let mut process = Process::start(program, cores)?;
     let graph = Graph::all_follow_all(1, followers);
-    let sockets = vec![Socks::Usual; graph.following.len()];
+    let sockets = vec![Receiving::Usual; graph.following.len()];
     let mut crowd = relay::gather(&process, &graph, &sockets)?;
     crowd.rest(&mut Nobody)?;
     let open_files = process.open_files();

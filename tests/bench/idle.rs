@@ -2,7 +2,7 @@
 //! before and after the one position that it gets.
 
 use crate::connection::Nobody;
-use crate::crowd::{Crowd, Socks};
+use crate::crowd::{Crowd, Receiving};
 use crate::figures::{self, Outcome};
 use crate::flight::{Flight, Graph};
 use crate::machine::Cores;
@@ -22,7 +22,7 @@ pub fn run(program: &Program, cores: Cores, followers: usize) -> Result<Outcome,
     let mut process = Process::start(program, cores)?;
     let rss_empty_kib = process.rss_kib();
     let first = Mark::take(&process);
-    let mut crowd = Crowd::connect(process.address, &vec![Socks::Usual; followers])?;
+    let mut crowd = Crowd::connect(process.address, &vec![Receiving::Usual; followers])?;
     crowd.rest(&mut Nobody)?;
     let connected = Mark::take(&process);
     let handshaking_seconds = crowd.handshaking.as_secs_f64();

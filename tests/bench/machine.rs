@@ -141,6 +141,7 @@ impl MachineTime {
     }
 }
 
-fn read(path: &str) -> String {
+/// A file of /proc; empty if it is not there.
+pub fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! A server under measurement: started on its own core, watched through /proc, ended with the
-//! value. What a span of time cost it, and who else used the machine meanwhile.
+//! A server under measurement: started on its own core and watched through /proc. What a span of
+//! time cost it, and who else used the machine meanwhile.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use crate::floor::Floor;
-use crate::machine::{Cores, MachineTime};
+use crate::machine::{Cores, MachineTime, read};
 
 /// What can be measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Process {
 
     /// Its resident memory.
     pub fn rss_kib(&self) -> u64 {
-        status_kib(&self.read("status"))
+        resident_kib(&self.read("status"))
     }
 
     /// How many files it has open.
@@ -188,14 +188,11 @@ fn user_and_system(stat: &str) -> (u64, u64) {
     (field(11), field(12))
 }
 
-fn status_kib(status: &str) -> u64 {
+/// `VmRSS` of proc_pid_status(5).
+fn resident_kib(status: &str) -> u64 {
     status
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:"))
         .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse().ok())
         .unwrap_or(0)
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default()
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::connection::Nobody;
-use crate::crowd::{Crowd, PATIENCE, Socks};
+use crate::crowd::{Crowd, PATIENCE, Receiving};
 use crate::figures::{self, Outcome};
 use crate::flight::{Flight, Graph};
 use crate::machine::Cores;
@@ -80,7 +80,7 @@ pub fn turn(cores: Cores) -> Duration {
 }
 
 /// Connects everybody, and returns when the server knows who follows whom.
-pub fn gather(process: &Process, graph: &Graph, sockets: &[Socks]) -> Result<Crowd, String> {
+pub fn gather(process: &Process, graph: &Graph, sockets: &[Receiving]) -> Result<Crowd, String> {
     let mut crowd = Crowd::connect(process.address, sockets)?;
     for (index, following) in graph.following.iter().enumerate() {
         let user = (index < graph.runners).then_some(index as u32);
@@ -121,7 +121,11 @@ pub fn run(
     length: Length,
 ) -> Result<Outcome, String> {
     let mut process = Process::start(program, cores)?;
-    let mut crowd = gather(&process, graph, &vec![Socks::Usual; graph.following.len()])?;
+    let mut crowd = gather(
+        &process,
+        graph,
+        &vec![Receiving::Usual; graph.following.len()],
+    )?;
     let window = match load {
         Load::Closed { in_flight } => in_flight,
         Load::Rate { .. } => FIXED_RATE_WINDOW,

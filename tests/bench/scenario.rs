@@ -247,7 +247,7 @@ fn scale(scenario: &'static str, setting: &Setting) -> Vec<Case> {
     let fields = [1, 10, 100, 1000].map(|runners| {
         Case::relay(
             scenario,
-            format!("{runners} runners, 500 messages/s in all, 100 followers of all"),
+            format!("runners: {runners}, 500 messages/s in all, 100 followers of all"),
             Graph::all_follow_all(runners, 100),
             Load::Rate { per_second: 500.0 },
             Length::Seconds(setting.seconds),

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::crowd::{Crowd, Socks};
+use crate::crowd::{Crowd, Receiving};
 use crate::figures::{self, Outcome};
 use crate::flight::{Flight, Graph};
 use crate::machine::Cores;
@@ -30,8 +30,8 @@ pub fn run(program: &Program, cores: Cores) -> Result<Outcome, String> {
     let graph = Graph::all_follow_all(RUNNERS, READERS + SLOW);
     let first_slow = RUNNERS + READERS;
     let slow = first_slow..first_slow + SLOW;
-    let mut sockets = vec![Socks::Usual; first_slow];
-    sockets.resize(slow.end, Socks::Narrow);
+    let mut sockets = vec![Receiving::Usual; first_slow];
+    sockets.resize(slow.end, Receiving::Narrow);
     let mut process = Process::start(program, cores)?;
     let mut crowd = relay::gather(&process, &graph, &sockets)?;
     let mut flight = Flight::new(&graph, WINDOW, first_slow)?;
