@@ -16,7 +16,7 @@ use spectate::server::http::{Head, Request, parse};
 use spectate::server::reader::Reader;
 
 /// Leaves the input that broke something in a file, so that it can become a regression.
-struct Kept<'a>(&'a str, &'a [u8]);
+struct Kept<'a>(&'a Path, &'a [u8]);
 
 impl Drop for Kept<'_> {
     fn drop(&mut self) {
@@ -35,7 +35,8 @@ impl Drop for Kept<'_> {
 fn try_seeds(target: &str, seeds: u64, generate: fn(&mut Generator) -> Vec<u8>, body: fn(&[u8])) {
     for seed in 0..seeds {
         let input = generate(&mut Generator::new(seed));
-        let _kept = Kept(&format!("{target}-{seed}"), &input);
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{target}-{seed}"));
+        let _kept = Kept(&path, &input);
         body(&input);
     }
 }
@@ -46,9 +47,9 @@ fn try_regressions(target: &str, body: fn(&[u8])) {
         return;
     };
     for file in files {
-        let file = file.expect("a readable folder");
-        let input = fs::read(file.path()).expect("a readable file");
-        let _kept = Kept(&file.file_name().to_string_lossy(), &input);
+        let path = file.expect("a readable folder").path();
+        let input = fs::read(&path).expect("a readable file");
+        let _kept = Kept(&path, &input);
         body(&input);
     }
 }
