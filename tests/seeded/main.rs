@@ -15,22 +15,28 @@ use spectate::protocol::{ClientMessage, decode};
 use spectate::server::http::{Head, Request, parse};
 use spectate::server::reader::Reader;
 
-/// Says which input broke something, so that it can become a regression.
-struct Shown<'a>(&'a str, &'a [u8]);
+/// Leaves the input that broke something in a file, so that it can become a regression.
+struct Kept<'a>(&'a Path, &'a [u8]);
 
-impl Drop for Shown<'_> {
+impl Drop for Kept<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let Shown(origin, input) = self;
-            eprintln!("{origin}: printf '{}'", input.escape_ascii());
+            let Kept(name, input) = self;
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+            eprintln!(
+                "the input: {} {:?}",
+                path.display(),
+                fs::write(&path, input)
+            );
         }
     }
 }
 
-fn try_seeds(seeds: u64, generate: fn(&mut Generator) -> Vec<u8>, body: fn(&[u8])) {
+fn try_seeds(target: &str, seeds: u64, generate: fn(&mut Generator) -> Vec<u8>, body: fn(&[u8])) {
     for seed in 0..seeds {
         let input = generate(&mut Generator::new(seed));
-        let _shown = Shown(&format!("seed {seed}"), &input);
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{target}-{seed}"));
+        let _kept = Kept(&path, &input);
         body(&input);
     }
 }
@@ -43,7 +49,7 @@ fn try_regressions(target: &str, body: fn(&[u8])) {
     for file in files {
         let path = file.expect("a readable folder").path();
         let input = fs::read(&path).expect("a readable file");
-        let _shown = Shown(&path.display().to_string(), &input);
+        let _kept = Kept(&path, &input);
         body(&input);
     }
 }
@@ -51,19 +57,24 @@ fn try_regressions(target: &str, body: fn(&[u8])) {
 #[test]
 fn any_request_head_keeps_the_promises() {
     try_regressions("request_head", request_head::run);
-    try_seeds(2_000, Generator::request_head, request_head::run);
+    try_seeds(
+        "request_head",
+        2_000,
+        Generator::request_head,
+        request_head::run,
+    );
 }
 
 #[test]
 fn any_message_keeps_the_promises() {
     try_regressions("message", message::run);
-    try_seeds(20_000, Generator::message, message::run);
+    try_seeds("message", 20_000, Generator::message, message::run);
 }
 
 #[test]
 fn any_connection_keeps_the_promises() {
     try_regressions("connection", connection::run);
-    try_seeds(700, Generator::plan, connection::run);
+    try_seeds("connection", 700, Generator::plan, connection::run);
 }
 
 /// Of so many inputs, how many come to each of these.
