@@ -13,10 +13,6 @@ impl Server {
             self.release();
         }
         for id in std::mem::take(&mut self.dirty) {
-            let Some(entry) = self.connections.get_mut(id) else {
-                continue;
-            };
-            entry.is_dirty = false;
             if let Err(reason) = self.flush_connection(id) {
                 self.doom(id, reason);
             }
@@ -42,6 +38,7 @@ impl Server {
         let Some(entry) = self.connections.get_mut(id) else {
             return Ok(());
         };
+        entry.is_dirty = false;
         let (hub, now) = (&self.hub, self.now.monotonic);
         let message = &mut self.message;
         let newest =

@@ -237,6 +237,7 @@ fn a_crowd_leaving_one_runner_costs_each_of_them_the_same() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
     #[test]
     fn many_follows_are_found_as_few_are(changes in prop::collection::vec((prop::bool::weighted(0.6), 0..200u32), 0..600)) {
         let mut hub = Hub::new(1);
