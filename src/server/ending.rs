@@ -120,6 +120,8 @@ impl Server {
         let Some(entry) = self.connections.remove(id) else {
             return;
         };
+        // A descriptor is free for one that could not be accepted.
+        self.acceptable |= self.accept_failed;
         let reason = entry.connection.ending().unwrap_or(reason);
         *self.metrics.closed.entry(reason.word()).or_default() += 1;
         info!(
