@@ -314,18 +314,26 @@ impl Hub {
         true
     }
 
-    /// Forgets last known positions that were received before this time.
-    pub fn forget_before(&mut self, time: Instant) {
-        while let Some(oldest) = self.heard.first() {
-            if self.runners[oldest as usize]
-                .last
-                .as_ref()
-                .is_some_and(|last| last.received_at >= time)
-            {
-                break;
+    /// Forgets last known positions that were received before this time, so many at most; says
+    /// whether there may be more of them.
+    pub fn forget_before(&mut self, time: Instant, forget_max: usize) -> bool {
+        for _ in 0..forget_max {
+            let oldest = self.heard.first().filter(|oldest| {
+                let last = self.runners[*oldest as usize].last.as_ref();
+                last.is_none_or(|last| last.received_at < time)
+            });
+            match oldest {
+                Some(oldest) => self.forget_last_known(oldest),
+                None => {
+                    self.give_back_room();
+                    return false;
+                }
             }
-            self.forget_last_known(oldest);
         }
+        true
+    }
+
+    fn give_back_room(&mut self) {
         if self.keys.capacity() > 4 * self.keys.len() + SPARE_ENTRIES_MAX {
             self.keys.shrink_to(2 * self.keys.len());
             self.runners.shrink_to_fit();

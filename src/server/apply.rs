@@ -214,12 +214,16 @@ impl Server {
             return;
         }
         let frame = self.frames.push(&self.message);
-        let hold = !self.config.flush_interval.is_zero() && self.drain.is_none();
+        let is_draining = self.drain.is_some();
+        let hold = !self.config.flush_interval.is_zero() && !is_draining;
         self.pushes += followers.len();
         for follower in followers {
             let Some((id, entry)) = self.connections.by_slot(follower.connection) else {
                 continue;
             };
+            if is_draining && entry.connection.ending().is_some() {
+                continue;
+            }
             match entry.connection.outbox.push(frame, follower.slot) {
                 Pushed::Due | Pushed::Marked => {}
                 Pushed::Conflated => self.metrics.positions_conflated += 1,

@@ -82,7 +82,7 @@ pub struct Config {
 
 /// Bounds of `--max-message-bytes`: the prototype's messages fit below, the read buffer above.
 const MESSAGE_BYTES_MIN: u32 = 256;
-const MESSAGE_BYTES_MAX: u32 = 16 * 1024 * 1024;
+const MESSAGE_BYTES_MAX: u32 = 1024 * 1024;
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {

@@ -12,7 +12,7 @@ use super::http::{self, Head, Refused, Request, Response};
 use super::outbox::{Flushed, Gather, Newest, Outbox};
 use super::reader::{Filled, Frame, Reader, Unread};
 
-/// How long an HTTP answer may take to be read.
+/// How long an HTTP answer may take: from the answer to the peer's end.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a closing handshake may take: from our close frame to the peer's end.
@@ -241,6 +241,7 @@ impl<S: Read + Write> Connection<S> {
         };
         match (flushed.blocked, self.blocked_since) {
             (false, None) => {}
+            (false, Some(_)) if flushed.bytes == 0 => self.blocked_since = None,
             (false, Some(_)) => {
                 // The peer made room, so it lives, whatever else it has not said.
                 self.heard(now);
@@ -253,10 +254,11 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Whether the last bytes have just gone out: the write side is to be shut then.
-    pub fn is_finished(&mut self, now: Instant) -> bool {
+    pub fn is_finished(&mut self) -> bool {
         match self.state {
             State::Finishing(reason) if self.outbox.is_empty() => {
-                self.enter(State::Lingering(reason), now);
+                // The deadline stays: it is that of the whole goodbye.
+                self.state = State::Lingering(reason);
                 true
             }
             _ => false,
@@ -267,7 +269,9 @@ impl<S: Read + Write> Connection<S> {
     pub fn deadline(&self, timeouts: &Timeouts) -> Instant {
         match self.state {
             State::Handshaking => self.since + timeouts.handshake,
-            State::Finishing(CloseReason::Answered) => self.since + REPLY_TIMEOUT,
+            State::Finishing(CloseReason::Answered) | State::Lingering(CloseReason::Answered) => {
+                self.since + REPLY_TIMEOUT
+            }
             State::Finishing(_) | State::Lingering(_) => self.since + CLOSE_TIMEOUT,
             // A ping would wait behind what the socket does not take.
             State::Open | State::Leaving(_) => match (self.blocked_since, self.pinged_at) {

@@ -9,7 +9,7 @@ use super::close::CloseReason;
 use super::connection::Due;
 use super::connections::ConnectionId;
 use super::drain::Drain;
-use super::{SWEEP_INTERVAL, Server};
+use super::{FORGET_PER_TICK_MAX, SWEEP_INTERVAL, Server};
 
 impl Server {
     pub(super) fn take_signals(&mut self) {
@@ -47,7 +47,11 @@ impl Server {
                 }
             }
         }
-        if now < self.next_sweep {
+        if self.forgetting {
+            self.forget();
+        }
+        // What a connection is judged by may stand in the next batch of events.
+        if now < self.next_sweep || self.more_events {
             return;
         }
         self.next_sweep = now + SWEEP_INTERVAL;
@@ -72,9 +76,13 @@ impl Server {
             }
         }
         self.connections.shrink();
-        if let Some(time) = now.checked_sub(self.config.forget_after) {
-            self.hub.forget_before(time);
-        }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        let time = self.now.monotonic.checked_sub(self.config.forget_after);
+        self.forgetting =
+            time.is_some_and(|time| self.hub.forget_before(time, FORGET_PER_TICK_MAX));
     }
 
     /// Ends connections. Nothing else does.
@@ -84,6 +92,13 @@ impl Server {
                 continue;
             };
             entry.is_doomed = false;
+            if std::mem::take(&mut entry.is_held) {
+                // A failure is found again when the close frame is written.
+                let _ = self.flush_connection(id);
+            }
+            let Some(entry) = self.connections.get_mut(id) else {
+                continue;
+            };
             if entry.connection.is_open() {
                 self.hub.leave(id.slot());
                 self.open -= 1;
@@ -110,9 +125,20 @@ impl Server {
         if self.stopped.is_some() {
             let ids: Vec<ConnectionId> = self.connections.iter_mut().map(|(id, _)| id).collect();
             for id in ids {
-                self.remove(id, CloseReason::Restarting);
+                self.part(id);
             }
         }
+    }
+
+    /// Ends a connection with the process: a last word, if its socket takes one at once.
+    fn part(&mut self, id: ConnectionId) {
+        let now = self.now.monotonic;
+        if let Some(entry) = self.connections.get_mut(id)
+            && entry.connection.close(CloseReason::Restarting, now)
+        {
+            let _ = self.flush_connection(id);
+        }
+        self.remove(id, CloseReason::Restarting);
     }
 
     fn remove(&mut self, id: ConnectionId, reason: CloseReason) {

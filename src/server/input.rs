@@ -37,11 +37,16 @@ impl Server {
             if owes {
                 self.mark_dirty(id);
             }
-            if self.frames.bytes_len() > FRAME_BYTES_MAX || self.pushes > PUSHES_MAX {
+            if self.owes_much() {
                 self.release();
                 self.flush();
             }
         }
+    }
+
+    /// Whether so much is owed that it is to be flushed before more is read.
+    fn owes_much(&self) -> bool {
+        self.frames.bytes_len() > FRAME_BYTES_MAX || self.pushes > PUSHES_MAX
     }
 
     fn read_turn(&mut self, id: ConnectionId) -> Result<Input, CloseReason> {
@@ -60,6 +65,9 @@ impl Server {
                 Input::Text(text) => {
                     entry.received += 1;
                     self.apply(id, &text)?;
+                    if self.owes_much() {
+                        return Ok(Input::TurnOver);
+                    }
                 }
                 Input::Request(request) => self.answer(id, request)?,
                 Input::Refused(refused) => self.refuse(id, &refused),
@@ -110,7 +118,9 @@ impl Server {
                 debug!("open id={} peer={}", id.serial(), entry.peer);
                 entry.connection.upgrade(&accept, now);
                 self.open += 1;
-                self.per_address.add(peer);
+                if self.config.max_connections_per_ip.is_some() {
+                    self.per_address.add(peer);
+                }
                 if full {
                     // A browser sees no answer to a handshake, but it sees a close code.
                     return Err(CloseReason::Full);

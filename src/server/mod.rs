@@ -32,6 +32,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use log::{debug, info, warn};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
+use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
@@ -67,6 +68,9 @@ const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 const PUSHES_MAX: usize = 256 * 1024;
 
 const _: () = assert!(usize::BITS == 64, "tokens hold a slot and a serial number");
+
+/// Last known positions forgotten in one tick, so that a million of them delay nobody.
+const FORGET_PER_TICK_MAX: usize = 10_000;
 
 /// Token of the signals; the listening sockets come behind it. Connections have no top bit.
 const SIGNALS: usize = 1 << 63;
@@ -123,6 +127,10 @@ struct Server {
     next_sweep: Instant,
     /// When held positions go out, if a flush interval is set.
     next_release: Instant,
+    /// Whether the batch of events was full, so that others may have been left for the next.
+    more_events: bool,
+    /// Whether more last known positions are old than one tick forgets.
+    forgetting: bool,
     /// Whether connections may wait to be accepted.
     acceptable: bool,
     /// Whether that failed, and was told, since the last sweep.
@@ -185,6 +193,8 @@ impl Server {
             now,
             next_sweep: now.monotonic + SWEEP_INTERVAL,
             next_release: now.monotonic + config.flush_interval,
+            more_events: false,
+            forgetting: false,
             acceptable: false,
             accept_failed: false,
             readable: Vec::new(),
@@ -227,6 +237,7 @@ impl Server {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
             _ => self.now = read_clocks(),
         }
+        self.more_events = events.iter().count() == EVENTS_MAX;
         for event in events.iter() {
             match event.token().0 {
                 SIGNALS => self.take_signals(),
@@ -250,7 +261,7 @@ impl Server {
     }
 
     fn until_next_step(&self) -> Duration {
-        if !self.readable.is_empty() || self.acceptable {
+        if !self.readable.is_empty() || self.acceptable || self.forgetting {
             return Duration::ZERO;
         }
         let mut next = self.next_sweep;
@@ -280,8 +291,12 @@ impl Server {
                         accepted.push(id);
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    Err(error) if error.kind() == ErrorKind::ConnectionAborted => more = true,
-                    // Out of descriptors or memory: the next sweep tries again.
+                    // It was the connection that failed, and others wait behind it (accept(2)).
+                    Err(error) if !is_shortage(&error) => {
+                        more = true;
+                        budget = budget.saturating_sub(1);
+                    }
+                    // The next descriptor that is free, or the next sweep, tries again.
                     Err(error) if self.accept_failed => debug!("accept error=\"{error}\""),
                     Err(error) => {
                         self.accept_failed = true;
@@ -327,6 +342,12 @@ impl Server {
             self.dirty.push(id);
         }
     }
+}
+
+/// Whether a connection could not be accepted for want of descriptors or memory.
+fn is_shortage(error: &io::Error) -> bool {
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|error| shortages.contains(&error))
 }
 
 fn read_clocks() -> Now {

@@ -628,7 +628,7 @@ fn a_hundred_levels_of_nesting_are_taken() {
 
 #[test]
 fn a_hundred_thousand_levels_of_nesting_do_no_harm() {
-    let mut scene = Scene::new(&["--max-message-bytes", "4000000"]);
+    let mut scene = Scene::new(&["--max-message-bytes", "1000000"]);
     let depth = 100_000;
     for (open, close) in [("[", "]"), (r#"{"x":"#, "}")] {
         let inner = if open == "[" { "" } else { "1" };

@@ -1,12 +1,15 @@
 //! Very many peers, hostile ones, and all of them gone again: the others notice little, and
 //! nothing of them stays.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 
 use crate::support::{
     Client, Server, frame, narrow_socket, raise_descriptor_limit, read_head, reset, socket,
@@ -391,7 +394,7 @@ impl Raw {
 }
 
 #[test]
-fn ten_seconds_of_coming_and_going_leave_everything_as_it_was() {
+fn half_a_minute_of_coming_and_going_leave_everything_as_it_was() {
     let server = Server::start(&["--log-level", "warn"]);
     let address = server.address();
     let mut pair = Pair::new(&server);
@@ -422,11 +425,43 @@ fn ten_seconds_of_coming_and_going_leave_everything_as_it_was() {
     churn(&mut pair, Duration::from_secs(2));
     let descriptors = settled(&mut pair);
     let before_kib = server.memory_kib();
-    let visits = churn(&mut pair, Duration::from_secs(10));
+    let visits = churn(&mut pair, Duration::from_secs(30));
     assert_eq!(settled(&mut pair), descriptors);
     let after_kib = server.memory_kib();
     println!("{visits} visits: {before_kib} KiB before, {after_kib} KiB after");
     assert!(after_kib < before_kib + 2048, "{before_kib}, {after_kib}");
     assert_eq!(server.metric("spectate_follows"), 1.0);
     assert_eq!(server.metric("spectate_connections"), 2.0);
+}
+
+/// More than the frames of one tick may weigh, while followers end by RST: what is owed to them
+/// must not come in the way of the others.
+#[test]
+fn a_heavy_tick_reaches_all_who_stay_while_others_leave() {
+    const SENDERS: usize = 80;
+    let server = Server::start(&[]);
+    let users: Vec<usize> = (0..SENDERS).collect();
+    let follows = format!("{users:?}");
+    let (mut witness, _) = server.spectator(&follows);
+    let mut quitters: Vec<Client> = (0..50).map(|_| server.spectator(&follows).0).collect();
+    let mut senders: Vec<Client> = users.iter().map(|_| server.connect()).collect();
+    for sender in &mut senders {
+        sender.barrier();
+    }
+    let digits = "1".repeat(60_000);
+    server.signal(Signal::STOP);
+    for (user, sender) in senders.iter_mut().enumerate() {
+        sender.send(&format!(r#"{{"userId":{user},"lat":1.{digits},"lng":2}}"#));
+    }
+    for quitter in &mut quitters {
+        reset(quitter.stream());
+    }
+    server.signal(Signal::CONT);
+    let mut waited_for: BTreeSet<usize> = users.into_iter().collect();
+    while !waited_for.is_empty() {
+        let text = witness.receive();
+        let position: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let user = position["userId"].as_u64().expect("a number") as usize;
+        assert!(waited_for.remove(&user), "{user} came twice");
+    }
 }

@@ -178,7 +178,7 @@ impl World {
             self.frames.clear();
             self.tick_error_bytes = 0;
         }
-        if self.talk.connection.is_finished(self.now) {
+        if self.talk.connection.is_finished() {
             assert!(self.talk.connection.outbox.is_empty());
         } else if let Some(reason) = self.talk.connection.has_left() {
             self.end(reason);
