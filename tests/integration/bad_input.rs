@@ -647,7 +647,7 @@ fn a_hundred_thousand_levels_of_nesting_do_no_harm() {
             format!(r#"{{"userId":5,"lat":{nested},"lng":2}}"#),
             format!(r#"{{"initialRequest":true,"userId":{nested}}}"#),
             format!(r#"{{"initialRequest":true,"following":[{nested}]}}"#),
-            format!(r#"{{"initialRequest":true,"following":{nested},"x":{nested}}}"#),
+            format!(r#"{{"initialRequest":true,"following":{nested}}}"#),
             format!(r#"{{"follow":[{nested}]}}"#),
             format!(r#"{{"unfollow":[{nested}]}}"#),
         ] {
