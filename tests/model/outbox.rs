@@ -1,6 +1,6 @@
 //! The outbox, with the hub behind it, against what a follower may and must see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, ErrorKind, Write};
 use std::time::{Duration, Instant};
 
@@ -91,6 +91,8 @@ struct World {
     /// The newest number received per user.
     seen: BTreeMap<String, u32>,
     read: usize,
+    /// Users that were unfollowed after the frame that comes next was begun.
+    half_sent: BTreeSet<String>,
 }
 
 impl World {
@@ -113,6 +115,7 @@ impl World {
             awaited: BTreeMap::new(),
             seen: BTreeMap::new(),
             read: 0,
+            half_sent: BTreeSet::new(),
         }
     }
 
@@ -171,6 +174,9 @@ impl World {
 
     fn unfollow(&mut self, user: &str) {
         self.flush(false);
+        if self.socket.taken.len() > self.read {
+            self.half_sent.insert(user.to_owned());
+        }
         if let Some(unfollowed) = self.hub.unfollow(CONNECTION, user) {
             self.outbox.unfollow(unfollowed.slot, unfollowed.renumbered);
             self.awaited.remove(user);
@@ -233,11 +239,12 @@ impl World {
             let text = String::from_utf8(payload.to_vec()).expect("ours");
             assert!(header.is_final);
             self.read = end;
-            self.judge(&text);
+            let unfollowed = std::mem::take(&mut self.half_sent);
+            self.judge(&text, &unfollowed);
         }
     }
 
-    fn judge(&mut self, text: &str) {
+    fn judge(&mut self, text: &str, unfollowed: &BTreeSet<String>) {
         let words: Vec<&str> = text.split(' ').collect();
         match words[..] {
             ["e", _] => assert_eq!(self.errors.remove(0), text, "errors come in order"),
@@ -255,8 +262,7 @@ impl World {
                 let Some(awaited) = self.awaited.get_mut(user) else {
                     return;
                 };
-                let under_way = kind == "p" && awaited.last_known_due && number <= awaited.first;
-                if number < awaited.first || under_way {
+                if number < awaited.first || unfollowed.contains(user) {
                     // From before the user was unfollowed and followed again.
                     return;
                 }
