@@ -166,7 +166,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// What each room may name: rooms of this crate, and other crates.
-const ROOMS: [(&str, &[&str], &[&str]); 21] = [
+const ROOMS: [(&str, &[&str], &[&str]); 29] = [
     ("position.rs", &[], &["std"]),
     ("queue.rs", &[], &["std"]),
     ("duration.rs", &[], &["std"]),
@@ -178,6 +178,18 @@ const ROOMS: [(&str, &[&str], &[&str]); 21] = [
     ("protocol/refusal.rs", &["position"], &["std"]),
     ("hub.rs", &["queue"], &["std", "slab"]),
     ("logger.rs", &[], &["std", "log", "rustix", "simple_logger"]),
+    ("auth/mod.rs", &[], &[]),
+    ("auth/grant.rs", &[], &[]),
+    ("auth/object.rs", &[], &["std", "serde", "serde_json"]),
+    ("auth/refused.rs", &["auth"], &["std"]),
+    ("auth/claims.rs", &["auth", "position"], &[]),
+    ("auth/pem.rs", &["auth"], &["std", "pkcs8"]),
+    ("auth/keys.rs", &["auth"], &["std", "data_encoding", "ring"]),
+    (
+        "auth/mint.rs",
+        &["auth"],
+        &["std", "data_encoding", "ring", "serde_json"],
+    ),
     ("cli.rs", &["server", "client"], &["std", "clap"]),
     ("main.rs", &["cli", "client", "server"], &["std"]),
     ("server/close.rs", &[], &["tungstenite"]),
@@ -261,6 +273,12 @@ fn pure_rooms_see_no_sockets_clocks_or_log() {
             &["net", "time", "log", "mio", "slab"],
         ),
         ("hub.rs", &["net", "io", "log", "mio", "serde_json"]),
+        ("auth/mod.rs", &["net", "io", "fs", "time", "log"]),
+        ("auth/claims.rs", &["net", "io", "fs", "time", "log"]),
+        ("auth/keys.rs", &["net", "io", "fs", "time", "log"]),
+        ("auth/pem.rs", &["net", "io", "fs", "time", "log"]),
+        ("auth/mint.rs", &["net", "io", "fs", "time", "log"]),
+        ("auth/files.rs", &["net", "time", "log"]),
         ("server/http.rs", &["mio", "hub", "net", "time", "log"]),
         ("server/frames.rs", &["mio", "hub", "net", "time", "log"]),
         ("server/outbox.rs", &["mio", "hub", "net", "time", "log"]),
