@@ -166,7 +166,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// What each room may name: rooms of this crate, and other crates.
-const ROOMS: [(&str, &[&str], &[&str]); 29] = [
+const ROOMS: [(&str, &[&str], &[&str]); 21] = [
     ("position.rs", &[], &["std"]),
     ("queue.rs", &[], &["std"]),
     ("duration.rs", &[], &["std"]),
@@ -178,18 +178,6 @@ const ROOMS: [(&str, &[&str], &[&str]); 29] = [
     ("protocol/refusal.rs", &["position"], &["std"]),
     ("hub.rs", &["queue"], &["std", "slab"]),
     ("logger.rs", &[], &["std", "log", "rustix", "simple_logger"]),
-    ("auth/mod.rs", &[], &[]),
-    ("auth/grant.rs", &[], &[]),
-    ("auth/object.rs", &[], &["std", "serde", "serde_json"]),
-    ("auth/refused.rs", &["auth"], &["std"]),
-    ("auth/claims.rs", &["auth", "position"], &[]),
-    ("auth/pem.rs", &["auth"], &["std", "pkcs8"]),
-    ("auth/keys.rs", &["auth"], &["std", "data_encoding", "ring"]),
-    (
-        "auth/mint.rs",
-        &["auth"],
-        &["std", "data_encoding", "ring", "serde_json"],
-    ),
     ("cli.rs", &["server", "client"], &["std", "clap"]),
     ("main.rs", &["cli", "client", "server"], &["std"]),
     ("server/close.rs", &[], &["tungstenite"]),
@@ -273,12 +261,6 @@ fn pure_rooms_see_no_sockets_clocks_or_log() {
             &["net", "time", "log", "mio", "slab"],
         ),
         ("hub.rs", &["net", "io", "log", "mio", "serde_json"]),
-        ("auth/mod.rs", &["net", "io", "fs", "time", "log"]),
-        ("auth/claims.rs", &["net", "io", "fs", "time", "log"]),
-        ("auth/keys.rs", &["net", "io", "fs", "time", "log"]),
-        ("auth/pem.rs", &["net", "io", "fs", "time", "log"]),
-        ("auth/mint.rs", &["net", "io", "fs", "time", "log"]),
-        ("auth/files.rs", &["net", "time", "log"]),
         ("server/http.rs", &["mio", "hub", "net", "time", "log"]),
         ("server/frames.rs", &["mio", "hub", "net", "time", "log"]),
         ("server/outbox.rs", &["mio", "hub", "net", "time", "log"]),
@@ -300,6 +282,34 @@ fn pure_rooms_see_no_sockets_clocks_or_log() {
                 !source.says(&format!("{word}::")),
                 "src/{path} names {word}"
             );
+        }
+    }
+}
+
+#[test]
+fn auth_knows_of_this_crate_nothing_but_user_ids_and_touches_the_machine_in_one_file() {
+    let sources = sources();
+    let auth: Vec<&Source> = sources
+        .iter()
+        .filter(|source| source.path.starts_with("auth/"))
+        .collect();
+    assert!(!auth.is_empty());
+    for source in auth {
+        let mut rooms = source.rooms();
+        rooms.retain(|room| !room.starts_with("auth/"));
+        rooms.remove("position");
+        assert!(rooms.is_empty(), "src/{} names {rooms:?}", source.path);
+        let reads_files = source.path == "auth/files.rs";
+        for word in ["net", "time", "log", "mio", "env", "process"] {
+            assert!(
+                !source.says(&format!("{word}::")),
+                "src/{} names {word}",
+                source.path
+            );
+        }
+        for word in ["fs::", "io::", "File"] {
+            let found = source.says(word);
+            assert!(!found || reads_files, "src/{} says {word}", source.path);
         }
     }
 }
