@@ -69,7 +69,7 @@ pub(super) fn hmac_key(secret: &[u8]) -> Result<hmac::Key, Unusable> {
     if secret.is_empty() {
         return Err(Unusable::Empty);
     }
-    if pem::label(secret).is_some() {
+    if pem::is_in(secret) {
         return Err(Unusable::PemAsSecret);
     }
     if secret.len() < SECRET_BYTES_MIN {
@@ -87,7 +87,7 @@ pub struct Keys {
 
 impl Keys {
     /// Any of the keys may have signed a token. It must name the audience in its `aud` and have
-    /// the issuer as its `iss`, where they are given.
+    /// the issuer as its `iss`, where they are given; where not, any and none are taken.
     pub fn new(keys: Vec<VerifyingKey>, audience: Option<String>, issuer: Option<String>) -> Keys {
         Keys {
             keys,

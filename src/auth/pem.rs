@@ -111,14 +111,23 @@ impl fmt::Display for Unusable {
     }
 }
 
-/// What the first PEM block says it holds, if there is one.
-pub(super) fn label(text: &[u8]) -> Option<&str> {
-    pem::decode_label(text).ok()
+/// What every PEM block begins with, well-formed or not (RFC 7468, 2).
+const BEGIN: &[u8] = b"-----BEGIN ";
+
+/// Whether there is PEM in a text, even if it could not be read.
+pub(super) fn is_in(text: &[u8]) -> bool {
+    text.windows(BEGIN.len()).any(|window| window == BEGIN)
+}
+
+/// What a PEM block says it holds.
+fn label(text: &[u8]) -> Result<&str, Unusable> {
+    pem::decode_label(text).map_err(|_| Unusable::NotPem)
 }
 
 /// A public key as ring takes it, and what it is made for.
 pub(super) fn public_key(text: &[u8]) -> Result<(Algorithm, Vec<u8>), Unusable> {
-    match label(text).ok_or(Unusable::NotPem)? {
+    let text = text.trim_ascii();
+    match label(text)? {
         "PUBLIC KEY" => {}
         "CERTIFICATE" => return Err(Unusable::Certificate),
         other if other.ends_with("PRIVATE KEY") => return Err(Unusable::Private),
@@ -148,7 +157,8 @@ pub(super) fn public_key(text: &[u8]) -> Result<(Algorithm, Vec<u8>), Unusable> 
 
 /// A private key as PKCS #8, and what it is made for.
 pub(super) fn private_key(text: &[u8]) -> Result<(Algorithm, Vec<u8>), Unusable> {
-    match label(text).ok_or(Unusable::NotPem)? {
+    let text = text.trim_ascii();
+    match label(text)? {
         "PRIVATE KEY" => {}
         "PUBLIC KEY" => return Err(Unusable::Public),
         other if other.ends_with("PRIVATE KEY") => return Err(Unusable::NotPkcs8),

@@ -114,11 +114,7 @@ fn during_a_rotation_both_keys_verify_and_an_unknown_one_does_not() {
 fn the_newer_name_of_eddsa_is_taken_by_the_same_key() {
     // RFC 9864 calls it Ed25519. Ours says EdDSA, so the signature of a header that says
     // Ed25519 has to be made by hand.
-    let pem = String::from_utf8(key_file("ed25519.pem")).expect("PEM is text");
-    let base64: String = pem.lines().filter(|line| !line.starts_with("--")).collect();
-    let der = data_encoding::BASE64
-        .decode(base64.as_bytes())
-        .expect("PEM");
+    let der = der("ed25519.pem");
     let pair = ring::signature::Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).expect("a key");
     let claims = format!(r#"{{"sub":"5","exp":{}}}"#, NOW_S + 1);
     let message = format!("{}.{}", encode(r#"{"alg":"Ed25519"}"#), encode(claims));

@@ -317,6 +317,12 @@ fn bad_arguments_are_refused_with_status_2_and_a_line_that_says_what_to_type() {
             assert!(line.contains(word), "{word}: {line}");
         }
     }
+    let public = public_file("rsa");
+    let flags = ["--jwt-public-key-file", &public, "--jwt-audience", "map"];
+    assert!(
+        check(&flags, "").1.contains("no token"),
+        "one key is enough"
+    );
     let output = token(&["--check", "--jwt-audience", "map"], &[], "");
     assert_eq!(
         output.status.code(),

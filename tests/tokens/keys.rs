@@ -31,11 +31,11 @@ fn a_secret_is_as_long_as_the_hash_and_no_key_in_pem() {
         "unusable/certificate.pem",
         "unusable/p256-sec1.pem",
     ] {
-        assert_eq!(
-            refused(&key_file(name)),
-            Some(Unusable::PemAsSecret),
-            "{name}"
-        );
+        let pem = key_file(name);
+        let indented = [b"  ", &pem[..]].concat();
+        for secret in [[&pem[..], b"\nand more"].concat(), indented, pem] {
+            assert_eq!(refused(&secret), Some(Unusable::PemAsSecret), "{name}");
+        }
     }
 }
 
@@ -82,50 +82,77 @@ fn what_is_no_private_key_is_refused_with_what_it_is() {
     assert_eq!(refused(SECRET), Some(Unusable::NotPem));
 }
 
+/// A public key file around any bytes.
+fn pem(der: &[u8]) -> String {
+    let base64 = data_encoding::BASE64.encode(der);
+    let lines: Vec<&str> = (0..base64.len())
+        .step_by(64)
+        .map(|at| &base64[at..base64.len().min(at + 64)])
+        .collect();
+    format!(
+        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+        lines.join("\n")
+    )
+}
+
 #[test]
 fn a_damaged_public_key_is_refused() {
+    let refused = |der: &[u8]| VerifyingKey::from_public_pem(pem(der).as_bytes()).err();
     for (name, _) in PAIRS {
-        let pem = String::from_utf8(key_file(&format!("{name}.pub.pem"))).expect("PEM is text");
-        let lines: Vec<&str> = pem.lines().collect();
-        let base64 = lines[1..lines.len() - 1].concat();
-        let der = data_encoding::BASE64
-            .decode(base64.as_bytes())
-            .expect("PEM");
-        let damaged = [
+        let der = der(&format!("{name}.pub.pem"));
+        assert_eq!(refused(&der), None, "{name}");
+        for damaged in [
             [&der[..], b"\0"].concat(),
             der[..der.len() - 1].to_vec(),
             der[1..].to_vec(),
             vec![0; der.len()],
-            Vec::new(),
-        ];
-        for der in damaged {
-            let base64 = data_encoding::BASE64.encode(&der);
-            let folded: Vec<&str> = (0..base64.len())
-                .step_by(64)
-                .map(|at| &base64[at..base64.len().min(at + 64)])
-                .collect();
-            let pem = format!(
-                "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-                folded.join("\n")
-            );
-            let refused = VerifyingKey::from_public_pem(pem.as_bytes()).err();
-            assert!(
-                matches!(refused, Some(Unusable::Damaged | Unusable::NotPem)),
-                "{refused:?}"
-            );
+        ] {
+            assert_eq!(refused(&damaged), Some(Unusable::Damaged), "{name}");
         }
     }
+    assert!(refused(b"").is_some());
 }
 
 #[test]
-fn pem_may_have_the_line_ends_of_windows() {
+fn a_key_that_is_not_what_its_frame_says_is_refused() {
+    let refused = |der: &[u8]| VerifyingKey::from_public_pem(pem(der).as_bytes()).err();
+    // Each with one byte more than the algorithm has, and all lengths around it made to fit.
+    for (name, lengths) in [
+        ("ed25519", &[1, 10][..]),
+        ("p256", &[1, 24]),
+        ("rsa", &[3, 22]),
+    ] {
+        let mut longer = der(&format!("{name}.pub.pem"));
+        for at in lengths {
+            longer[*at] += 1;
+        }
+        longer.push(0);
+        assert_eq!(refused(&longer), Some(Unusable::Damaged), "{name}");
+    }
+    let mut no_point = der("p256.pub.pem");
+    no_point[26] = 5;
+    assert_eq!(refused(&no_point), Some(Unusable::Damaged));
+}
+
+#[test]
+fn pem_may_have_other_line_ends_and_empty_lines_around_it() {
     for (name, _) in PAIRS {
-        let pem = String::from_utf8(key_file(&format!("{name}.pub.pem"))).expect("PEM is text");
-        let windows = pem.replace('\n', "\r\n");
-        assert!(
-            VerifyingKey::from_public_pem(windows.as_bytes()).is_ok(),
-            "{name}"
-        );
+        let public = String::from_utf8(key_file(&format!("{name}.pub.pem"))).expect("text");
+        let private = String::from_utf8(key_file(&format!("{name}.pem"))).expect("text");
+        for change in [
+            |pem: &str| pem.replace('\n', "\r\n"),
+            |pem: &str| pem.trim_end().to_owned(),
+            |pem: &str| format!("\n\n{pem}\n \n"),
+            |pem: &str| format!("Key of the map:\n{pem}"),
+        ] {
+            let key = VerifyingKey::from_public_pem(change(&public).as_bytes());
+            assert!(key.is_ok(), "{name} {key:?}");
+            let key = SigningKey::from_private_pem(change(&private).as_bytes());
+            assert!(key.is_ok(), "{name} {key:?}");
+        }
+        let behind = format!("{public}and more");
+        let refused = VerifyingKey::from_public_pem(behind.as_bytes()).err();
+        assert_eq!(refused, Some(Unusable::NotPem), "{name}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64, BASE64URL_NOPAD};
 use ring::hmac;
 use spectate::auth::{Grant, Keys, Refused, SigningKey, VerifyingKey};
 
@@ -24,6 +24,13 @@ pub(crate) fn folder() -> PathBuf {
 /// A file in `keys/`.
 pub(crate) fn key_file(name: &str) -> Vec<u8> {
     fs::read(folder().join("keys").join(name)).expect(name)
+}
+
+/// What a PEM file in `keys/` holds.
+pub(crate) fn der(name: &str) -> Vec<u8> {
+    let pem = String::from_utf8(key_file(name)).expect("PEM is text");
+    let base64: String = pem.lines().filter(|line| !line.starts_with("--")).collect();
+    BASE64.decode(base64.as_bytes()).expect("PEM")
 }
 
 pub(crate) fn secret_key(secret: &[u8]) -> VerifyingKey {
