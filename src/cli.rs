@@ -66,23 +66,20 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Parsed {
     }
 }
 
-/// `SPECTATE_PING_INTERVAL` for `--ping-interval`.
-fn environment_variable(argument: &Arg) -> Option<String> {
-    let long = argument.get_long()?;
-    Some(format!(
-        "SPECTATE_{}",
-        long.to_uppercase().replace('-', "_")
-    ))
+/// `SPECTATE_PING_INTERVAL` for `ping-interval`.
+fn environment_variable(flag: &str) -> String {
+    format!("SPECTATE_{}", flag.to_uppercase().replace('-', "_"))
 }
 
 /// Lets an argument take its value from the environment. An empty variable counts as unset.
 fn with_environment(argument: Arg) -> Arg {
-    let Some(name) = environment_variable(&argument) else {
+    let Some(name) = argument.get_long().map(environment_variable) else {
         return argument;
     };
     let argument = match argument.get_action() {
         ArgAction::SetTrue => argument.value_parser(BoolishValueParser::new()),
-        ArgAction::Set | ArgAction::Append => argument,
+        // A negative number is a bad value, not another flag.
+        ArgAction::Set | ArgAction::Append => argument.allow_negative_numbers(true),
         _ => return argument,
     };
     match std::env::var_os(&name) {
@@ -113,14 +110,11 @@ fn refusal(error: &clap::Error) -> String {
     while line.contains("  ") {
         line = line.replace("  ", " ");
     }
-    for (suggestion, words) in [
-        (ContextKind::SuggestedArg, "did you mean"),
-        (ContextKind::SuggestedSubcommand, "did you mean"),
-    ] {
+    for suggestion in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand] {
         match error.get(suggestion) {
-            Some(ContextValue::String(name)) => return format!("{line}; {words} {name}?"),
+            Some(ContextValue::String(name)) => return format!("{line}; did you mean {name}?"),
             Some(ContextValue::Strings(names)) if !names.is_empty() => {
-                return format!("{line}; {words} {}?", names.join(" or "));
+                return format!("{line}; did you mean {}?", names.join(" or "));
             }
             _ => {}
         }
@@ -130,13 +124,7 @@ fn refusal(error: &clap::Error) -> String {
 
 /// Names the environment variable that a refused value came from, if it did.
 fn origin(error: &clap::Error, argument: &str) -> String {
-    let name = format!(
-        "SPECTATE_{}",
-        argument
-            .trim_start_matches("--")
-            .to_uppercase()
-            .replace('-', "_")
-    );
+    let name = environment_variable(argument.trim_start_matches("--"));
     match (error.get(ContextKind::InvalidValue), std::env::var(&name)) {
         (Some(ContextValue::String(value)), Ok(set))
             if set.split(',').any(|part| part == value) =>

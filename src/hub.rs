@@ -16,6 +16,9 @@ const FUTURE_MS_MAX: f64 = 60_000.0;
 /// What a last known position may weigh on average, in bytes: with more, fewer are kept.
 const LAST_KNOWN_BYTES_MEAN_MAX: usize = 256;
 
+/// Follows of one connection that are searched one by one; more are looked up.
+const SEARCHED_MAX: usize = 64;
+
 /// A list's unused room below which giving it back is not worth the work, in entries.
 const SPARE_ENTRIES_MAX: usize = 64;
 
@@ -61,7 +64,51 @@ pub struct Unfollowed {
 #[derive(Debug, Default)]
 struct Member {
     following: Vec<Follow>,
+    /// The slot of each runner, where there are too many follows to search.
+    #[expect(clippy::box_collection, reason = "most connections have none")]
+    slots: Option<Box<HashMap<u32, u32>>>,
     declared: Option<u32>,
+}
+
+impl Member {
+    fn slot(&self, runner: u32) -> Option<u32> {
+        match &self.slots {
+            Some(slots) => slots.get(&runner).copied(),
+            None => (self.following.iter())
+                .position(|follow| follow.runner == runner)
+                .map(|slot| slot as u32),
+        }
+    }
+
+    fn push(&mut self, follow: Follow) {
+        let slot = self.following.len() as u32;
+        self.following.push(follow);
+        if let Some(slots) = &mut self.slots {
+            slots.insert(follow.runner, slot);
+        } else if self.following.len() > SEARCHED_MAX {
+            let runners = self.following.iter().map(|follow| follow.runner);
+            self.slots = Some(Box::new(runners.zip(0..).collect()));
+        }
+    }
+
+    /// Takes the follow in a slot out; the last one takes its place.
+    fn swap_remove(&mut self, slot: u32) -> Follow {
+        let follow = self.following.swap_remove(slot as usize);
+        give_back_spare(&mut self.following);
+        let moved = self.following.get(slot as usize);
+        if let Some(slots) = &mut self.slots {
+            slots.remove(&follow.runner);
+            slots.extend(moved.map(|moved| (moved.runner, slot)));
+        }
+        if self.following.len() < SEARCHED_MAX / 2 {
+            self.slots = None;
+        }
+        follow
+    }
+
+    fn is_nobody(&self) -> bool {
+        self.following.is_empty() && self.declared.is_none()
+    }
 }
 
 #[derive(Debug)]
@@ -120,9 +167,7 @@ impl Hub {
         let runner = &mut self.runners[key as usize];
         let at = runner.followers.len() as u32;
         runner.followers.push(Follower { connection, slot });
-        self.members[connection as usize]
-            .following
-            .push(Follow { runner: key, at });
+        self.members[connection as usize].push(Follow { runner: key, at });
         self.follows += 1;
         Some(slot)
     }
@@ -130,14 +175,10 @@ impl Hub {
     /// Ends a follow; `None` if there was none.
     pub fn unfollow(&mut self, connection: u32, user: &str) -> Option<Unfollowed> {
         let slot = self.slot(connection, user)?;
-        let following = &mut self.members[connection as usize].following;
-        let follow = following.swap_remove(slot as usize);
-        let renumbered = following.len() as u32;
-        give_back_spare(following);
-        if let Some(moved) = self.members[connection as usize]
-            .following
-            .get(slot as usize)
-        {
+        let member = &mut self.members[connection as usize];
+        let follow = member.swap_remove(slot);
+        let renumbered = member.following.len() as u32;
+        if let Some(moved) = member.following.get(slot as usize) {
             self.runners[moved.runner as usize].followers[moved.at as usize].slot = slot;
         }
         self.detach(follow);
@@ -147,20 +188,7 @@ impl Hub {
     /// Which of the connection's follows the user is; `None` if it does not follow the user.
     pub fn slot(&self, connection: u32, user: &str) -> Option<u32> {
         let key = *self.keys.get(user)?;
-        let following = &self.members.get(connection as usize)?.following;
-        let followers = &self.runners[key as usize].followers;
-        // Looks from the side that has fewer follows to search.
-        if following.len() <= followers.len() {
-            following
-                .iter()
-                .position(|follow| follow.runner == key)
-                .map(|slot| slot as u32)
-        } else {
-            followers
-                .iter()
-                .find(|follower| follower.connection == connection)
-                .map(|follower| follower.slot)
-        }
+        self.members.get(connection as usize)?.slot(key)
     }
 
     /// The user, if anybody follows, declared or published it.
@@ -209,10 +237,15 @@ impl Hub {
         let Member {
             following,
             declared,
+            ..
         } = std::mem::take(member);
         for follow in following {
             self.detach(follow);
         }
+        while self.members.last().is_some_and(Member::is_nobody) {
+            self.members.pop();
+        }
+        give_back_spare(&mut self.members);
         if let Some(key) = declared {
             self.runners[key as usize].declared -= 1;
             self.forget_unused(key);
@@ -249,6 +282,7 @@ impl Hub {
                 }
                 self.last_known_bytes = self.last_known_bytes + message.len() - last.message.len();
                 last.message.clear();
+                last.message.shrink_to(2 * message.len());
                 last.message.extend_from_slice(message);
                 last.received_at = now.monotonic;
                 last.newest_fix_ms = fix_ms.or(last.newest_fix_ms);
@@ -280,21 +314,30 @@ impl Hub {
         true
     }
 
-    /// Forgets last known positions that were received before this time.
-    pub fn forget_before(&mut self, time: Instant) {
-        while let Some(oldest) = self.heard.first() {
-            if self.runners[oldest as usize]
-                .last
-                .as_ref()
-                .is_some_and(|last| last.received_at >= time)
-            {
-                break;
+    /// Forgets last known positions that were received before this time, so many at most; says
+    /// whether there may be more of them.
+    pub fn forget_before(&mut self, time: Instant, forget_max: usize) -> bool {
+        for _ in 0..forget_max {
+            let oldest = self.heard.first().filter(|oldest| {
+                let last = self.runners[*oldest as usize].last.as_ref();
+                last.is_none_or(|last| last.received_at < time)
+            });
+            match oldest {
+                Some(oldest) => self.forget_last_known(oldest),
+                None => {
+                    self.give_back_room();
+                    return false;
+                }
             }
-            self.forget_last_known(oldest);
         }
+        true
+    }
+
+    fn give_back_room(&mut self) {
         if self.keys.capacity() > 4 * self.keys.len() + SPARE_ENTRIES_MAX {
             self.keys.shrink_to(2 * self.keys.len());
             self.runners.shrink_to_fit();
+            self.heard.shrink_to(self.runners.capacity());
         }
     }
 

@@ -132,34 +132,15 @@ impl fmt::Display for PositionError {
     }
 }
 
-/// A finite number that keeps the digits it was written with.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Number<'a> {
-    json: &'a str,
-    value: f64,
-}
-
-impl<'a> Number<'a> {
-    /// From one JSON value. That `json` follows the JSON grammar is the caller's to know.
-    pub fn new(field: &'static str, json: &'a str) -> Result<Number<'a>, PositionError> {
-        if !json.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
-            return Err(PositionError::NotANumber(field));
-        }
-        match json.parse::<f64>() {
-            Ok(value) if value.is_finite() => Ok(Number { json, value }),
-            Ok(_) => Err(PositionError::NotFinite(field)),
-            Err(_) => Err(PositionError::NotANumber(field)),
-        }
+/// The value of a JSON number. That `json` follows the JSON grammar is the caller's to know.
+fn finite(field: &'static str, json: &str) -> Result<f64, PositionError> {
+    if !json.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+        return Err(PositionError::NotANumber(field));
     }
-
-    /// The number as it was written.
-    pub fn json(&self) -> &'a str {
-        self.json
-    }
-
-    /// The number itself.
-    pub fn value(&self) -> f64 {
-        self.value
+    match json.parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        Ok(_) => Err(PositionError::NotFinite(field)),
+        Err(_) => Err(PositionError::NotANumber(field)),
     }
 }
 
@@ -172,60 +153,68 @@ pub enum Bounds {
     Wgs84,
 }
 
-/// Where somebody is.
+/// Where somebody is: finite numbers that keep the digits they were written with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Position<'a> {
-    lat: Number<'a>,
-    lng: Number<'a>,
-    extras: [Option<Number<'a>>; Extra::ALL.len()],
+    lat: &'a str,
+    lng: &'a str,
+    extras: [Option<&'a str>; Extra::ALL.len()],
+    timestamp_ms: Option<f64>,
 }
 
 impl<'a> Position<'a> {
     /// From JSON values by field. `null` is a value that is not known, and so are negative
     /// numbers where phones write them for that; neither is kept.
+    ///
+    /// # Errors
+    /// The first field that must be mended.
     pub fn new(
         bounds: Bounds,
         lat: Option<&'a str>,
         lng: Option<&'a str>,
         extra: impl Fn(Extra) -> Option<&'a str>,
     ) -> Result<Position<'a>, PositionError> {
-        let lat = coordinate("lat", lat, bounds, 90.0)?;
-        let lng = coordinate("lng", lng, bounds, 180.0)?;
-        let mut extras = [None; Extra::ALL.len()];
-        for (kept, field) in extras.iter_mut().zip(Extra::ALL) {
+        let mut position = Position {
+            lat: coordinate("lat", lat, bounds, 90.0)?,
+            lng: coordinate("lng", lng, bounds, 180.0)?,
+            extras: [None; Extra::ALL.len()],
+            timestamp_ms: None,
+        };
+        for (kept, field) in position.extras.iter_mut().zip(Extra::ALL) {
             let Some(json) = extra(field).filter(|json| *json != "null") else {
                 continue;
             };
-            let number = Number::new(field.name(), json)?;
-            if number.value > field.max() {
+            let value = finite(field.name(), json)?;
+            if value > field.max() {
                 return Err(PositionError::OutOfRange(field.name(), field.max()));
             }
-            *kept = (number.value >= 0.0 || !field.negative_means_unknown()).then_some(number);
+            *kept = (value >= 0.0 || !field.negative_means_unknown()).then_some(json);
+            if field == Extra::Timestamp {
+                position.timestamp_ms = Some(value);
+            }
         }
-        Ok(Position { lat, lng, extras })
+        Ok(position)
     }
 
     /// Degrees north, as written.
-    pub fn lat(&self) -> Number<'a> {
+    pub fn lat(&self) -> &'a str {
         self.lat
     }
 
     /// Degrees east, as written.
-    pub fn lng(&self) -> Number<'a> {
+    pub fn lng(&self) -> &'a str {
         self.lng
     }
 
-    /// The optional fields that are known, in the order in which they are relayed.
-    pub fn extras(&self) -> impl Iterator<Item = (Extra, Number<'a>)> {
-        Extra::ALL
-            .into_iter()
-            .zip(self.extras)
-            .filter_map(|(field, number)| Some((field, number?)))
+    /// The optional fields that are known, as written, in the order in which they are relayed.
+    pub fn extras(&self) -> impl Iterator<Item = (Extra, &'a str)> {
+        let fields = Extra::ALL.into_iter().zip(self.extras);
+        fields.filter_map(|(field, json)| Some((field, json?)))
     }
 
     /// When the fix was made by the sender's clock, in milliseconds since the start of 1970 UTC.
     pub fn timestamp_ms(&self) -> Option<f64> {
-        self.extras[Extra::Timestamp as usize].map(|number| number.value)
+        self.timestamp_ms
     }
 }
 
@@ -234,13 +223,13 @@ fn coordinate<'a>(
     json: Option<&'a str>,
     bounds: Bounds,
     magnitude_max: f64,
-) -> Result<Number<'a>, PositionError> {
+) -> Result<&'a str, PositionError> {
     let json = json
         .filter(|json| *json != "null")
         .ok_or(PositionError::Missing(field))?;
-    let number = Number::new(field, json)?;
-    if bounds == Bounds::Wgs84 && number.value.abs() > magnitude_max {
+    let value = finite(field, json)?;
+    if bounds == Bounds::Wgs84 && value.abs() > magnitude_max {
         return Err(PositionError::OutOfRange(field, magnitude_max));
     }
-    Ok(number)
+    Ok(json)
 }

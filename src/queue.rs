@@ -58,6 +58,13 @@ impl SlotQueue {
             .is_some_and(|link| link.after != slot)
     }
 
+    /// Gives back the room of slots from this one on, none of which is queued.
+    pub fn shrink_to(&mut self, slots: usize) {
+        debug_assert!((slots..self.links.len()).all(|slot| !self.contains(slot as u32)));
+        self.links.truncate(slots);
+        self.links.shrink_to_fit();
+    }
+
     /// Puts the slot at the end, unless it is queued already; says whether it was put.
     pub fn push(&mut self, slot: u32) -> bool {
         self.make_room(slot);

@@ -1,6 +1,10 @@
 //! What servers send, from text to types. Knows no sockets, and not who asked for what.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::position::Extra;
@@ -112,6 +116,12 @@ pub fn decode(text: &str) -> ServerMessage<'_> {
         age,
         extras,
     })
+}
+
+/// How many keys an object has, whatever they are; `None` for anything else.
+pub fn keys(text: &str) -> Option<usize> {
+    let object: HashMap<Cow<str>, IgnoredAny> = serde_json::from_str(text).ok()?;
+    Some(object.len())
 }
 
 #[cfg(test)]

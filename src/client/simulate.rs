@@ -27,11 +27,11 @@ const RATE_WAIT_MAX: Duration = Duration::from_secs(3600);
 #[derive(clap::Args, Debug, Clone)]
 pub struct Config {
     /// Number of users, each following itself and the next; their ids, 0 to N-1, must be free on the server
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = parse_users)]
     users: u32,
 
     /// Number of positions to send, each of a random user [default: 1000, or no limit with --duration]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=POSITIONS_MAX))]
+    #[arg(long, value_name = "N", value_parser = parse_messages)]
     messages: Option<u64>,
 
     /// Where the server is
@@ -49,6 +49,26 @@ pub struct Config {
     /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// Most users: more than any machine has ports for.
+const USERS_MAX: u32 = 1_000_000;
+
+fn parse_users(text: &str) -> Result<u32, String> {
+    let users = text
+        .parse()
+        .ok()
+        .filter(|users| (1..=USERS_MAX).contains(users));
+    users.ok_or_else(|| format!("{text:?} is no whole number from 1 to {USERS_MAX} (try 100)"))
+}
+
+fn parse_messages(text: &str) -> Result<u64, String> {
+    let messages = text
+        .parse()
+        .ok()
+        .filter(|messages| (1..=POSITIONS_MAX).contains(messages));
+    messages
+        .ok_or_else(|| format!("{text:?} is no whole number from 1 to {POSITIONS_MAX} (try 1000)"))
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {

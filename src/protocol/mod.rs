@@ -202,14 +202,14 @@ pub fn encode_position(user: &str, position: &Position, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"userId\":");
     out.extend_from_slice(user.as_bytes());
     out.extend_from_slice(b",\"lat\":");
-    out.extend_from_slice(position.lat().json().as_bytes());
+    out.extend_from_slice(position.lat().as_bytes());
     out.extend_from_slice(b",\"lng\":");
-    out.extend_from_slice(position.lng().json().as_bytes());
-    for (extra, number) in position.extras() {
+    out.extend_from_slice(position.lng().as_bytes());
+    for (extra, json) in position.extras() {
         out.extend_from_slice(b",\"");
         out.extend_from_slice(extra.name().as_bytes());
         out.extend_from_slice(b"\":");
-        out.extend_from_slice(number.json().as_bytes());
+        out.extend_from_slice(json.as_bytes());
     }
     out.push(b'}');
 }

@@ -93,8 +93,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-const ID_RULE: &str =
-    "a user id is a string of 1 to 64 bytes without control characters, or an integer";
+const ID_RULE: &str = "a user id is a string of 1 to 64 bytes without control characters, or an integer of at most 64 characters";
 const _: () = assert!(ID_BYTES_MAX == 64, "ID_RULE says the limit in words");
 
 /// Longest piece of a client's own text that an error message quotes, in bytes.

@@ -24,9 +24,11 @@ type Refusals = Vec<Refusal>;
 impl Server {
     /// Carries out one message as far as it goes, and answers what was wrong with it.
     pub(super) fn apply(&mut self, id: ConnectionId, text: &str) -> Result<(), CloseReason> {
-        log::trace!("message id={} text={text:?}", id.serial());
         let mut refusals = Refusals::new();
-        match decode(text, self.bounds) {
+        let decoded = decode(text, self.bounds);
+        // What was understood and not the text, which may hold a token.
+        log::trace!("message id={} {decoded:?}", id.serial());
+        match decoded {
             Ok(ClientMessage::Position(publication)) => match self.publisher(id, &publication) {
                 Ok(runner) => return self.publish(id, runner, &publication.position),
                 Err(refusal) => {
@@ -162,22 +164,10 @@ impl Server {
         runner: RunnerKey,
         position: &Position,
     ) -> Result<(), CloseReason> {
-        match self.take_token(id) {
-            Verdict::Take => {}
-            Verdict::Close => return Err(CloseReason::TooFast),
-            verdict => {
-                *self
-                    .metrics
-                    .positions_rejected
-                    .entry("too_fast")
-                    .or_default() += 1;
-                self.hub.forget_if_unused(runner);
-                // Such an error neither counts among those in a row nor ends the row.
-                return match (verdict, self.config.max_rate) {
-                    (Verdict::Tell, Some(rate)) => self.answer_refusal(id, &Refusal::TooFast(rate)),
-                    _ => Ok(()),
-                };
-            }
+        let verdict = self.take_token(id);
+        if verdict != Verdict::Take {
+            self.hub.forget_if_unused(runner);
+            return self.refuse_pace(id, verdict);
         }
         if self
             .hub
@@ -189,6 +179,21 @@ impl Server {
             self.metrics.positions_late += 1;
         }
         self.answer_refusals(id, &[])
+    }
+
+    /// Answers a position that came too fast. Such an error neither counts among those in a row
+    /// nor ends the row.
+    fn refuse_pace(&mut self, id: ConnectionId, verdict: Verdict) -> Result<(), CloseReason> {
+        *self
+            .metrics
+            .positions_rejected
+            .entry("too_fast")
+            .or_default() += 1;
+        match (verdict, self.config.max_rate) {
+            (Verdict::Close, _) => Err(CloseReason::TooFast),
+            (Verdict::Tell, Some(rate)) => self.answer_refusal(id, &Refusal::TooFast(rate)),
+            _ => Ok(()),
+        }
     }
 
     fn take_token(&mut self, id: ConnectionId) -> Verdict {
@@ -209,11 +214,16 @@ impl Server {
             return;
         }
         let frame = self.frames.push(&self.message);
-        let hold = !self.config.flush_interval.is_zero();
+        let is_draining = self.drain.is_some();
+        let hold = !self.config.flush_interval.is_zero() && !is_draining;
+        self.pushes += followers.len();
         for follower in followers {
             let Some((id, entry)) = self.connections.by_slot(follower.connection) else {
                 continue;
             };
+            if is_draining && entry.connection.ending().is_some() {
+                continue;
+            }
             match entry.connection.outbox.push(frame, follower.slot) {
                 Pushed::Due | Pushed::Marked => {}
                 Pushed::Conflated => self.metrics.positions_conflated += 1,

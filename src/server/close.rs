@@ -2,15 +2,11 @@
 
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::Frame;
-use tungstenite::protocol::frame::coding::CloseCode;
-
-/// Stands for a close frame without a code, and is never sent itself (RFC 6455, 7.4.1).
-const NO_CODE: u16 = 1005;
 
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// The peer sent a close frame; its code, if it gave one, is sent back (RFC 6455, 5.5.1).
+    /// The peer sent a close frame; its code is sent back (RFC 6455, 5.5.1), or else 1000.
     PeerClosed(Option<u16>),
     /// The peer's end of the stream came without a close frame.
     PeerGone,
@@ -50,7 +46,7 @@ impl CloseReason {
     /// The word for logs and metrics; the close code and the phrase sent with it, if any is sent.
     fn table(self) -> (&'static str, Option<(u16, &'static str)>) {
         match self {
-            CloseReason::PeerClosed(code) => ("closed", Some((code.unwrap_or(NO_CODE), ""))),
+            CloseReason::PeerClosed(code) => ("closed", Some((code.unwrap_or(1000), ""))),
             CloseReason::PeerGone => ("eof", None),
             CloseReason::SocketError => ("socket_error", None),
             CloseReason::Answered => ("answered", None),
@@ -94,16 +90,13 @@ impl CloseReason {
         let Some((code, phrase)) = self.table().1 else {
             return Vec::new();
         };
-        let content = match CloseCode::from(code) {
-            CloseCode::Status => None,
-            code => Some(CloseFrame {
-                code,
-                reason: phrase.into(),
-            }),
+        let content = CloseFrame {
+            code: code.into(),
+            reason: phrase.into(),
         };
         let mut frame = Vec::new();
         // A write into a Vec cannot fail.
-        let _ = Frame::close(content).format(&mut frame);
+        let _ = Frame::close(Some(content)).format(&mut frame);
         frame
     }
 }

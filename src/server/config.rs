@@ -11,8 +11,8 @@ use crate::duration::{parse, parse_above_zero};
 /// The flags of `serve`.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
-    /// Address to listen on; may be given several times ([::]:8080 takes IPv4 too)
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', default_value = "127.0.0.1:8080", value_parser = address)]
+    /// Addresses to listen on; `[::]` takes IPv4 too
+    #[arg(long, help = "Address to listen on; may be given several times ([::]:8080 takes IPv4 too)", value_name = "ADDRESS", value_delimiter = ',', default_value = "127.0.0.1:8080", value_parser = address)]
     pub listen: Vec<SocketAddr>,
 
     /// Most open WebSockets [default: what the descriptor limit allows]
@@ -82,7 +82,7 @@ pub struct Config {
 
 /// Bounds of `--max-message-bytes`: the prototype's messages fit below, the read buffer above.
 const MESSAGE_BYTES_MIN: u32 = 256;
-const MESSAGE_BYTES_MAX: u32 = 16 * 1024 * 1024;
+const MESSAGE_BYTES_MAX: u32 = 1024 * 1024;
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {

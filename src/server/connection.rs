@@ -8,11 +8,11 @@ use tungstenite::Utf8Bytes;
 
 use super::close::CloseReason;
 use super::frames::Frames;
-use super::http::{self, Head, Request, Response};
+use super::http::{self, Head, Refused, Request, Response};
 use super::outbox::{Flushed, Gather, Newest, Outbox};
 use super::reader::{Filled, Frame, Reader, Unread};
 
-/// How long an HTTP answer may take to be read.
+/// How long an HTTP answer may take: from the answer to the peer's end.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a closing handshake may take: from our close frame to the peer's end.
@@ -55,6 +55,8 @@ enum State {
 pub enum Input {
     /// A complete request head.
     Request(Request),
+    /// A request head that cannot be served, and the answer to it.
+    Refused(Refused),
     /// A text message.
     Text(Utf8Bytes),
     /// Nothing more now.
@@ -148,7 +150,7 @@ impl<S: Read + Write> Connection<S> {
     ) -> Result<Input, CloseReason> {
         loop {
             let input = match self.state {
-                State::Handshaking => self.next_request(reader, now),
+                State::Handshaking => next_request(reader),
                 State::Open | State::Leaving(_) => self.next_message(reader)?,
                 State::Finishing(_) | State::Lingering(_) => {
                     reader.consume(reader.rest().len());
@@ -168,20 +170,6 @@ impl<S: Read + Write> Connection<S> {
                 }
                 Ok(Filled::End) => return Err(CloseReason::PeerGone),
                 Err(_) => return Err(CloseReason::SocketError),
-            }
-        }
-    }
-
-    fn next_request(&mut self, reader: &mut Reader, now: Instant) -> Option<Input> {
-        match http::parse(reader.rest()) {
-            Head::Partial => None,
-            Head::Complete(request, head_bytes) => {
-                reader.consume(head_bytes);
-                Some(Input::Request(request))
-            }
-            Head::Refused(response) => {
-                self.reply(&response, now);
-                None
             }
         }
     }
@@ -245,12 +233,15 @@ impl<S: Read + Write> Connection<S> {
         newest: impl Newest,
         now: Instant,
     ) -> Result<Flushed, CloseReason> {
-        let flushed = self
-            .outbox
-            .flush(&mut self.stream, frames, hold, gather, newest)
-            .map_err(|_| CloseReason::SocketError)?;
+        let outbox = &mut self.outbox;
+        let Ok(flushed) = outbox.flush(&mut self.stream, frames, hold, gather, newest) else {
+            // Frames are numbered anew once everybody has been served.
+            outbox.forget_positions();
+            return Err(CloseReason::SocketError);
+        };
         match (flushed.blocked, self.blocked_since) {
             (false, None) => {}
+            (false, Some(_)) if flushed.bytes == 0 => self.blocked_since = None,
             (false, Some(_)) => {
                 // The peer made room, so it lives, whatever else it has not said.
                 self.heard(now);
@@ -263,10 +254,11 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Whether the last bytes have just gone out: the write side is to be shut then.
-    pub fn is_finished(&mut self, now: Instant) -> bool {
+    pub fn is_finished(&mut self) -> bool {
         match self.state {
             State::Finishing(reason) if self.outbox.is_empty() => {
-                self.enter(State::Lingering(reason), now);
+                // The deadline stays: it is that of the whole goodbye.
+                self.state = State::Lingering(reason);
                 true
             }
             _ => false,
@@ -277,7 +269,9 @@ impl<S: Read + Write> Connection<S> {
     pub fn deadline(&self, timeouts: &Timeouts) -> Instant {
         match self.state {
             State::Handshaking => self.since + timeouts.handshake,
-            State::Finishing(CloseReason::Answered) => self.since + REPLY_TIMEOUT,
+            State::Finishing(CloseReason::Answered) | State::Lingering(CloseReason::Answered) => {
+                self.since + REPLY_TIMEOUT
+            }
             State::Finishing(_) | State::Lingering(_) => self.since + CLOSE_TIMEOUT,
             // A ping would wait behind what the socket does not take.
             State::Open | State::Leaving(_) => match (self.blocked_since, self.pinged_at) {
@@ -319,5 +313,16 @@ impl<S: Read + Write> Connection<S> {
     fn enter(&mut self, state: State, now: Instant) {
         self.state = state;
         self.since = now;
+    }
+}
+
+fn next_request(reader: &mut Reader) -> Option<Input> {
+    match http::parse(reader.rest()) {
+        Head::Partial => None,
+        Head::Complete(request, head_bytes) => {
+            reader.consume(head_bytes);
+            Some(Input::Request(request))
+        }
+        Head::Refused(refused) => Some(Input::Refused(refused)),
     }
 }

@@ -86,25 +86,17 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Adds a connection; `register` gets the token for its events.
-    pub fn insert<E>(
-        &mut self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        now: Instant,
-        register: impl FnOnce(&mut TcpStream, Token) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// Adds a connection that was just accepted.
+    pub fn insert(&mut self, stream: TcpStream, peer: SocketAddr, now: Instant) -> ConnectionId {
         let vacant = self.entries.vacant_entry();
         let id = ConnectionId {
             slot: vacant.key() as u32,
             serial: self.next_serial,
         };
-        let mut connection = Connection::new(stream, now);
-        register(connection.stream_mut(), id.token())?;
         self.next_serial = (self.next_serial + 1) % (1 << SERIAL_BITS);
         vacant.insert(Entry {
             serial: id.serial,
-            connection,
+            connection: Connection::new(stream, now),
             peer,
             accepted_at: now,
             declared: None,
@@ -118,7 +110,7 @@ impl Connections {
             is_held: false,
             is_doomed: false,
         });
-        Ok(())
+        id
     }
 
     /// The connection of this id, unless it is gone.

@@ -9,19 +9,19 @@ use super::close::CloseReason;
 use super::connection::Due;
 use super::connections::ConnectionId;
 use super::drain::Drain;
-use super::{SWEEP_INTERVAL, Server};
+use super::{FORGET_PER_TICK_MAX, SWEEP_INTERVAL, Server};
 
 impl Server {
     pub(super) fn take_signals(&mut self) {
         for signal in self.signals.pending() {
             if self.drain.is_some() {
-                warn!("second signal={signal} open={}", self.metrics.open);
+                warn!("second signal={signal} open={}", self.open);
                 self.stopped = Some(ExitCode::FAILURE);
                 continue;
             }
             debug!(
                 "drain signal={signal} open={} longest_s={}",
-                self.metrics.open,
+                self.open,
                 self.config.drain.as_secs()
             );
             self.listeners.clear();
@@ -32,6 +32,7 @@ impl Server {
                 .filter(|(_, entry)| entry.connection.is_open());
             let ids = open.map(|(id, _)| id).collect();
             self.drain = Some(Drain::new(ids, self.now.monotonic, self.config.drain));
+            self.release();
         }
     }
 
@@ -46,12 +47,17 @@ impl Server {
                 }
             }
         }
-        if now < self.next_sweep {
+        if self.forgetting {
+            self.forget();
+        }
+        // What a connection is judged by may stand in the next batch of events.
+        if now < self.next_sweep || self.more_events {
             return;
         }
         self.next_sweep = now + SWEEP_INTERVAL;
         // A connection that could not be accepted may be by now.
         self.acceptable = !self.listeners.is_empty();
+        self.accept_failed = false;
         for (id, entry) in self.connections.iter_mut() {
             match entry.connection.expire(&self.timeouts, now) {
                 Ok(Due::Nothing) => {}
@@ -61,6 +67,8 @@ impl Server {
                     self.dirty.push(id);
                 }
                 Err(_) if entry.is_doomed => {}
+                // Its socket may take bytes again: the flush of this tick will tell.
+                Err(CloseReason::Stalled) if entry.is_dirty => {}
                 Err(reason) => {
                     entry.is_doomed = true;
                     self.doomed.push((id, reason));
@@ -68,9 +76,13 @@ impl Server {
             }
         }
         self.connections.shrink();
-        if let Some(time) = now.checked_sub(self.config.forget_after) {
-            self.hub.forget_before(time);
-        }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        let time = self.now.monotonic.checked_sub(self.config.forget_after);
+        self.forgetting =
+            time.is_some_and(|time| self.hub.forget_before(time, FORGET_PER_TICK_MAX));
     }
 
     /// Ends connections. Nothing else does.
@@ -80,9 +92,16 @@ impl Server {
                 continue;
             };
             entry.is_doomed = false;
+            if std::mem::take(&mut entry.is_held) {
+                // A failure is found again when the close frame is written.
+                let _ = self.flush_connection(id);
+            }
+            let Some(entry) = self.connections.get_mut(id) else {
+                continue;
+            };
             if entry.connection.is_open() {
                 self.hub.leave(id.slot());
-                self.metrics.open -= 1;
+                self.open -= 1;
                 self.per_address.remove(entry.peer.ip());
             }
             if entry.connection.close(reason, self.now.monotonic)
@@ -106,9 +125,20 @@ impl Server {
         if self.stopped.is_some() {
             let ids: Vec<ConnectionId> = self.connections.iter_mut().map(|(id, _)| id).collect();
             for id in ids {
-                self.remove(id, CloseReason::Restarting);
+                self.part(id);
             }
         }
+    }
+
+    /// Ends a connection with the process: a last word, if its socket takes one at once.
+    fn part(&mut self, id: ConnectionId) {
+        let now = self.now.monotonic;
+        if let Some(entry) = self.connections.get_mut(id)
+            && entry.connection.close(CloseReason::Restarting, now)
+        {
+            let _ = self.flush_connection(id);
+        }
+        self.remove(id, CloseReason::Restarting);
     }
 
     fn remove(&mut self, id: ConnectionId, reason: CloseReason) {
@@ -116,6 +146,8 @@ impl Server {
         let Some(entry) = self.connections.remove(id) else {
             return;
         };
+        // A descriptor is free for one that could not be accepted.
+        self.acceptable |= self.accept_failed;
         let reason = entry.connection.ending().unwrap_or(reason);
         *self.metrics.closed.entry(reason.word()).or_default() += 1;
         info!(

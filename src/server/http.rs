@@ -49,8 +49,17 @@ pub enum Head {
     Partial,
     /// A request, and how many bytes its head took.
     Complete(Request, usize),
-    /// No request that can be served: the answer to send.
-    Refused(Response),
+    /// No request that can be served.
+    Refused(Refused),
+}
+
+/// A request that cannot be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The answer to send.
+    pub response: Response,
+    /// Whether it asked for a WebSocket.
+    pub is_handshake: bool,
 }
 
 /// An HTTP answer, after which the connection ends.
@@ -71,6 +80,11 @@ impl Response {
             headers,
             ..Response::text(status, body)
         }
+    }
+
+    /// The status line's number.
+    pub fn status(&self) -> &'static str {
+        self.status.split(' ').next().unwrap_or_default()
     }
 
     /// Plain text.
@@ -164,8 +178,15 @@ pub fn parse(bytes: &[u8]) -> Head {
     };
     match parsed.and_then(|head_bytes| Ok((route(&request)?, head_bytes))) {
         Ok((request, head_bytes)) => Head::Complete(request, head_bytes),
-        Err(response) => Head::Refused(response.head_only(request.method == Some("HEAD"))),
+        Err(response) => Head::Refused(Refused {
+            response: response.head_only(request.method == Some("HEAD")),
+            is_handshake: is_handshake(request.headers),
+        }),
     }
+}
+
+fn is_handshake(headers: &[Header]) -> bool {
+    has_token(headers, "upgrade", "websocket")
 }
 
 fn route(request: &httparse::Request) -> Result<Request, Response> {
@@ -179,11 +200,11 @@ fn route(request: &httparse::Request) -> Result<Request, Response> {
             "a request needs one Host header",
         ));
     }
-    if has_token(request.headers, "upgrade", "websocket") {
+    if is_handshake(request.headers) {
         return upgrade(method, is_1_1, request.headers);
     }
     let target = request.path.unwrap_or_default();
-    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let path = path(target);
     let route = match path {
         "/healthz" => Route::Healthz,
         "/readyz" => Route::Readyz,
@@ -207,6 +228,15 @@ fn route(request: &httparse::Request) -> Result<Request, Response> {
             "use GET or HEAD",
         )),
     }
+}
+
+/// The path of a request target in origin form or in absolute form (RFC 9112, 3.2).
+fn path(target: &str) -> &str {
+    let target = match target.split_once("://") {
+        Some((_, rest)) if !target.starts_with('/') => rest.find('/').map_or("/", |at| &rest[at..]),
+        _ => target,
+    };
+    target.split(['?', '#']).next().unwrap_or_default()
 }
 
 /// Checks a WebSocket handshake (RFC 6455, 4.2.1).

@@ -5,9 +5,9 @@ use log::debug;
 use super::close::CloseReason;
 use super::connection::Input;
 use super::connections::ConnectionId;
-use super::http::{Request, Response, Route};
+use super::http::{Refused, Request, Response, Route};
 use super::metrics::Gauges;
-use super::{FRAME_BYTES_MAX, MESSAGES_PER_TURN_MAX, Server};
+use super::{FRAME_BYTES_MAX, MESSAGES_PER_TURN_MAX, PUSHES_MAX, Server};
 
 impl Server {
     /// Gives each connection with input one turn.
@@ -17,6 +17,9 @@ impl Server {
                 continue;
             };
             entry.is_readable = false;
+            if entry.is_doomed {
+                continue;
+            }
             entry.connection.begin_turn(&mut self.reader);
             let outcome = self.read_turn(id);
             self.metrics.bytes_received += self.reader.turn_bytes();
@@ -34,16 +37,25 @@ impl Server {
             if owes {
                 self.mark_dirty(id);
             }
-            if self.frames.bytes_len() > FRAME_BYTES_MAX {
+            if self.owes_much() {
                 self.release();
                 self.flush();
             }
         }
     }
 
+    /// Whether so much is owed that it is to be flushed before more is read.
+    fn owes_much(&self) -> bool {
+        self.frames.bytes_len() > FRAME_BYTES_MAX || self.pushes > PUSHES_MAX
+    }
+
     fn read_turn(&mut self, id: ConnectionId) -> Result<Input, CloseReason> {
         for _ in 0..MESSAGES_PER_TURN_MAX {
-            let Some(entry) = self.connections.get_mut(id) else {
+            let Some(entry) = self
+                .connections
+                .get_mut(id)
+                .filter(|entry| !entry.is_doomed)
+            else {
                 return Ok(Input::Blocked);
             };
             match entry
@@ -53,12 +65,34 @@ impl Server {
                 Input::Text(text) => {
                     entry.received += 1;
                     self.apply(id, &text)?;
+                    if self.owes_much() {
+                        return Ok(Input::TurnOver);
+                    }
                 }
                 Input::Request(request) => self.answer(id, request)?,
+                Input::Refused(refused) => self.refuse(id, &refused),
                 input => return Ok(input),
             }
         }
         Ok(Input::TurnOver)
+    }
+
+    fn refuse(&mut self, id: ConnectionId, refused: &Refused) {
+        let Some(entry) = self.connections.get_mut(id) else {
+            return;
+        };
+        let status = refused.response.status();
+        debug!(
+            "refuse id={} peer={} status={status}",
+            id.serial(),
+            entry.peer
+        );
+        if refused.is_handshake {
+            *self.metrics.handshakes_rejected.entry(status).or_default() += 1;
+        }
+        entry
+            .connection
+            .reply(&refused.response, self.now.monotonic);
     }
 
     fn answer(&mut self, id: ConnectionId, request: Request) -> Result<(), CloseReason> {
@@ -69,7 +103,7 @@ impl Server {
         match request {
             Request::Upgrade { accept, is_browser } => {
                 let peer = entry.peer.ip();
-                let full = self.metrics.open as usize >= self.max_connections
+                let full = self.open >= self.max_connections
                     || self
                         .config
                         .max_connections_per_ip
@@ -83,8 +117,10 @@ impl Server {
                 }
                 debug!("open id={} peer={}", id.serial(), entry.peer);
                 entry.connection.upgrade(&accept, now);
-                self.metrics.open += 1;
-                self.per_address.add(peer);
+                self.open += 1;
+                if self.config.max_connections_per_ip.is_some() {
+                    self.per_address.add(peer);
+                }
                 if full {
                     // A browser sees no answer to a handshake, but it sees a close code.
                     return Err(CloseReason::Full);
@@ -106,6 +142,7 @@ impl Server {
                     }
                     Route::Readyz => Response::text("200 OK", "ready"),
                     Route::Metrics => Response::metrics(self.metrics.render(Gauges {
+                        connections: self.open,
                         follows: self.hub.follows_total(),
                     })),
                 };

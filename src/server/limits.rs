@@ -54,6 +54,9 @@ impl PerAddress {
             *open -= 1;
             if *open == 0 {
                 self.open.remove(&origin);
+                if self.open.capacity() > 4 * self.open.len() + 1024 {
+                    self.open.shrink_to(2 * self.open.len());
+                }
             }
         }
     }

@@ -9,11 +9,18 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// What the kernel may hold of a connection's bytes that it has not sent yet. More would hide
 /// positions that are no longer the newest.
-const NOT_SENT_BYTES_MAX: u32 = 16 * 1024;
+const NOT_SENT_BYTES_MAX: u32 = 4 * 1024;
 
 /// Listens on each of the addresses, with queues of `backlog` connections not accepted yet. An
 /// error is a line for the operator.
 pub fn listen(addresses: &[SocketAddr], backlog: u32) -> Result<Vec<TcpListener>, String> {
+    let twice = (1..addresses.len()).find(|at| {
+        let address = &addresses[*at];
+        address.port() != 0 && addresses[..*at].contains(address)
+    });
+    if let Some(at) = twice {
+        return Err(format!("--listen {} is given twice", addresses[at]));
+    }
     addresses
         .iter()
         .map(|address| {

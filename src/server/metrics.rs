@@ -12,9 +12,7 @@ const TICK_BUCKETS_S: [f64; 8] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1,
 pub struct Metrics {
     /// Connections accepted.
     pub accepted: u64,
-    /// WebSockets open now.
-    pub open: u64,
-    /// WebSocket handshakes answered with a refusal, by reason.
+    /// WebSocket handshakes refused, by reason: `full`, or the HTTP status.
     pub handshakes_rejected: BTreeMap<&'static str, u64>,
     /// Ended connections, by reason.
     pub closed: BTreeMap<&'static str, u64>,
@@ -41,6 +39,8 @@ pub struct Metrics {
 /// What is read off at the moment of a scrape.
 #[derive(Clone, Copy, Debug)]
 pub struct Gauges {
+    /// WebSockets open.
+    pub connections: usize,
     /// Follows in force.
     pub follows: usize,
 }
@@ -66,7 +66,12 @@ impl Metrics {
     }
 
     fn write(&self, gauges: Gauges, out: &mut String) -> fmt::Result {
-        gauge(out, "spectate_connections", "WebSockets open.", self.open)?;
+        gauge(
+            out,
+            "spectate_connections",
+            "WebSockets open.",
+            gauges.connections as u64,
+        )?;
         counter(
             out,
             "spectate_connections_accepted_total",
@@ -83,7 +88,7 @@ impl Metrics {
         counters(
             out,
             "spectate_handshakes_rejected_total",
-            "WebSocket handshakes refused, by reason.",
+            "WebSocket handshakes refused: full, or the HTTP status.",
             "reason",
             &self.handshakes_rejected,
         )?;

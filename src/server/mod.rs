@@ -29,9 +29,10 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use log::{info, warn};
+use log::{debug, info, warn};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
+use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
@@ -62,6 +63,14 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Frames that may pile up before they are flushed, whatever the flush interval.
 const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Positions owed that may pile up before they are flushed, over all connections.
+const PUSHES_MAX: usize = 256 * 1024;
+
+const _: () = assert!(usize::BITS == 64, "tokens hold a slot and a serial number");
+
+/// Last known positions forgotten in one tick, so that a million of them delay nobody.
+const FORGET_PER_TICK_MAX: usize = 10_000;
 
 /// Token of the signals; the listening sockets come behind it. Connections have no top bit.
 const SIGNALS: usize = 1 << 63;
@@ -102,10 +111,14 @@ struct Server {
     bounds: Bounds,
     connections: Connections,
     max_connections: usize,
+    /// WebSockets open now.
+    open: usize,
     per_address: PerAddress,
     hub: Hub,
     reader: Reader,
     frames: Frames,
+    /// Positions owed since the frames were last cleared.
+    pushes: usize,
     gather: Gather,
     /// A message being written.
     message: Vec<u8>,
@@ -114,8 +127,14 @@ struct Server {
     next_sweep: Instant,
     /// When held positions go out, if a flush interval is set.
     next_release: Instant,
+    /// Whether the batch of events was full, so that others may have been left for the next.
+    more_events: bool,
+    /// Whether more last known positions are old than one tick forgets.
+    forgetting: bool,
     /// Whether connections may wait to be accepted.
     acceptable: bool,
+    /// Whether that failed, and was told, since the last sweep.
+    accept_failed: bool,
     readable: Vec<ConnectionId>,
     dirty: Vec<ConnectionId>,
     held: Vec<ConnectionId>,
@@ -162,17 +181,22 @@ impl Server {
             },
             connections: Connections::default(),
             max_connections,
+            open: 0,
             per_address: PerAddress::default(),
             hub: Hub::new(config.max_runners as usize),
             reader: Reader::new(config.max_message_bytes as usize),
             frames: Frames::default(),
+            pushes: 0,
             gather: Gather::default(),
             message: Vec::new(),
             metrics: Metrics::default(),
             now,
             next_sweep: now.monotonic + SWEEP_INTERVAL,
             next_release: now.monotonic + config.flush_interval,
+            more_events: false,
+            forgetting: false,
             acceptable: false,
+            accept_failed: false,
             readable: Vec::new(),
             dirty: Vec::new(),
             held: Vec::new(),
@@ -213,6 +237,7 @@ impl Server {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
             _ => self.now = read_clocks(),
         }
+        self.more_events = events.iter().count() == EVENTS_MAX;
         for event in events.iter() {
             match event.token().0 {
                 SIGNALS => self.take_signals(),
@@ -236,7 +261,7 @@ impl Server {
     }
 
     fn until_next_step(&self) -> Duration {
-        if !self.readable.is_empty() || self.acceptable {
+        if !self.readable.is_empty() || self.acceptable || self.forgetting {
             return Duration::ZERO;
         }
         let mut next = self.next_sweep;
@@ -253,6 +278,7 @@ impl Server {
     fn accept(&mut self) {
         let mut budget = ACCEPTS_PER_TICK_MAX;
         let mut more = self.acceptable;
+        let mut accepted = Vec::new();
         while more && budget > 0 {
             more = false;
             for listener in &self.listeners {
@@ -261,26 +287,41 @@ impl Server {
                         more = true;
                         budget = budget.saturating_sub(1);
                         self.metrics.accepted += 1;
-                        let registry = self.poll.registry();
-                        let interests = Interest::READABLE | Interest::WRITABLE;
-                        let registered = self.connections.insert(
-                            stream,
-                            peer,
-                            self.now.monotonic,
-                            |stream, token| registry.register(stream, token, interests),
-                        );
-                        if let Err(error) = registered {
-                            warn!("accept peer={peer} error=\"{error}\"");
-                        }
+                        let id = self.connections.insert(stream, peer, self.now.monotonic);
+                        accepted.push(id);
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    Err(error) if error.kind() == ErrorKind::ConnectionAborted => more = true,
-                    // Out of descriptors or memory: the next sweep tries again.
-                    Err(error) => warn!("accept error=\"{error}\""),
+                    // It was the connection that failed, and others wait behind it (accept(2)).
+                    Err(error) if !is_shortage(&error) => {
+                        more = true;
+                        budget = budget.saturating_sub(1);
+                    }
+                    // The next descriptor that is free, or the next sweep, tries again.
+                    Err(error) if self.accept_failed => debug!("accept error=\"{error}\""),
+                    Err(error) => {
+                        self.accept_failed = true;
+                        warn!("accept error=\"{error}\"");
+                    }
                 }
             }
         }
         self.acceptable = more;
+        for id in accepted {
+            self.watch(id);
+        }
+    }
+
+    /// Has a connection's events reported.
+    fn watch(&mut self, id: ConnectionId) {
+        let Some(entry) = self.connections.get_mut(id) else {
+            return;
+        };
+        let interests = Interest::READABLE | Interest::WRITABLE;
+        let stream = entry.connection.stream_mut();
+        if let Err(error) = self.poll.registry().register(stream, id.token(), interests) {
+            warn!("watch id={} error=\"{error}\"", id.serial());
+            self.doom(id, CloseReason::SocketError);
+        }
     }
 
     fn mark_readable(&mut self, id: ConnectionId, hung_up: bool) {
@@ -301,6 +342,12 @@ impl Server {
             self.dirty.push(id);
         }
     }
+}
+
+/// Whether a connection could not be accepted for want of descriptors or memory.
+fn is_shortage(error: &io::Error) -> bool {
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|error| shortages.contains(&error))
 }
 
 fn read_clocks() -> Now {

@@ -12,7 +12,7 @@ const WRITE_BYTES_MAX: usize = 256 * 1024;
 
 /// Most bytes gathered for one write(2) to a socket that is behind: what is handed to the kernel
 /// can no longer be replaced by something newer.
-const CATCH_UP_BYTES_MAX: usize = 16 * 1024;
+const CATCH_UP_BYTES_MAX: usize = 4 * 1024;
 
 /// Most bytes of errors kept for a peer that does not read.
 pub const ERROR_BYTES_MAX: usize = 64 * 1024;
@@ -21,7 +21,7 @@ pub const ERROR_BYTES_MAX: usize = 64 * 1024;
 const PONG: u32 = u32::MAX - 1;
 
 /// Room for this many entries is kept between ticks; more is given back.
-const SPARE_ENTRIES_MAX: usize = 64;
+const SPARE_ENTRIES_MAX: usize = 4;
 
 /// A frame that is owed, and which of the connection's follows it is about.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,8 @@ struct Behind {
     marks: SlotQueue,
     /// By slot: whether it is owed as a last known position, with its age.
     with_age: Vec<bool>,
+    /// Whether the socket took no more.
+    blocked: bool,
     /// How much of `wire` is the rest of a position's frame that was begun.
     begun_bytes: usize,
     /// The answer to the newest ping.
@@ -350,6 +352,7 @@ impl Outbox {
     /// Turns positions that were not begun into marks.
     fn fall_behind(&mut self, begun_bytes: usize, flushed: &mut Flushed) {
         let behind = self.behind.get_or_insert_default();
+        behind.blocked = true;
         behind.begun_bytes = begun_bytes;
         for due in std::mem::take(&mut self.due) {
             if !behind.marks.push(due.slot) {
@@ -365,9 +368,14 @@ impl Behind {
             gather.bytes.extend_from_slice(&self.pong);
             gather.frames.push((PONG, gather.bytes.len()));
         }
+        let bytes_max = if self.blocked {
+            CATCH_UP_BYTES_MAX
+        } else {
+            WRITE_BYTES_MAX
+        };
         let mut next = self.marks.first();
         while let Some(slot) = next
-            && gather.bytes.len() < CATCH_UP_BYTES_MAX
+            && gather.bytes.len() < bytes_max
         {
             next = self.marks.after(slot);
             let with_age = self.with_age.get(slot as usize) == Some(&true);

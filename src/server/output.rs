@@ -7,22 +7,19 @@ use super::connections::ConnectionId;
 use super::{Server, apply};
 
 impl Server {
-    /// Sends what is owed: one write for each connection that is owed something.
+    /// Sends what is owed, most often in one write for each connection that is owed something.
     pub(super) fn flush(&mut self) {
         if self.now.monotonic >= self.next_release {
             self.release();
         }
         for id in std::mem::take(&mut self.dirty) {
-            let Some(entry) = self.connections.get_mut(id) else {
-                continue;
-            };
-            entry.is_dirty = false;
             if let Err(reason) = self.flush_connection(id) {
                 self.doom(id, reason);
             }
         }
         if self.held.is_empty() {
             self.frames.clear();
+            self.pushes = 0;
         }
     }
 
@@ -41,6 +38,7 @@ impl Server {
         let Some(entry) = self.connections.get_mut(id) else {
             return Ok(());
         };
+        entry.is_dirty = false;
         let (hub, now) = (&self.hub, self.now.monotonic);
         let message = &mut self.message;
         let newest =
@@ -60,7 +58,7 @@ impl Server {
         self.metrics.positions_delivered += flushed.positions as u64;
         self.metrics.positions_conflated += flushed.conflated as u64;
         let left = entry.connection.has_left();
-        if entry.connection.is_finished(now) {
+        if entry.connection.is_finished() {
             // The peer's reset would be found by the next read.
             let _ = entry.connection.stream_mut().shutdown(Shutdown::Write);
             self.mark_readable(id, true);

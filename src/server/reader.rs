@@ -7,6 +7,7 @@
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 
 use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::OpCode;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message, Utf8Bytes};
 
@@ -20,6 +21,12 @@ const TURN_BYTES_MAX: usize = 64 * 1024;
 
 /// Longest frame header (RFC 6455, 5.2).
 const FRAME_HEADER_BYTES_MAX: usize = 14;
+
+/// Longest payload of a control frame (RFC 6455, 5.5).
+const CONTROL_BYTES_MAX: u64 = 125;
+
+/// Set in the first byte of control frames (RFC 6455, 5.5).
+const CONTROL_OPCODE_BIT: u8 = 0x08;
 
 /// The parser's own buffer: it zeroes what is free of it before each read.
 const PARSER_BUFFER_BYTES: usize = 512;
@@ -166,6 +173,7 @@ impl Reader {
             input: &self.bytes[self.at..self.at + frame_bytes],
             output: Vec::new(),
         };
+        let is_control = self.bytes[self.at] & CONTROL_OPCODE_BIT != 0;
         self.at += frame_bytes;
         let parser = unread.fragments.as_deref_mut().unwrap_or(&mut self.parser);
         let frame = match parser.read(&mut feed) {
@@ -190,6 +198,8 @@ impl Reader {
                 }
                 Ok(Frame::Quiet)
             }
+            // Of control frames only a close has text, and text that is none makes it malformed.
+            Err(Error::Utf8(_)) if is_control => Err(CloseReason::ProtocolError),
             Err(error) => Err(reason(&error)),
         };
         if frame.is_err() {
@@ -204,11 +214,16 @@ impl Reader {
     fn frame_bytes(&self) -> Result<Option<usize>, CloseReason> {
         let rest = self.rest();
         let mut cursor = Cursor::new(rest);
-        let Some((_, payload_bytes)) =
-            FrameHeader::parse(&mut cursor).map_err(|error| reason(&error))?
-        else {
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|error| reason(&error))?;
+        let Some((header, payload_bytes)) = parsed else {
             return Ok(None);
         };
+        // What the parser would refuse too, once all of the frame is here.
+        let is_control = matches!(header.opcode, OpCode::Control(_));
+        let is_malformed = is_control && (!header.is_final || payload_bytes > CONTROL_BYTES_MAX);
+        if is_malformed || header.rsv1 || header.rsv2 || header.rsv3 || header.mask.is_none() {
+            return Err(CloseReason::ProtocolError);
+        }
         if payload_bytes > self.message_bytes_max as u64 {
             return Err(CloseReason::TooBig);
         }

@@ -27,6 +27,8 @@ pub(crate) enum Relaying {
     Doubles,
     Swaps,
     ChangesDigits,
+    AddsFields,
+    RepeatsAsLastKnown,
     ToStrangers,
     SendsError,
     SendsBinary,
@@ -257,6 +259,13 @@ impl Shared {
             Relaying::Doubles if lie => connection.text(text),
             Relaying::ChangesDigits if lie => {
                 return connection.text(&text.replace("\"lat\":", "\"lat\":1"));
+            }
+            Relaying::AddsFields if lie => {
+                return connection.text(&text.replace('}', ",\"speed\":3}"));
+            }
+            Relaying::RepeatsAsLastKnown if lie => {
+                connection.text(text);
+                return connection.text(&text.replace('}', ",\"age\":0.1}"));
             }
             Relaying::ToStrangers if lie => self.connections.iter().for_each(|all| all.text(text)),
             Relaying::SendsError if lie => {

@@ -74,6 +74,17 @@ fn changed_digits_are_wrong_content() {
 }
 
 #[test]
+fn fields_that_were_not_sent_are_wrong_content() {
+    let expected = [("missing".to_owned(), 1), ("wrong_content".to_owned(), 1)];
+    assert_eq!(faults(Relaying::AddsFields), expected);
+}
+
+#[test]
+fn a_delivery_repeated_as_a_last_known_position_is_unexpected() {
+    assert_eq!(faults(Relaying::RepeatsAsLastKnown), one("unexpected"));
+}
+
+#[test]
 fn a_position_sent_to_all_is_foreign_to_those_who_do_not_follow() {
     let counts = faults(Relaying::ToStrangers);
     let foreign = counts

@@ -163,11 +163,7 @@ fn close_frames_that_cannot_be_are_answered_with_1002() {
     }
     // Both a broken frame and text that is not UTF-8.
     let reason = [&1000u16.to_be_bytes()[..], b"\xff"].concat();
-    scene.assert_closes(
-        "a reason not in UTF-8",
-        &frame(0x88, &reason),
-        &[1002, 1007],
-    );
+    scene.assert_closes("a reason not in UTF-8", &frame(0x88, &reason), &[1002]);
 }
 
 #[test]
@@ -632,7 +628,7 @@ fn a_hundred_levels_of_nesting_are_taken() {
 
 #[test]
 fn a_hundred_thousand_levels_of_nesting_do_no_harm() {
-    let mut scene = Scene::new(&["--max-message-bytes", "4000000"]);
+    let mut scene = Scene::new(&["--max-message-bytes", "1000000"]);
     let depth = 100_000;
     for (open, close) in [("[", "]"), (r#"{"x":"#, "}")] {
         let inner = if open == "[" { "" } else { "1" };
@@ -651,7 +647,7 @@ fn a_hundred_thousand_levels_of_nesting_do_no_harm() {
             format!(r#"{{"userId":5,"lat":{nested},"lng":2}}"#),
             format!(r#"{{"initialRequest":true,"userId":{nested}}}"#),
             format!(r#"{{"initialRequest":true,"following":[{nested}]}}"#),
-            format!(r#"{{"initialRequest":true,"following":{nested},"x":{nested}}}"#),
+            format!(r#"{{"initialRequest":true,"following":{nested}}}"#),
             format!(r#"{{"follow":[{nested}]}}"#),
             format!(r#"{{"unfollow":[{nested}]}}"#),
         ] {

@@ -3,10 +3,15 @@
 
 mod bad_input;
 mod cli;
+mod deadlines;
+mod drain;
 mod ending;
 mod handshake;
 mod interop;
 mod layering;
+mod limits;
 mod readme;
 mod relay;
+mod slow;
+mod storm;
 mod support;

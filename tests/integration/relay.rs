@@ -22,6 +22,15 @@ fn unix_ms() -> u64 {
     now.as_millis() as u64
 }
 
+/// Raises a flag when the test is over, also when it fails.
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_follower_gets_every_position_with_the_senders_digits() {
     let server = Server::start(&[]);
@@ -566,7 +575,8 @@ fn a_clock_over_a_minute_ahead_counts_as_now_and_freezes_no_dot() {
     assert!(!send(&(begin - 1000).to_string()), "older than now");
     // Up to a minute ahead is taken at its word, so what is behind it is late.
     assert!(send(&(unix_ms() + 50_000).to_string()));
-    assert!(!send(&unix_ms().to_string()));
+    assert!(!send(&(unix_ms() + 20_000).to_string()));
+    assert!(send(&(unix_ms() + 55_000).to_string()));
 }
 
 #[test]
@@ -625,6 +635,7 @@ fn the_last_known_position_and_the_follow_are_one_step() {
     let server = Server::start(&[]);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _done = OnDrop(&done);
         scope.spawn(|| {
             let mut runner = server.join("5", "[]");
             let mut lat = 0;
@@ -668,7 +679,6 @@ fn the_last_known_position_and_the_follow_are_one_step() {
         first.send(r#"{"unfollow":[5]}"#);
         first.barrier();
         follow(&mut first);
-        done.store(true, Ordering::Relaxed);
     });
 }
 
@@ -859,4 +869,26 @@ fn a_connection_follows_a_thousand_users_by_default_and_no_more() {
     last_known.sort();
     last_known.dedup();
     assert_eq!(last_known.len(), 1000);
+}
+
+/// Big positions that were replaced by small ones do not go on taking the room of the big ones.
+#[test]
+fn last_known_positions_take_no_more_room_than_they_need() {
+    const RUNNERS: usize = 1000;
+    let server = Server::start(&[]);
+    let mut gateway = server.connect();
+    let digits = "1".repeat(60_000);
+    let before = server.memory_kib();
+    for runner in 0..RUNNERS {
+        gateway.send(&format!(
+            r#"{{"userId":"r{runner}","lat":1.{digits},"lng":2}}"#
+        ));
+        gateway.send(&format!(r#"{{"userId":"r{runner}","lat":1,"lng":2}}"#));
+    }
+    gateway.barrier();
+    let grown = server.memory_kib().saturating_sub(before);
+    assert!(
+        grown < 8 * 1024,
+        "{grown} KiB for {RUNNERS} short positions"
+    );
 }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, kill_process, pidfd_open, setrlimit,
+};
+use socket2::{Domain, Socket, Type};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message, WebSocket};
 
@@ -172,6 +175,34 @@ impl Server {
         }
     }
 
+    /// How many connections ended for this reason.
+    pub(crate) fn closed(&self, reason: &str) -> f64 {
+        self.metric(&closed_metric(reason))
+    }
+
+    /// Waits until so many connections have ended for this reason.
+    pub(crate) fn wait_for_closed(&self, reason: &str, count: f64) {
+        self.wait_for_metric(&closed_metric(reason), count);
+    }
+
+    /// The processor time that it used, in clock ticks: a hundredth of a second each (proc(5)).
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = fs::read_to_string(path).expect("the server runs");
+        let fields = stat.rsplit_once(") ").expect("proc(5)").1;
+        let ticks = |field: Option<&str>| field.and_then(|field| field.parse::<u64>().ok());
+        let mut fields = fields.split(' ').skip(11);
+        let (user, system) = (ticks(fields.next()), ticks(fields.next()));
+        user.zip(system)
+            .map(|(user, system)| user + system)
+            .expect("proc(5)")
+    }
+
+    /// The number of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How many descriptors the process has.
     pub(crate) fn descriptors(&self) -> usize {
         let path = format!("/proc/{}/fd", self.child.id());
@@ -245,6 +276,52 @@ pub(crate) fn socket(address: SocketAddr) -> TcpStream {
     socket.set_write_timeout(Some(WAIT)).expect("above 0");
     socket.set_nodelay(true).expect("a TCP socket");
     socket
+}
+
+/// A TCP connection from a loopback address of one's own.
+pub(crate) fn socket_from(source: Ipv4Addr, address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a descriptor");
+    let source = SocketAddr::new(IpAddr::V4(source), 0);
+    socket.bind(&source.into()).expect("a loopback address");
+    connected(socket, address)
+}
+
+/// A TCP connection that the kernel receives only a few KiB for, unless they are read.
+pub(crate) fn narrow_socket(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a descriptor");
+    socket.set_recv_buffer_size(4096).expect("a TCP socket");
+    connected(socket, address)
+}
+
+fn connected(socket: Socket, address: SocketAddr) -> TcpStream {
+    socket
+        .connect_timeout(&address.into(), WAIT)
+        .expect("the server listens");
+    let socket = TcpStream::from(socket);
+    socket.set_read_timeout(Some(WAIT)).expect("above 0");
+    socket.set_write_timeout(Some(WAIT)).expect("above 0");
+    socket.set_nodelay(true).expect("a TCP socket");
+    socket
+}
+
+/// Raises this process's soft descriptor limit to the hard one, and says it. Programs started
+/// from here inherit it.
+pub(crate) fn raise_descriptor_limit() -> usize {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    )
+    .expect("the hard limit allows it");
+    maximum.map_or(1 << 20, |maximum| maximum.min(1 << 20) as usize)
+}
+
+/// The counter of connections that ended for this reason.
+fn closed_metric(reason: &str) -> String {
+    format!("spectate_connections_closed_total{{reason=\"{reason}\"}}")
 }
 
 /// Ends a connection by a reset.
@@ -392,8 +469,13 @@ pub(crate) struct Client {
 impl Client {
     /// Opens a connection.
     pub(crate) fn connect(address: SocketAddr) -> Client {
-        let url = format!("ws://{address}/");
-        let (socket, _) = tungstenite::client(url, Patient(socket(address))).expect("an upgrade");
+        Client::over(socket(address))
+    }
+
+    /// Opens a connection over this socket.
+    pub(crate) fn over(socket: TcpStream) -> Client {
+        let url = format!("ws://{}/", socket.peer_addr().expect("connected"));
+        let (socket, _) = tungstenite::client(url, Patient(socket)).expect("an upgrade");
         Client { socket, pings: 0 }
     }
 
@@ -451,6 +533,25 @@ impl Client {
         }
     }
 
+    /// All texts up to a close frame, and the frame's code; then the connection has ended.
+    pub(crate) fn receive_until_close(&mut self) -> (Vec<String>, u16) {
+        let mut texts = Vec::new();
+        let code = loop {
+            match self.read() {
+                Ok(Message::Text(text)) => texts.push(text.as_str().to_owned()),
+                Ok(Message::Pong(_)) => {}
+                Ok(Message::Close(frame)) => {
+                    break frame.map_or(CloseCode::Status, |frame| frame.code);
+                }
+                other => panic!("no close frame: {other:?}"),
+            }
+        };
+        match self.read() {
+            Err(Error::ConnectionClosed) => (texts, code.into()),
+            other => panic!("not the end: {other:?}"),
+        }
+    }
+
     /// Waits until the server has carried out all that was sent here, and has sent all that it
     /// owed here by then; says which texts came. The first pong tells that it has read so far, the
     /// second that the tick in which it did is over.
@@ -486,6 +587,20 @@ impl Client {
             Ok(Message::Ping(_)) => self.socket.flush().expect("a server that reads"),
             other => panic!("no ping: {other:?}"),
         }
+    }
+
+    /// Waits for bytes that must not come within this time.
+    pub(crate) fn hear_nothing_for(&mut self, time: Duration) {
+        let stream = self.stream();
+        stream.set_read_timeout(Some(time)).expect("above 0");
+        let nothing = stream.peek(&mut [0]).expect_err("nothing was sent here");
+        assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+        stream.set_read_timeout(Some(WAIT)).expect("above 0");
+    }
+
+    /// Any message, or an error when none comes in time.
+    pub(crate) fn try_read(&mut self) -> Result<Message, Error> {
+        self.socket.read()
     }
 
     /// Any message but the server's own pings.

@@ -30,17 +30,18 @@ async def main(url):
     expected = [[] for _ in range(USERS)]
     for _ in range(MESSAGES):
         user = random.randrange(USERS)
-        position = {"userId": user, "lat": random.uniform(0, 100), "lng": random.uniform(0, 100)}
-        await connections[user].send(json.dumps(position))
+        lat, lng = random.uniform(0, 100), random.uniform(0, 100)
+        position = f'{{"userId":{user},"lat":{lat},"lng":{lng}}}'
+        await connections[user].send(position)
         for follower in {user, max(user - 1, 0)}:
-            expected[follower].append(position)
+            expected[follower].append((user, position))
 
     wrong = 0
     for user, connection in enumerate(connections):
-        received = [json.loads(await connection.recv()) for _ in expected[user]]
+        received = [await connection.recv() for _ in expected[user]]
         for runner in (user, user + 1):
-            sent = [position for position in expected[user] if position["userId"] == runner]
-            got = [position for position in received if position["userId"] == runner]
+            sent = [position for sender, position in expected[user] if sender == runner]
+            got = [text for text in received if json.loads(text)["userId"] == runner]
             wrong += sent != got
         # Nothing more may come before the pong.
         pong = await connection.ping()

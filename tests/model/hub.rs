@@ -188,7 +188,7 @@ proptest! {
                 }
                 Operation::Forget(steps) => {
                     if let Some(time) = monotonic.checked_sub(Duration::from_secs(u64::from(steps))) {
-                        hub.forget_before(time);
+                        prop_assert!(!hub.forget_before(time, 100));
                         model.last_known.retain(|_, last| last.received_at >= time);
                     }
                 }
@@ -198,7 +198,7 @@ proptest! {
         for connection in 0..CONNECTIONS {
             hub.leave(connection);
         }
-        hub.forget_before(start + Duration::from_secs(1_000_000));
+        while hub.forget_before(start + Duration::from_secs(1_000_000), 1) {}
         prop_assert_eq!((hub.follows_total(), hub.runners_total()), (0, 0), "nothing stays behind");
     }
 }
@@ -234,4 +234,26 @@ fn a_crowd_leaving_one_runner_costs_each_of_them_the_same() {
         hub.leave(connection);
     }
     assert_eq!(hub.runners_total(), 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
+    #[test]
+    fn many_follows_are_found_as_few_are(changes in prop::collection::vec((prop::bool::weighted(0.6), 0..200u32), 0..600)) {
+        let mut hub = Hub::new(1);
+        let mut followed = BTreeSet::new();
+        for (follow, user) in changes {
+            let name = user.to_string();
+            if follow {
+                prop_assert_eq!(hub.follow(0, &name).is_some(), followed.insert(user));
+            } else {
+                prop_assert_eq!(hub.unfollow(0, &name).is_some(), followed.remove(&user));
+            }
+            let slots: BTreeSet<u32> = followed.iter().filter_map(|user| hub.slot(0, &user.to_string())).collect();
+            prop_assert!(slots.into_iter().eq(0..followed.len() as u32), "slots are dense");
+            prop_assert_eq!(hub.slot(0, &name).is_some(), follow);
+        }
+        hub.leave(0);
+        prop_assert_eq!(hub.runners_total(), 0);
+    }
 }

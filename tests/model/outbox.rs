@@ -427,3 +427,20 @@ fn ages_are_told_as_they_are_when_they_go() {
     world.flush(false);
     assert!(String::from_utf8_lossy(&world.socket.taken).contains("k 0 1"));
 }
+
+#[test]
+fn room_that_a_burst_needed_is_given_back() {
+    let mut world = World::new();
+    world.follow("0");
+    world.socket.room = usize::MAX;
+    for _ in 0..64 {
+        world.publish("0");
+    }
+    world.flush(false);
+    world.outbox.shrink();
+    assert!(
+        world.outbox.heap_bytes() <= 32,
+        "{} bytes",
+        world.outbox.heap_bytes()
+    );
+}

@@ -99,7 +99,7 @@ fn a_closing_handshake_takes_2_s_at_most() {
             .close(CloseReason::BadMessages, driver.now)
     );
     driver.flush();
-    assert!(driver.connection.is_finished(driver.now));
+    assert!(driver.connection.is_finished());
     driver.then(Step::Bytes(b"still talking".to_vec()));
     driver.turn(false);
     driver.expect_after(Duration::from_secs(2), Err(CloseReason::BadMessages));
@@ -108,6 +108,19 @@ fn a_closing_handshake_takes_2_s_at_most() {
             .connection
             .close(CloseReason::BadMessages, driver.now)
     );
+}
+
+#[test]
+fn a_goodbye_that_goes_out_late_does_not_extend_the_closing_handshake() {
+    let mut driver = Driver::open();
+    driver.connection.stream_mut().room = 0;
+    assert!(driver.connection.close(CloseReason::Binary, driver.now));
+    assert!(driver.flush().blocked);
+    driver.now += Duration::from_millis(1900);
+    driver.connection.stream_mut().room = usize::MAX;
+    driver.flush();
+    assert!(driver.connection.is_finished());
+    driver.expect_after(Duration::from_millis(100), Err(CloseReason::Binary));
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub struct Script {
     pub steps: VecDeque<Step>,
     /// Bytes that writes take before they block.
     pub room: usize,
+    /// Whether writes fail.
+    pub breaks: bool,
     pub written: Vec<u8>,
 }
 
@@ -55,6 +57,9 @@ impl Read for Script {
 
 impl Write for Script {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.breaks {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
         let taken = bytes.len().min(self.room);
         if taken == 0 {
             return Err(ErrorKind::WouldBlock.into());
@@ -100,7 +105,7 @@ impl Driver {
         let script = Script {
             steps: steps.collect(),
             room: usize::MAX,
-            written: Vec::new(),
+            ..Script::default()
         };
         Driver {
             connection: Connection::new(script, now),
@@ -135,6 +140,9 @@ impl Driver {
                 }
                 Ok(Input::Request(Request::Plain { route, .. })) => {
                     self.heard.push(format!("{route:?}"))
+                }
+                Ok(Input::Refused(refused)) => {
+                    self.connection.reply(&refused.response, self.now);
                 }
                 Ok(Input::Blocked) => break false,
                 Ok(Input::TurnOver) => break true,

@@ -113,7 +113,7 @@ fn an_http_answer_cut_anywhere_is_whole_and_then_the_write_side_is_shut() {
         let mut whole = Driver::new([Step::Bytes(request.to_vec())]);
         whole.turn(false);
         whole.flush();
-        assert!(whole.connection.is_finished(whole.now));
+        assert!(whole.connection.is_finished());
         let expected = whole.written();
         assert!(expected.starts_with(b"HTTP/1.1 4") || expected.starts_with(b"HTTP/1.1 505"));
         for at in 0..request.len() {
@@ -127,13 +127,13 @@ fn an_http_answer_cut_anywhere_is_whole_and_then_the_write_side_is_shut() {
             driver.run();
             for _ in 0..expected.len() {
                 assert!(
-                    !driver.connection.is_finished(driver.now),
+                    !driver.connection.is_finished(),
                     "not before all is written"
                 );
                 driver.connection.stream_mut().room = 1;
                 driver.flush();
             }
-            assert!(driver.connection.is_finished(driver.now));
+            assert!(driver.connection.is_finished());
             assert_eq!(driver.written(), expected, "cut at {at}");
         }
     }
@@ -169,7 +169,7 @@ fn after_our_goodbye_what_comes_is_discarded_until_the_peers_end() {
     driver.then(Step::Bytes(text("ignored")));
     driver.run();
     assert_eq!(driver.written()[..4], [0x88, 36, 0x03, 0xeb]);
-    assert!(driver.connection.is_finished(driver.now) && !driver.connection.is_open());
+    assert!(driver.connection.is_finished() && !driver.connection.is_open());
     driver.then(Step::Bytes(vec![0xff; 100_000]));
     driver.run();
     assert_eq!(
@@ -343,4 +343,22 @@ fn a_turn_ends_before_a_flood_does() {
     );
     while driver.turn(false) {}
     assert_eq!(driver.heard.len(), 201);
+}
+
+#[test]
+fn a_connection_whose_socket_fails_owes_nothing_any_more() {
+    let mut driver = Driver::open();
+    for slot in 0..3 {
+        let frame = driver.frames.push(b"position");
+        driver.connection.outbox.push(frame, slot);
+    }
+    driver.connection.stream_mut().breaks = true;
+    let newest = |_: u32, _: bool, _: &mut Vec<u8>| false;
+    let (frames, gather, now) = (&driver.frames, &mut driver.gather, driver.now);
+    let flushed = driver.connection.flush(frames, false, gather, newest, now);
+    assert_eq!(flushed, Err(CloseReason::SocketError));
+    assert!(
+        driver.connection.outbox.is_empty(),
+        "frame numbers do not outlive their frames"
+    );
 }

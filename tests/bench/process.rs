@@ -1,0 +1,198 @@
+//! A server under measurement: started on its own core and watched through /proc. What a span of
+//! time cost it, and who else used the machine meanwhile.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use crate::floor::Floor;
+use crate::machine::{Cores, MachineTime, read};
+
+/// What can be measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// A server binary with flags for `serve`.
+    Spectate {
+        path: PathBuf,
+        flags: &'static [&'static str],
+    },
+    Floor(Floor),
+}
+
+pub struct Process {
+    child: Child,
+    pub address: SocketAddr,
+    pub cores: Cores,
+}
+
+impl Process {
+    /// Starts a server and waits until it listens.
+    pub fn start(program: &Program, cores: Cores) -> Result<Process, String> {
+        let mut command = match program {
+            Program::Spectate { path, flags } => {
+                let mut command = Command::new(path);
+                command
+                    .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "off"])
+                    .args(*flags);
+                command
+            }
+            Program::Floor(floor) => {
+                let this = std::env::current_exe().map_err(|error| error.to_string())?;
+                let mut command = Command::new(this);
+                command.args([crate::FLOOR_ARGUMENT, floor.word()]);
+                command
+            }
+        };
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SPECTATE_") {
+                command.env_remove(name);
+            }
+        }
+        // A child inherits the core, and so do threads that it may start.
+        cores.pin_to_server();
+        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        cores.pin_to_load();
+        let child = spawned.map_err(|error| format!("{command:?}: {error}"))?;
+        let mut process = Process {
+            child,
+            address: ([127, 0, 0, 1], 0).into(),
+            cores,
+        };
+        process.address = process.read_address()?;
+        Ok(process)
+    }
+
+    fn read_address(&mut self) -> Result<SocketAddr, String> {
+        let stdout = self.child.stdout.take().ok_or("the server has no stdout")?;
+        let mut line = String::new();
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .map_err(|error| format!("the server's stdout: {error}"))?;
+        line.trim()
+            .strip_prefix("listening on ")
+            .and_then(|address| address.parse().ok())
+            .ok_or_else(|| format!("the server says {line:?} instead of where it listens"))
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Its resident memory.
+    pub fn rss_kib(&self) -> u64 {
+        resident_kib(&self.read("status"))
+    }
+
+    /// How many files it has open.
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
+    }
+
+    fn read(&self, file: &str) -> String {
+        read(&format!("/proc/{}/{file}", self.child.id()))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The state of the clocks at one end of a span.
+pub struct Mark {
+    at: Instant,
+    server_ns: u64,
+    own_ns: u64,
+    user_ticks: u64,
+    system_ticks: u64,
+    machine: MachineTime,
+    cores: usize,
+}
+
+/// What happened between two marks.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    pub seconds: f64,
+    /// CPU of the server.
+    pub cpu_us: f64,
+    /// The part of it outside the kernel, from ticks of the scheduler.
+    pub user_us: f64,
+    /// Share of the machine that was neither idle nor ours.
+    pub others: f64,
+}
+
+impl Mark {
+    pub fn take(process: &Process) -> Mark {
+        let (user_ticks, system_ticks) = user_and_system(&process.read("stat"));
+        Mark {
+            at: Instant::now(),
+            server_ns: on_cpu_ns(&process.child.id().to_string()),
+            own_ns: on_cpu_ns("self"),
+            user_ticks,
+            system_ticks,
+            machine: MachineTime::now(),
+            cores: process.cores.count(),
+        }
+    }
+
+    /// From here to a later mark.
+    pub fn to(&self, later: &Mark) -> Span {
+        let seconds = (later.at - self.at).as_secs_f64();
+        let cpu_us = later.server_ns.saturating_sub(self.server_ns) as f64 / 1e3;
+        let own_us = later.own_ns.saturating_sub(self.own_ns) as f64 / 1e3;
+        let user = later.user_ticks.saturating_sub(self.user_ticks) as f64;
+        let system = later.system_ticks.saturating_sub(self.system_ticks) as f64;
+        let ours = (cpu_us + own_us) / (seconds * 1e6 * self.cores as f64);
+        Span {
+            seconds,
+            cpu_us,
+            user_us: cpu_us * user / (user + system).max(1.0),
+            others: (self.machine.busy_until(&later.machine) - ours).max(0.0),
+        }
+    }
+}
+
+/// Time on a CPU of all threads of a process, in the scheduler's own nanoseconds.
+fn on_cpu_ns(pid: &str) -> u64 {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return 0;
+    };
+    threads
+        .flatten()
+        .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
+        .filter_map(|line| line.split(' ').next()?.parse::<u64>().ok())
+        .sum()
+}
+
+/// `utime` and `stime` of proc_pid_stat(5).
+fn user_and_system(stat: &str) -> (u64, u64) {
+    // The name, in brackets, may contain blanks.
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let field = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|field| field.parse().ok())
+            .unwrap_or(0)
+    };
+    (field(11), field(12))
+}
+
+/// `VmRSS` of proc_pid_status(5).
+fn resident_kib(status: &str) -> u64 {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse().ok())
+        .unwrap_or(0)
+}

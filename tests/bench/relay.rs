@@ -1,0 +1,194 @@
+//! Runners to followers, for a while or for a number of deliveries: what each delivery costs the
+//! server, how long it takes, and whether all arrive.
+
+use std::time::{Duration, Instant};
+
+use crate::connection::Nobody;
+use crate::crowd::{Crowd, PATIENCE, Receiving};
+use crate::figures::{self, Outcome};
+use crate::flight::{Flight, Graph};
+use crate::machine::Cores;
+use crate::process::{Mark, Process, Program};
+use crate::wire;
+
+/// Time before the measured span.
+const WARM_UP_SECONDS: f64 = 0.5;
+
+/// Messages that a runner may have under way at a fixed rate, before it waits for the server.
+const FIXED_RATE_WINDOW: usize = 256;
+
+/// When a runner sends.
+#[derive(Clone, Copy, Debug)]
+pub enum Load {
+    /// As soon as fewer than so many of its messages are under way.
+    Closed { in_flight: usize },
+    /// So many messages a second, all runners together, evenly spread.
+    Rate { per_second: f64 },
+}
+
+/// How long a run is.
+#[derive(Clone, Copy, Debug)]
+pub enum Length {
+    Seconds(f64),
+    Deliveries(u64),
+}
+
+/// When messages are due.
+pub struct Pace {
+    load: Load,
+    began_ns: u64,
+    sent: u64,
+}
+
+impl Pace {
+    pub fn new(load: Load, began_ns: u64) -> Pace {
+        Pace {
+            load,
+            began_ns,
+            sent: 0,
+        }
+    }
+
+    /// Sends what is due and allowed. What is late counts from when it was due.
+    pub fn publish(&mut self, crowd: &mut Crowd, flight: &mut Flight) {
+        let now_ns = crowd.now_ns();
+        loop {
+            let due_ns = match self.load {
+                Load::Closed { .. } => now_ns,
+                Load::Rate { per_second } => {
+                    self.began_ns + (self.sent as f64 * 1e9 / per_second) as u64
+                }
+            };
+            if due_ns > now_ns {
+                return;
+            }
+            let Some((runner, number)) = flight.take(due_ns) else {
+                return;
+            };
+            self.sent += 1;
+            crowd.send(runner as usize, &wire::position(runner, number));
+        }
+    }
+}
+
+/// How long the load waits for events while it also has to send.
+pub fn turn(cores: Cores) -> Duration {
+    match cores.may_spin() {
+        true => Duration::ZERO,
+        false => Duration::from_millis(1),
+    }
+}
+
+/// Connects everybody, and returns when the server knows who follows whom.
+pub fn gather(process: &Process, graph: &Graph, sockets: &[Receiving]) -> Result<Crowd, String> {
+    let mut crowd = Crowd::connect(process.address, sockets)?;
+    for (index, following) in graph.following.iter().enumerate() {
+        let user = (index < graph.runners).then_some(index as u32);
+        crowd.send(index, wire::hello(user, following).as_bytes());
+    }
+    crowd.barrier(&mut Nobody)?;
+    Ok(crowd)
+}
+
+/// Waits until nothing is under way any more, or nothing arrives any more.
+pub fn land(crowd: &mut Crowd, flight: &mut Flight) -> Result<(), String> {
+    let mut progress = (flight.delivered, Instant::now());
+    while flight.in_flight > 0 && progress.1.elapsed() < PATIENCE {
+        crowd.pump(Duration::from_millis(1), flight)?;
+        if flight.delivered > progress.0 {
+            progress = (flight.delivered, Instant::now());
+        }
+    }
+    // What should not come would come before this returns.
+    crowd.barrier(flight)
+}
+
+/// What was wrong with a run, in words.
+pub fn verdict(process: &mut Process, crowd: &Crowd, flight: &Flight) -> Vec<String> {
+    let mut wrong = flight.verdict();
+    wrong.extend(crowd.tally.unexpected.clone());
+    if !process.is_running() {
+        wrong.push("the server ended".to_owned());
+    }
+    wrong
+}
+
+pub fn run(
+    program: &Program,
+    cores: Cores,
+    graph: &Graph,
+    load: Load,
+    length: Length,
+) -> Result<Outcome, String> {
+    let mut process = Process::start(program, cores)?;
+    let mut crowd = gather(
+        &process,
+        graph,
+        &vec![Receiving::Usual; graph.following.len()],
+    )?;
+    let window = match load {
+        Load::Closed { in_flight } => in_flight,
+        Load::Rate { .. } => FIXED_RATE_WINDOW,
+    };
+    let mut flight = Flight::new(graph, window, usize::MAX)?;
+
+    let began = Instant::now();
+    let mut pace = Pace::new(load, crowd.now_ns());
+    let mut first = None;
+    let mut progress = (0, began);
+    loop {
+        let (delivered, seconds) = (flight.delivered, began.elapsed().as_secs_f64());
+        let is_warm = match length {
+            Length::Seconds(_) => seconds >= WARM_UP_SECONDS,
+            Length::Deliveries(wanted) => delivered >= wanted / 10,
+        };
+        if first.is_none() && is_warm {
+            flight.measured_from_ns = crowd.now_ns();
+            first = Some((Mark::take(&process), delivered, crowd.tally.reads, seconds));
+        }
+        let is_over = first.as_ref().is_some_and(|first| match length {
+            Length::Seconds(wanted) => seconds - first.3 >= wanted,
+            Length::Deliveries(wanted) => delivered - first.1 >= wanted,
+        });
+        if delivered > progress.0 {
+            progress = (delivered, Instant::now());
+        }
+        if is_over || progress.1.elapsed() > PATIENCE {
+            break;
+        }
+        pace.publish(&mut crowd, &mut flight);
+        crowd.pump(turn(cores), &mut flight)?;
+    }
+    let last = Mark::take(&process);
+    let (rss_kib, delivered, reads) = (process.rss_kib(), flight.delivered, crowd.tally.reads);
+    land(&mut crowd, &mut flight)?;
+
+    let mut outcome = Outcome {
+        wrong: verdict(&mut process, &crowd, &flight),
+        ..Outcome::default()
+    };
+    let Some((first, delivered_before, reads_before, _)) = first else {
+        outcome.wrong.push("nothing arrives".to_owned());
+        return Ok(outcome);
+    };
+    let span = first.to(&last);
+    let deliveries = (delivered - delivered_before) as f64;
+    let percentile = |percent| flight.latency.value_at_percentile(percent) as f64 / 1e6;
+    outcome.others = span.others;
+    outcome.values = vec![
+        (&figures::DELIVERIES, deliveries / span.seconds),
+        (&figures::CPU, span.cpu_us / deliveries),
+        (&figures::USER, span.user_us / deliveries),
+        (&figures::SYSTEM, (span.cpu_us - span.user_us) / deliveries),
+        (&figures::P50, percentile(50.0)),
+        (&figures::P99, percentile(99.0)),
+        (&figures::P999, percentile(99.9)),
+        (&figures::RSS, rss_kib as f64 / 1024.0),
+        (&figures::BUSY, span.cpu_us / (span.seconds * 1e6) * 100.0),
+        (
+            &figures::PER_READ,
+            deliveries / ((reads - reads_before) as f64).max(1.0),
+        ),
+    ];
+    Ok(outcome)
+}

@@ -1,0 +1,320 @@
+//! The scenarios: who follows whom, who sends when, and which servers are set side by side.
+
+use std::path::PathBuf;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::figures::Outcome;
+use crate::flight::Graph;
+use crate::floor::Floor;
+use crate::follow::Runners;
+use crate::machine::Cores;
+use crate::process::Program;
+use crate::relay::{Length, Load};
+use crate::{follow, idle, relay, slow};
+
+/// Followers of the largest crowds.
+const CROWD: usize = 19_000;
+
+/// What can be asked for by name.
+pub const NAMES: [&str; 9] = [
+    "ring", "star", "race", "field", "mesh", "idle", "follow", "slow", "scale",
+];
+
+/// One group of rows.
+pub struct Case {
+    pub scenario: &'static str,
+    /// What it is, in words.
+    pub words: String,
+    pub work: Work,
+    /// Whether the floors can do it.
+    pub has_floors: bool,
+    /// Flags with which the server runs it once more.
+    pub variant: Option<&'static [&'static str]>,
+}
+
+pub enum Work {
+    Relay {
+        graph: Graph,
+        load: Load,
+        length: Length,
+    },
+    Idle(usize),
+    Follow(Runners),
+    Leave(usize),
+    Slow,
+}
+
+/// One row.
+pub struct Contender {
+    pub name: String,
+    pub program: Program,
+}
+
+/// What the command line says about all cases.
+pub struct Setting {
+    pub seconds: f64,
+    pub rounds: usize,
+    /// Rounds that may be made in place of disturbed ones.
+    pub extra_rounds: usize,
+    /// Connections that descriptors allow.
+    pub connections_max: usize,
+    pub server: PathBuf,
+    /// Other binaries to set beside it.
+    pub others: Vec<PathBuf>,
+}
+
+impl Case {
+    pub fn run(&self, program: &Program, cores: Cores) -> Result<Outcome, String> {
+        match &self.work {
+            Work::Relay {
+                graph,
+                load,
+                length,
+            } => relay::run(program, cores, graph, *load, *length),
+            Work::Idle(followers) => idle::run(program, cores, *followers),
+            Work::Follow(runners) => follow::run(program, cores, *runners),
+            Work::Leave(followers) => follow::leave(program, cores, *followers),
+            Work::Slow => slow::run(program, cores),
+        }
+    }
+
+    /// The rows of this group: ours first, the floors last.
+    pub fn contenders(&self, setting: &Setting) -> Vec<Contender> {
+        let mut contenders = Vec::new();
+        for flags in [Some(&[][..]), self.variant].into_iter().flatten() {
+            let name = ["spectate"].iter().chain(flags).copied();
+            contenders.push(Contender {
+                name: name.collect::<Vec<_>>().join(" "),
+                program: Program::Spectate {
+                    path: setting.server.clone(),
+                    flags,
+                },
+            });
+        }
+        contenders.extend(setting.others.iter().map(|path| Contender {
+            name: path.display().to_string(),
+            program: Program::Spectate {
+                path: path.clone(),
+                flags: &[],
+            },
+        }));
+        if self.has_floors {
+            contenders.extend([Floor::Plain, Floor::Coalesced].map(|floor| Contender {
+                name: format!("{} floor", floor.word()),
+                program: Program::Floor(floor),
+            }));
+        }
+        contenders
+    }
+
+    fn relay(
+        scenario: &'static str,
+        words: String,
+        graph: Graph,
+        load: Load,
+        length: Length,
+    ) -> Case {
+        Case::of(
+            scenario,
+            words,
+            Work::Relay {
+                graph,
+                load,
+                length,
+            },
+        )
+    }
+
+    fn of(scenario: &'static str, words: String, work: Work) -> Case {
+        Case {
+            scenario,
+            words,
+            work,
+            has_floors: true,
+            variant: None,
+        }
+    }
+}
+
+/// All cases of a scenario.
+pub fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
+    let span = Length::Seconds(setting.seconds);
+    let closed = |in_flight| Load::Closed { in_flight };
+    let crowd = |wanted: usize| Fitting::new(wanted, setting.connections_max);
+    match scenario {
+        "ring" => [1, 16]
+            .map(|in_flight| {
+                let words =
+                    format!("100 users, each follows itself and the next, {in_flight} in flight");
+                Case::relay(scenario, words, ring(100), closed(in_flight), span)
+            })
+            .into(),
+        "star" => [1, 8]
+            .map(|in_flight| {
+                let followers = crowd(1000);
+                let words = format!("1 runner, {followers} followers, {in_flight} in flight");
+                let graph = Graph::all_follow_all(1, followers.count);
+                Case::relay(scenario, words, graph, closed(in_flight), span)
+            })
+            .into(),
+        "race" => [
+            ("at 1 Hz", Load::Rate { per_second: 10.0 }),
+            ("each 2 in flight", closed(2)),
+        ]
+        .map(|(pace, load)| {
+            let followers = crowd(5000);
+            let words = format!("10 runners {pace}, {followers} followers of all ten");
+            let graph = Graph::all_follow_all(10, followers.count);
+            Case::relay(scenario, words, graph, load, span)
+        })
+        .into(),
+        "field" => {
+            let words = "100 runners at 1 Hz, 500 followers of all hundred".to_owned();
+            let load = Load::Rate { per_second: 100.0 };
+            vec![Case {
+                variant: Some(&["--flush-interval", "250ms"]),
+                ..Case::relay(scenario, words, Graph::all_follow_all(100, 500), load, span)
+            }]
+        }
+        "mesh" => [1, 4]
+            .map(|in_flight| {
+                let users = crowd(1000);
+                let words =
+                    format!("{users} users, each follows 20 random others, {in_flight} in flight");
+                Case::relay(
+                    scenario,
+                    words,
+                    mesh(users.count, 20),
+                    closed(in_flight),
+                    span,
+                )
+            })
+            .into(),
+        "idle" => {
+            let followers = crowd(CROWD);
+            let words = format!("{followers} connect and follow, then publish once");
+            vec![Case::of(scenario, words, Work::Idle(followers.count))]
+        }
+        "follow" => {
+            let mut cases: Vec<Case> = [
+                (Runners::Shared, "the same 1000 runners"),
+                (Runners::Distinct, "1000 runners each of its own"),
+            ]
+            .map(|(runners, whom)| Case {
+                has_floors: false,
+                ..Case::of(
+                    scenario,
+                    format!("100 connections follow and unfollow {whom}"),
+                    Work::Follow(runners),
+                )
+            })
+            .into();
+            cases.extend([CROWD / 10, CROWD].map(|wanted| {
+                let followers = crowd(wanted);
+                let words = format!("1 runner, {followers} followers that all leave");
+                Case::of(scenario, words, Work::Leave(followers.count))
+            }));
+            cases
+        }
+        "slow" => vec![Case {
+            has_floors: false,
+            ..Case::of(
+                scenario,
+                "50 runners, 10,000 messages/s in all, 10 readers, 10 that read nothing for 5 s"
+                    .to_owned(),
+                Work::Slow,
+            )
+        }],
+        _ => scale(scenario, setting),
+    }
+}
+
+/// Ten times the followers or runners, all else equal.
+fn scale(scenario: &'static str, setting: &Setting) -> Vec<Case> {
+    let deliveries = (CROWD as f64 * (setting.seconds * 5.0).ceil()) as u64;
+    let stars = [CROWD / 1000, CROWD / 100, CROWD / 10, CROWD].map(|wanted| {
+        let followers = Fitting::new(wanted, setting.connections_max);
+        Case::relay(
+            scenario,
+            format!("1 runner, {followers} followers, {deliveries} deliveries, 1 in flight"),
+            Graph::all_follow_all(1, followers.count),
+            Load::Closed { in_flight: 1 },
+            Length::Deliveries(deliveries),
+        )
+    });
+    let fields = [1, 10, 100, 1000].map(|runners| {
+        Case::relay(
+            scenario,
+            format!("runners: {runners}, 500 messages/s in all, 100 followers of all"),
+            Graph::all_follow_all(runners, 100),
+            Load::Rate { per_second: 500.0 },
+            Length::Seconds(setting.seconds),
+        )
+    });
+    stars.into_iter().chain(fields).collect()
+}
+
+/// A number of followers that descriptors allow, and whether that is less than wanted.
+#[derive(Clone, Copy)]
+struct Fitting {
+    count: usize,
+    wanted: usize,
+}
+
+impl Fitting {
+    /// The most runners that come beside such followers.
+    const RUNNERS: usize = 10;
+
+    fn new(wanted: usize, connections_max: usize) -> Fitting {
+        Fitting {
+            count: wanted.min(connections_max.saturating_sub(Fitting::RUNNERS)),
+            wanted,
+        }
+    }
+}
+
+impl std::fmt::Display for Fitting {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(formatter, "{}", self.count)?;
+        if self.count < self.wanted {
+            write!(
+                formatter,
+                " (scaled down from {}: too few descriptors)",
+                self.wanted
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn ring(users: u32) -> Graph {
+    Graph {
+        runners: users as usize,
+        following: (0..users)
+            .map(|user| vec![user, (user + 1) % users])
+            .collect(),
+    }
+}
+
+/// The same graph each time: every server gets the same work.
+fn mesh(users: usize, follows: usize) -> Graph {
+    let mut random = StdRng::seed_from_u64(1);
+    let following = (0..users as u32)
+        .map(|user| {
+            let mut others = Vec::with_capacity(follows);
+            while others.len() < follows.min(users - 1) {
+                let other = random.random_range(0..users as u32);
+                if other != user && !others.contains(&other) {
+                    others.push(other);
+                }
+            }
+            others
+        })
+        .collect();
+    Graph {
+        runners: users,
+        following,
+    }
+}

@@ -1,0 +1,126 @@
+//! A connection on a scripted stream, and what it heard.
+
+use std::time::Instant;
+
+use spectate::server::close::CloseReason;
+use spectate::server::connection::{Connection, Input};
+use spectate::server::frames::Frames;
+use spectate::server::http::{Request, Response};
+use spectate::server::outbox::Gather;
+use spectate::server::reader::Reader;
+
+use super::script::{MESSAGE_BYTES_MAX, Script, Step};
+
+/// Most messages in one turn, as the loop has it.
+const MESSAGES_PER_TURN_MAX: usize = 64;
+
+/// A connection and what it said.
+pub struct Talk {
+    pub connection: Connection<Script>,
+    /// Requests and messages, in words.
+    pub heard: Vec<String>,
+    /// Why it first wanted to end.
+    pub end: Option<CloseReason>,
+    /// The response that accepted the handshake.
+    pub accept: Vec<u8>,
+}
+
+impl Talk {
+    /// A connection that was just accepted, on a socket that takes so many bytes.
+    pub fn new(room: usize, now: Instant) -> Talk {
+        let script = Script {
+            room,
+            ..Script::default()
+        };
+        Talk {
+            connection: Connection::new(script, now),
+            heard: Vec::new(),
+            end: None,
+            accept: Vec::new(),
+        }
+    }
+
+    /// All that comes of a peer that sends these bytes in such pieces and takes everything.
+    pub fn hear(reader: &mut Reader, bytes: &[u8], piece_bytes: usize) -> Talk {
+        let now = Instant::now();
+        let mut talk = Talk::new(usize::MAX, now);
+        for piece in bytes.chunks(piece_bytes) {
+            talk.script().steps.push_back(Step::Bytes(piece.to_vec()));
+        }
+        let mut gather = Gather::default();
+        let turns_max = 16 + bytes.len();
+        for _ in 0..turns_max {
+            let more = talk.turn(reader, MESSAGES_PER_TURN_MAX, false, now);
+            talk.connection
+                .flush(&Frames::default(), false, &mut gather, |_, _, _| false, now)
+                .expect("the script takes writes");
+            if more.is_err() || more == Ok(false) && talk.script().steps.is_empty() {
+                return talk;
+            }
+        }
+        panic!("no end after {turns_max} turns")
+    }
+
+    /// One turn of reads; whether there may be more.
+    pub fn turn(
+        &mut self,
+        reader: &mut Reader,
+        messages_max: usize,
+        hung_up: bool,
+        now: Instant,
+    ) -> Result<bool, CloseReason> {
+        self.connection.begin_turn(reader);
+        let outcome = self.read(reader, messages_max, hung_up, now);
+        self.connection.end_turn(reader);
+        if let Err(reason) = outcome {
+            self.end.get_or_insert(reason);
+        }
+        outcome
+    }
+
+    fn read(
+        &mut self,
+        reader: &mut Reader,
+        messages_max: usize,
+        hung_up: bool,
+        now: Instant,
+    ) -> Result<bool, CloseReason> {
+        for _ in 0..messages_max {
+            match self.connection.read(reader, hung_up, now)? {
+                Input::Text(text) => {
+                    assert!(self.connection.is_open(), "a message after the end: {text}");
+                    assert!(text.len() <= MESSAGE_BYTES_MAX);
+                    self.heard.push(text.to_string());
+                }
+                Input::Request(Request::Upgrade { accept, .. }) => {
+                    assert!(self.heard.is_empty(), "one request, and first of all");
+                    self.heard.push("upgrade".to_owned());
+                    self.connection.upgrade(&accept, now);
+                    self.accept = accept;
+                }
+                Input::Request(Request::Plain { route, head_only }) => {
+                    assert!(self.heard.is_empty(), "one request, and first of all");
+                    self.heard.push(format!("{route:?} {head_only}"));
+                    let response = Response::text("200 OK", "ok").head_only(head_only);
+                    self.connection.reply(&response, now);
+                }
+                Input::Refused(refused) => {
+                    assert!(self.heard.is_empty(), "one request, and first of all");
+                    self.heard.push("refused".to_owned());
+                    self.connection.reply(&refused.response, now);
+                }
+                Input::Blocked => return Ok(false),
+                Input::TurnOver => return Ok(true),
+            }
+        }
+        Ok(true)
+    }
+
+    pub fn script(&mut self) -> &mut Script {
+        self.connection.stream_mut()
+    }
+
+    pub fn written(&mut self) -> &[u8] {
+        &self.script().written
+    }
+}

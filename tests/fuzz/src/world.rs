@@ -1,0 +1,281 @@
+//! One connection, driven as the loop drives it.
+
+use std::time::{Duration, Instant};
+
+use spectate::server::close::CloseReason;
+use spectate::server::connection::Due;
+use spectate::server::frames::{Frames, append_text_frame};
+use spectate::server::outbox::{ERROR_BYTES_MAX, Gather};
+use spectate::server::reader::Reader;
+
+use super::plan::{Operation, SLOTS};
+use super::script::{Step, TIMEOUTS};
+use super::talk::Talk;
+
+/// Room for the one pong that a connection keeps while it is behind, in bytes.
+const PONG_ROOM_BYTES_MAX: usize = 256;
+
+/// Bytes of errors that one tick brings at most.
+const ERROR_BYTES_PER_TICK_MAX: usize = 32 * 1024;
+
+/// What the loop lends to the connection, and what must come of it.
+pub struct World {
+    pub talk: Talk,
+    pub reader: Reader,
+    pub frames: Frames,
+    pub gather: Gather,
+    pub now: Instant,
+    /// Message of the newest position, if it is known.
+    pub newest: [Option<String>; SLOTS],
+    /// Its number.
+    pub numbers: [Option<u32>; SLOTS],
+    pub positions: u32,
+    /// Positions that the socket took, by the flushes' own count.
+    pub taken: usize,
+    pub errors: Vec<String>,
+    pub tick_error_bytes: usize,
+    /// Bytes of errors since the socket last took something.
+    pub error_bytes: usize,
+    pub was_blocked: bool,
+    /// Whether anything but the peer's bytes may have ended it.
+    pub is_disturbed: bool,
+    pub is_dropped: bool,
+}
+
+impl World {
+    pub fn new(reader: Reader) -> World {
+        let now = Instant::now();
+        World {
+            talk: Talk::new(usize::MAX, now),
+            reader,
+            frames: Frames::default(),
+            gather: Gather::default(),
+            now,
+            newest: [const { None }; SLOTS],
+            numbers: [None; SLOTS],
+            positions: 0,
+            taken: 0,
+            errors: Vec::new(),
+            tick_error_bytes: 0,
+            error_bytes: 0,
+            was_blocked: false,
+            is_disturbed: false,
+            is_dropped: false,
+        }
+    }
+
+    pub fn carry_out(&mut self, operation: &Operation) {
+        if self.is_dropped {
+            return;
+        }
+        let is_open = self.talk.connection.is_open();
+        match operation {
+            Operation::Arrive(bytes) => {
+                let step = Step::Bytes(bytes.clone());
+                self.talk.script().steps.push_back(step);
+            }
+            Operation::End => self.hang_up(Step::End),
+            Operation::Reset => self.hang_up(Step::Reset),
+            Operation::Turn(messages) => {
+                self.turn(*messages, false);
+            }
+            Operation::Room(room) => self.talk.script().room = *room,
+            Operation::Flush(hold) => self.flush(*hold),
+            Operation::Position(slot, padding) if is_open => self.publish(*slot, *padding),
+            Operation::LastKnown(slot) if is_open => self.follow(*slot),
+            Operation::Forget(slot) => {
+                self.newest[*slot] = None;
+                self.numbers[*slot] = None;
+            }
+            Operation::Error(padding) if is_open => self.refuse(*padding),
+            Operation::Position(..) | Operation::LastKnown(_) | Operation::Error(_) => {}
+            Operation::Pass(milliseconds) => {
+                self.now += Duration::from_millis(*milliseconds);
+                self.expire();
+            }
+            Operation::Close(reason) if is_open => {
+                self.is_disturbed = true;
+                self.end(*reason);
+            }
+            Operation::Close(_) => {}
+            Operation::Leave => {
+                self.is_disturbed |= is_open;
+                self.talk
+                    .connection
+                    .leave(CloseReason::Restarting, self.now);
+                self.flush(false);
+            }
+        }
+    }
+
+    fn hang_up(&mut self, step: Step) {
+        self.is_disturbed = true;
+        self.talk.script().steps.push_back(step);
+    }
+
+    /// A turn, and a flush if it left answers; whether there may be more.
+    fn turn(&mut self, messages_max: usize, hung_up: bool) -> bool {
+        let outbox = &self.talk.connection.outbox;
+        let (was_behind, heap_bytes) = (outbox.is_behind(), outbox.heap_bytes());
+        let outcome = self
+            .talk
+            .turn(&mut self.reader, messages_max, hung_up, self.now);
+        let outbox = &self.talk.connection.outbox;
+        assert!(
+            !was_behind || outbox.heap_bytes() <= heap_bytes + PONG_ROOM_BYTES_MAX,
+            "of unanswered pings only the last is answered"
+        );
+        let reads_on = self.talk.connection.ending().is_none() || self.talk.connection.is_open();
+        assert!(
+            !hung_up || outcome != Ok(false) || !reads_on || self.talk.script().steps.is_empty(),
+            "no event would tell of the rest"
+        );
+        let outbox = &self.talk.connection.outbox;
+        if !outbox.is_empty() && !outbox.is_behind() {
+            self.flush(false);
+        }
+        outcome.unwrap_or_else(|reason| {
+            self.end(reason);
+            false
+        })
+    }
+
+    fn flush(&mut self, hold: bool) {
+        if self.is_dropped {
+            return;
+        }
+        let was_finished = self.talk.connection.ending().is_some()
+            && !self.talk.connection.is_open()
+            && self.talk.connection.outbox.is_empty();
+        let newest = &self.newest;
+        let newest = |slot: u32, with_age: bool, out: &mut Vec<u8>| {
+            let Some(message) = &newest[slot as usize] else {
+                return false;
+            };
+            let kind = if with_age { 'k' } else { 'p' };
+            append_text_frame(format!("{kind}{message}").as_bytes(), out);
+            true
+        };
+        let written = self.talk.written().len();
+        let flushed = self
+            .talk
+            .connection
+            .flush(&self.frames, hold, &mut self.gather, newest, self.now)
+            .expect("the script takes writes");
+        assert_eq!(flushed.bytes, self.talk.written().len() - written);
+        assert!(
+            !was_finished || flushed.bytes == 0,
+            "its write side is shut"
+        );
+        let is_empty = self.talk.connection.outbox.is_empty();
+        assert!(hold || flushed.blocked != is_empty);
+        self.was_blocked |= flushed.blocked;
+        self.taken += flushed.positions;
+        if flushed.bytes > 0 {
+            self.error_bytes = 0;
+        }
+        if !hold {
+            self.frames.clear();
+            self.tick_error_bytes = 0;
+        }
+        if self.talk.connection.is_finished() {
+            assert!(self.talk.connection.outbox.is_empty());
+        } else if let Some(reason) = self.talk.connection.has_left() {
+            self.end(reason);
+        }
+    }
+
+    fn publish(&mut self, slot: usize, padding: usize) {
+        self.positions += 1;
+        let padding = "x".repeat(padding);
+        let message = format!(" {slot} {} {padding}", self.positions);
+        let frame = self.frames.push(format!("p{message}").as_bytes());
+        self.newest[slot] = Some(message);
+        self.numbers[slot] = Some(self.positions);
+        self.talk.connection.outbox.push(frame, slot as u32);
+    }
+
+    /// A last known position, as a follow owes one: a flush before it and one behind it.
+    fn follow(&mut self, slot: usize) {
+        self.flush(false);
+        if self.talk.connection.is_open() && self.newest[slot].is_some() {
+            self.talk.connection.outbox.push_last_known(slot as u32);
+            self.flush(false);
+        }
+    }
+
+    fn refuse(&mut self, padding: usize) {
+        let padding = "x".repeat(padding);
+        let message = format!("e {} {padding}", self.errors.len());
+        if self.tick_error_bytes + message.len() > ERROR_BYTES_PER_TICK_MAX {
+            self.flush(false);
+        }
+        self.tick_error_bytes += message.len();
+        if self.talk.connection.is_open() {
+            let outbox = &mut self.talk.connection.outbox;
+            let fits = outbox.push_error(message.as_bytes());
+            self.error_bytes += message.len();
+            let is_over = outbox.is_behind() && self.error_bytes > ERROR_BYTES_MAX;
+            assert!(!fits || !is_over, "{} bytes of errors", self.error_bytes);
+            self.errors.push(message);
+            if !fits {
+                self.is_disturbed = true;
+                self.end(CloseReason::ErrorsUnread);
+            }
+        }
+    }
+
+    pub fn expire(&mut self) {
+        let outcome = self.talk.connection.expire(&TIMEOUTS, self.now);
+        assert!(outcome.is_err() || self.talk.connection.deadline(&TIMEOUTS) > self.now);
+        if self.talk.connection.is_open() {
+            let is_behind = self.talk.connection.outbox.is_behind();
+            assert!(outcome != Err(CloseReason::Stalled) || is_behind);
+            assert!(outcome != Err(CloseReason::NoPong) || !is_behind);
+        }
+        match outcome {
+            Ok(Due::Nothing) => {}
+            Ok(Due::Flush) => self.flush(false),
+            Err(reason) => {
+                self.is_disturbed = true;
+                self.end(reason);
+            }
+        }
+    }
+
+    /// What the reap does.
+    fn end(&mut self, reason: CloseReason) {
+        if self.is_dropped {
+            return;
+        }
+        if self.talk.connection.close(reason, self.now) {
+            self.flush(false);
+        } else {
+            self.is_dropped = true;
+        }
+    }
+
+    /// The peer takes everything from now on, and what it sent is read to the end.
+    pub fn read_all(&mut self) {
+        self.talk.script().room = usize::MAX;
+        self.flush(false);
+        let script = self.talk.script();
+        let bytes: usize = script
+            .steps
+            .iter()
+            .map(|step| match step {
+                Step::Bytes(bytes) => bytes.len(),
+                _ => 0,
+            })
+            .sum();
+        let turns_max = 16 + script.steps.len() + bytes;
+        for _ in 0..turns_max {
+            let more = !self.is_dropped && self.turn(64, true);
+            self.flush(false);
+            if self.is_dropped || !more && self.talk.script().steps.is_empty() {
+                return;
+            }
+        }
+        panic!("no end after {turns_max} turns")
+    }
+}

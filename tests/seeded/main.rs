@@ -1,0 +1,127 @@
+//! The fuzzers' bodies in every test run: on generated inputs, the same each time, and on every
+//! input that once broke something.
+
+#[path = "../fuzz/src/lib.rs"]
+mod bodies;
+mod generate;
+
+use std::fs;
+use std::path::Path;
+
+use bodies::{connection, message, plan, request_head, script, talk};
+use generate::Generator;
+use spectate::position::Bounds;
+use spectate::protocol::{ClientMessage, decode};
+use spectate::server::http::{Head, Request, parse};
+use spectate::server::reader::Reader;
+
+/// Leaves the input that broke something in a file, so that it can become a regression.
+struct Kept<'a>(&'a Path, &'a [u8]);
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Kept(name, input) = self;
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+            eprintln!(
+                "the input: {} {:?}",
+                path.display(),
+                fs::write(&path, input)
+            );
+        }
+    }
+}
+
+fn try_seeds(target: &str, seeds: u64, generate: fn(&mut Generator) -> Vec<u8>, body: fn(&[u8])) {
+    for seed in 0..seeds {
+        let input = generate(&mut Generator::new(seed));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{target}-{seed}"));
+        let _kept = Kept(&path, &input);
+        body(&input);
+    }
+}
+
+fn try_regressions(target: &str, body: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/regressions");
+    let Ok(files) = fs::read_dir(folder.join(target)) else {
+        return;
+    };
+    for file in files {
+        let path = file.expect("a readable folder").path();
+        let input = fs::read(&path).expect("a readable file");
+        let _kept = Kept(&path, &input);
+        body(&input);
+    }
+}
+
+#[test]
+fn any_request_head_keeps_the_promises() {
+    try_regressions("request_head", request_head::run);
+    try_seeds(
+        "request_head",
+        2_000,
+        Generator::request_head,
+        request_head::run,
+    );
+}
+
+#[test]
+fn any_message_keeps_the_promises() {
+    try_regressions("message", message::run);
+    try_seeds("message", 20_000, Generator::message, message::run);
+}
+
+#[test]
+fn any_connection_keeps_the_promises() {
+    try_regressions("connection", connection::run);
+    try_seeds("connection", 700, Generator::plan, connection::run);
+}
+
+/// Of so many inputs, how many come to each of these.
+fn count<const N: usize>(seeds: u64, outcome: impl Fn(&mut Generator) -> usize) -> [u32; N] {
+    let mut counts = [0; N];
+    for seed in 0..seeds {
+        counts[outcome(&mut Generator::new(seed))] += 1;
+    }
+    counts
+}
+
+#[test]
+fn the_generated_inputs_reach_every_outcome() {
+    let heads: [u32; 4] = count(500, |generator| match parse(&generator.request_head()) {
+        Head::Partial => 0,
+        Head::Refused(_) => 1,
+        Head::Complete(Request::Plain { .. }, _) => 2,
+        Head::Complete(Request::Upgrade { .. }, _) => 3,
+    });
+    let messages: [u32; 7] = count(1_000, |generator| {
+        let text = String::from_utf8_lossy(&generator.message()).into_owned();
+        match decode(&text, Bounds::Finite) {
+            Ok(ClientMessage::Hello(_)) => 0,
+            Ok(ClientMessage::Position(_)) => 1,
+            Ok(ClientMessage::Change(_)) => 2,
+            Err(refusal) => match refusal.code() {
+                "bad_json" => 3,
+                "bad_message" => 4,
+                "bad_id" => 5,
+                _ => 6,
+            },
+        }
+    });
+    // A request at most, one message behind it, several; and then an end.
+    let talks: [u32; 4] = count(500, |generator| {
+        let stream = plan::stream(&plan::read(&generator.plan()));
+        let mut reader = Reader::new(script::MESSAGE_BYTES_MAX);
+        let talk = talk::Talk::hear(&mut reader, &stream, usize::MAX);
+        match talk.end {
+            Some(_) => 3,
+            None => talk.heard.len().clamp(1, 3) - 1,
+        }
+    });
+    for counts in [&heads[..], &messages, &talks] {
+        assert!(
+            counts.iter().all(|count| *count >= 10),
+            "{heads:?} {messages:?} {talks:?}"
+        );
+    }
+}
