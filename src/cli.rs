@@ -8,7 +8,7 @@ use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::client::{simulate, watch};
+use crate::client::{simulate, token, watch};
 use crate::server;
 
 /// What the arguments ask for.
@@ -31,6 +31,8 @@ pub enum Command {
     Simulate(simulate::Config),
     /// Follow users and print a line for each position
     Watch(watch::Config),
+    /// Make a token, or explain the one on stdin
+    Token(token::Config),
 }
 
 #[derive(Debug, Parser)]

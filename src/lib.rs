@@ -8,13 +8,15 @@
 //! |---|---|
 //! | [`cli`] | the command line: subcommands, flags, environment variables |
 //! | [`server`] | the loop, its connections, the HTTP answers, the outboxes |
-//! | [`client`] | `simulate` and `watch`, which speak the public protocol |
+//! | [`client`] | `simulate` and `watch`, which speak the public protocol; `token`, beside them |
+//! | [`auth`] | tokens and keys to who somebody is and what they may do |
 //! | [`hub`] | who follows whom, and where everyone was last |
 //! | [`protocol`] | message text to and from types |
 //! | [`position`] | user ids and positions, valid by construction |
 //! | [`queue`] | a first-in-first-out queue through a table of slots |
 //! | [`logger`], [`duration`] | log lines that never block the loop; times as people write them |
 
+pub mod auth;
 pub mod cli;
 pub mod client;
 pub mod duration;

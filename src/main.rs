@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use spectate::cli::{self, Command, Parsed};
-use spectate::client::{simulate, watch};
+use spectate::client::{simulate, token, watch};
 use spectate::server;
 
 fn main() -> ExitCode {
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Serve(config) => server::serve(config),
         Command::Simulate(config) => simulate::run(&config),
         Command::Watch(config) => watch::run(&config),
+        Command::Token(config) => token::run(&config),
     };
     outcome.unwrap_or_else(|line| {
         let _ = writeln!(io::stderr(), "spectate: {line}");

@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod message;
 pub mod report;
 pub mod simulate;
+pub mod token;
 pub mod wander;
 pub mod watch;
 

@@ -287,6 +287,34 @@ fn pure_rooms_see_no_sockets_clocks_or_log() {
 }
 
 #[test]
+fn auth_knows_of_this_crate_nothing_but_user_ids_and_touches_the_machine_in_one_file() {
+    let sources = sources();
+    let auth: Vec<&Source> = sources
+        .iter()
+        .filter(|source| source.path.starts_with("auth/"))
+        .collect();
+    assert!(!auth.is_empty());
+    for source in auth {
+        let mut rooms = source.rooms();
+        rooms.retain(|room| !room.starts_with("auth/"));
+        rooms.remove("position");
+        assert!(rooms.is_empty(), "src/{} names {rooms:?}", source.path);
+        let reads_files = source.path == "auth/files.rs";
+        for word in ["net", "time", "log", "mio", "env", "process"] {
+            assert!(
+                !source.says(&format!("{word}::")),
+                "src/{} names {word}",
+                source.path
+            );
+        }
+        for word in ["fs::", "io::", "File"] {
+            let found = source.says(word);
+            assert!(!found || reads_files, "src/{} says {word}", source.path);
+        }
+    }
+}
+
+#[test]
 fn the_clock_is_read_by_the_servers_loop_and_by_the_client_alone() {
     let mut reads = 0;
     for source in sources() {
