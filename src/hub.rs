@@ -1,6 +1,8 @@
 //! Who follows whom, and where everyone was last. Connections are plain numbers here: the hub
 //! never sees a socket, a clock or a message's meaning.
 
+mod member;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use crate::queue::SlotQueue;
+use member::{Follow, Member, SPARE_ENTRIES_MAX, give_back_spare};
 
 /// A fix this far ahead of the server's clock, in milliseconds, counts as made now: a phone's
 /// wrong clock must not freeze its dot.
@@ -15,12 +18,6 @@ const FUTURE_MS_MAX: f64 = 60_000.0;
 
 /// What a last known position may weigh on average, in bytes: with more, fewer are kept.
 const LAST_KNOWN_BYTES_MEAN_MAX: usize = 256;
-
-/// Follows of one connection that are searched one by one; more are looked up.
-const SEARCHED_MAX: usize = 64;
-
-/// A list's unused room below which giving it back is not worth the work, in entries.
-const SPARE_ENTRIES_MAX: usize = 64;
 
 /// The clocks' readings, taken once per tick and handed in.
 #[derive(Clone, Copy, Debug)]
@@ -44,14 +41,6 @@ pub struct Follower {
     pub slot: u32,
 }
 
-/// The same follow, seen from the connection.
-#[derive(Clone, Copy, Debug)]
-struct Follow {
-    runner: u32,
-    /// Where in the runner's `followers`.
-    at: u32,
-}
-
 /// A follow that was ended. Slots stay dense: the connection's last follow took the free slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unfollowed {
@@ -59,56 +48,6 @@ pub struct Unfollowed {
     pub slot: u32,
     /// The slot that now answers to `slot` instead, unless they are the same.
     pub renumbered: u32,
-}
-
-#[derive(Debug, Default)]
-struct Member {
-    following: Vec<Follow>,
-    /// The slot of each runner, where there are too many follows to search.
-    #[expect(clippy::box_collection, reason = "most connections have none")]
-    slots: Option<Box<HashMap<u32, u32>>>,
-    declared: Option<u32>,
-}
-
-impl Member {
-    fn slot(&self, runner: u32) -> Option<u32> {
-        match &self.slots {
-            Some(slots) => slots.get(&runner).copied(),
-            None => (self.following.iter())
-                .position(|follow| follow.runner == runner)
-                .map(|slot| slot as u32),
-        }
-    }
-
-    fn push(&mut self, follow: Follow) {
-        let slot = self.following.len() as u32;
-        self.following.push(follow);
-        if let Some(slots) = &mut self.slots {
-            slots.insert(follow.runner, slot);
-        } else if self.following.len() > SEARCHED_MAX {
-            let runners = self.following.iter().map(|follow| follow.runner);
-            self.slots = Some(Box::new(runners.zip(0..).collect()));
-        }
-    }
-
-    /// Takes the follow in a slot out; the last one takes its place.
-    fn swap_remove(&mut self, slot: u32) -> Follow {
-        let follow = self.following.swap_remove(slot as usize);
-        give_back_spare(&mut self.following);
-        let moved = self.following.get(slot as usize);
-        if let Some(slots) = &mut self.slots {
-            slots.remove(&follow.runner);
-            slots.extend(moved.map(|moved| (moved.runner, slot)));
-        }
-        if self.following.len() < SEARCHED_MAX / 2 {
-            self.slots = None;
-        }
-        follow
-    }
-
-    fn is_nobody(&self) -> bool {
-        self.following.is_empty() && self.declared.is_none()
-    }
 }
 
 #[derive(Debug)]
@@ -435,10 +374,4 @@ fn fix_ms(timestamp_ms: Option<f64>, now: Now) -> Option<f64> {
             fix
         }
     })
-}
-
-fn give_back_spare<T>(list: &mut Vec<T>) {
-    if list.capacity() > 4 * list.len() + SPARE_ENTRIES_MAX {
-        list.shrink_to(2 * list.len());
-    }
 }

@@ -1,0 +1,74 @@
+//! One connection as the hub knows it: whom it follows, and who it is. Knows no other connection.
+
+use std::collections::HashMap;
+
+/// Follows of one connection that are searched one by one; more are looked up.
+const SEARCHED_MAX: usize = 64;
+
+/// A list's unused room below which giving it back is not worth the work, in entries.
+pub(super) const SPARE_ENTRIES_MAX: usize = 64;
+
+/// The same follow, seen from the connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Follow {
+    pub(super) runner: u32,
+    /// Where in the runner's `followers`.
+    pub(super) at: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Member {
+    pub(super) following: Vec<Follow>,
+    /// The slot of each runner, where there are too many follows to search.
+    #[expect(clippy::box_collection, reason = "most connections have none")]
+    pub(super) slots: Option<Box<HashMap<u32, u32>>>,
+    pub(super) declared: Option<u32>,
+}
+
+impl Member {
+    pub(super) fn slot(&self, runner: u32) -> Option<u32> {
+        match &self.slots {
+            Some(slots) => slots.get(&runner).copied(),
+            None => (self.following.iter())
+                .position(|follow| follow.runner == runner)
+                .map(|slot| slot as u32),
+        }
+    }
+
+    pub(super) fn push(&mut self, follow: Follow) {
+        let slot = self.following.len() as u32;
+        self.following.push(follow);
+        if let Some(slots) = &mut self.slots {
+            slots.insert(follow.runner, slot);
+        } else if self.following.len() > SEARCHED_MAX {
+            let runners = self.following.iter().map(|follow| follow.runner);
+            self.slots = Some(Box::new(runners.zip(0..).collect()));
+        }
+    }
+
+    /// Takes the follow in a slot out; the last one takes its place.
+    pub(super) fn swap_remove(&mut self, slot: u32) -> Follow {
+        let follow = self.following.swap_remove(slot as usize);
+        give_back_spare(&mut self.following);
+        let moved = self.following.get(slot as usize);
+        if let Some(slots) = &mut self.slots {
+            slots.remove(&follow.runner);
+            slots.extend(moved.map(|moved| (moved.runner, slot)));
+        }
+        if self.following.len() < SEARCHED_MAX / 2 {
+            self.slots = None;
+        }
+        follow
+    }
+
+    pub(super) fn is_nobody(&self) -> bool {
+        self.following.is_empty() && self.declared.is_none()
+    }
+}
+
+/// Gives back the room of a list that was much longer.
+pub(super) fn give_back_spare<T>(list: &mut Vec<T>) {
+    if list.capacity() > 4 * list.len() + SPARE_ENTRIES_MAX {
+        list.shrink_to(2 * list.len());
+    }
+}
