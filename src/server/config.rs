@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use log::LevelFilter;
 
+use super::map::{OPENSTREETMAP, Tiles};
 use super::origin::AllowedOrigin;
 use crate::auth::KeyFlags;
 use crate::duration::{parse, parse_above_zero};
@@ -84,6 +85,10 @@ pub struct Config {
     /// Origin of pages on other hosts that may connect (https://app.example.com, https://*.example.com, '*'); may be given several times
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',', value_parser = AllowedOrigin::parse)]
     pub allow_origin: Vec<AllowedOrigin>,
+
+    /// Tiles under the map, a credit may follow the URL; or none
+    #[arg(long, value_name = "URL", default_value = OPENSTREETMAP, value_parser = Tiles::parse)]
+    pub tiles: Tiles,
 
     /// What to log: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]

@@ -20,6 +20,7 @@ pub mod http;
 mod input;
 mod limits;
 mod listen;
+pub mod map;
 mod metrics;
 pub mod origin;
 pub mod outbox;
@@ -48,6 +49,7 @@ use connections::{ConnectionId, Connections};
 use drain::Drain;
 use frames::Frames;
 use limits::PerAddress;
+use map::Page;
 use metrics::Metrics;
 use outbox::Gather;
 use reader::Reader;
@@ -128,6 +130,7 @@ struct Server {
     gather: Gather,
     /// A message being written.
     message: Vec<u8>,
+    page: Page,
     metrics: Metrics,
     now: Now,
     next_sweep: Instant,
@@ -198,6 +201,7 @@ impl Server {
             pushes: 0,
             gather: Gather::default(),
             message: Vec::new(),
+            page: Page::new(&config.tiles),
             metrics: Metrics::default(),
             now,
             next_sweep: now.monotonic + SWEEP_INTERVAL,
