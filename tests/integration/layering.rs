@@ -166,7 +166,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// What each room may name: rooms of this crate, and other crates.
-const ROOMS: [(&str, &[&str], &[&str]); 21] = [
+const ROOMS: [(&str, &[&str], &[&str]); 26] = [
     ("position.rs", &[], &["std"]),
     ("queue.rs", &[], &["std"]),
     ("duration.rs", &[], &["std"]),
@@ -176,13 +176,26 @@ const ROOMS: [(&str, &[&str], &[&str]); 21] = [
         &["std", "serde", "serde_json"],
     ),
     ("protocol/refusal.rs", &["position"], &["std"]),
-    ("hub.rs", &["queue"], &["std", "slab"]),
+    ("hub.rs", &["position", "queue"], &["std", "slab"]),
+    ("hub/audience.rs", &["hub"], &["std"]),
+    (
+        "hub/last_known.rs",
+        &["hub", "hub/member", "position"],
+        &["std"],
+    ),
+    ("hub/member.rs", &["position"], &["std"]),
+    ("hub/presence.rs", &["hub", "position"], &["std"]),
     ("logger.rs", &[], &["std", "log", "rustix", "simple_logger"]),
     ("cli.rs", &["server", "client"], &["std", "clap"]),
     ("main.rs", &["cli", "client", "server"], &["std"]),
     ("server/close.rs", &[], &["tungstenite"]),
     ("server/frames.rs", &[], &["tungstenite"]),
-    ("server/outbox.rs", &["queue", "server/frames"], &["std"]),
+    ("server/marks.rs", &["queue"], &[]),
+    (
+        "server/outbox.rs",
+        &["server/frames", "server/marks"],
+        &["std"],
+    ),
     ("server/http.rs", &[], &["httparse", "tungstenite"]),
     (
         "server/reader.rs",
@@ -261,6 +274,20 @@ fn pure_rooms_see_no_sockets_clocks_or_log() {
             &["net", "time", "log", "mio", "slab"],
         ),
         ("hub.rs", &["net", "io", "log", "mio", "serde_json"]),
+        (
+            "hub/audience.rs",
+            &["net", "io", "log", "mio", "serde_json"],
+        ),
+        (
+            "hub/last_known.rs",
+            &["net", "io", "log", "mio", "serde_json"],
+        ),
+        ("hub/member.rs", &["net", "io", "log", "mio", "serde_json"]),
+        (
+            "hub/presence.rs",
+            &["net", "io", "log", "mio", "serde_json"],
+        ),
+        ("server/marks.rs", &["mio", "hub", "net", "time", "log"]),
         ("server/http.rs", &["mio", "hub", "net", "time", "log"]),
         ("server/frames.rs", &["mio", "hub", "net", "time", "log"]),
         ("server/outbox.rs", &["mio", "hub", "net", "time", "log"]),

@@ -10,6 +10,7 @@ mod handshake;
 mod interop;
 mod layering;
 mod limits;
+mod presence;
 mod readme;
 mod relay;
 mod slow;

@@ -52,7 +52,7 @@ impl Talk {
         for _ in 0..turns_max {
             let more = talk.turn(reader, MESSAGES_PER_TURN_MAX, false, now);
             talk.connection
-                .flush(&Frames::default(), false, &mut gather, |_, _, _| false, now)
+                .flush(&Frames::default(), false, &mut gather, |_, _| false, now)
                 .expect("the script takes writes");
             if more.is_err() || more == Ok(false) && talk.script().steps.is_empty() {
                 return talk;
@@ -98,7 +98,9 @@ impl Talk {
                     self.connection.upgrade(&accept, now);
                     self.accept = accept;
                 }
-                Input::Request(Request::Plain { route, head_only, .. }) => {
+                Input::Request(Request::Plain {
+                    route, head_only, ..
+                }) => {
                     assert!(self.heard.is_empty(), "one request, and first of all");
                     self.heard.push(format!("{route:?} {head_only}"));
                     let response = Response::text("200 OK", "ok").head_only(head_only);
