@@ -166,29 +166,39 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// What each room may name: rooms of this crate, and other crates.
-const ROOMS: [(&str, &[&str], &[&str]); 26] = [
+const ROOMS: [(&str, &[&str], &[&str]); 27] = [
     ("position.rs", &[], &["std"]),
     ("queue.rs", &[], &["std"]),
     ("duration.rs", &[], &["std"]),
     (
         "protocol/mod.rs",
-        &["position"],
+        &["auth", "position"],
         &["std", "serde", "serde_json"],
     ),
     ("protocol/refusal.rs", &["position"], &["std"]),
     ("hub.rs", &["position", "queue"], &["std", "slab"]),
-    ("hub/audience.rs", &["hub"], &["std"]),
+    ("hub/audience.rs", &["hub/Hub"], &["std"]),
     (
         "hub/last_known.rs",
-        &["hub", "hub/member", "position"],
+        &[
+            "hub/Hub",
+            "hub/Now",
+            "hub/RunnerKey",
+            "hub/member",
+            "position",
+        ],
         &["std"],
     ),
     ("hub/member.rs", &["position"], &["std"]),
-    ("hub/presence.rs", &["hub", "position"], &["std"]),
+    (
+        "hub/presence.rs",
+        &["hub/Hub", "hub/RunnerKey", "position"],
+        &["std"],
+    ),
     ("logger.rs", &[], &["std", "log", "rustix", "simple_logger"]),
     ("cli.rs", &["server", "client"], &["std", "clap"]),
     ("main.rs", &["cli", "client", "server"], &["std"]),
-    ("server/close.rs", &[], &["tungstenite"]),
+    ("server/close.rs", &["auth"], &["std", "tungstenite"]),
     ("server/frames.rs", &[], &["tungstenite"]),
     ("server/marks.rs", &["queue"], &[]),
     (
@@ -196,7 +206,12 @@ const ROOMS: [(&str, &[&str], &[&str]); 26] = [
         &["server/frames", "server/marks"],
         &["std"],
     ),
-    ("server/http.rs", &[], &["httparse", "tungstenite"]),
+    (
+        "server/http.rs",
+        &["auth", "server/origin"],
+        &["httparse", "tungstenite"],
+    ),
+    ("server/origin.rs", &[], &["std"]),
     (
         "server/reader.rs",
         &["server/close", "server/http"],
@@ -215,7 +230,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 26] = [
     ),
     (
         "server/connections.rs",
-        &["server/connection", "server/rate"],
+        &["server/access", "server/connection", "server/rate"],
         &["std", "mio", "slab"],
     ),
     ("server/metrics.rs", &[], &["std"]),

@@ -255,8 +255,8 @@ impl World {
         }
         match outcome {
             Ok(Due::Nothing) => {}
+            Ok(Due::Lapse) => panic!("nothing has it lapse"),
             Ok(Due::Flush) => self.flush(false),
-            Ok(Due::Lapse) => panic!("nothing here lapses"),
             Err(reason) => {
                 self.is_disturbed = true;
                 self.end(reason);
