@@ -1,6 +1,7 @@
 //! The messages: text to types for what clients send, types to text for what they receive.
 //! Knows no sockets, no clocks, and nobody's follows.
 
+mod geojson;
 mod refusal;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::auth::Token;
 use crate::position::{Bounds, Extra, Position, Presence, Spelling, UserId};
+pub use geojson::{Feature, encode_feature};
 pub use refusal::{Refusal, quote};
 
 /// What a client said.

@@ -25,7 +25,10 @@ mod metrics;
 pub mod origin;
 pub mod outbox;
 mod output;
+mod positions;
 mod presence;
+mod process;
+mod query;
 mod rate;
 pub mod reader;
 
@@ -132,6 +135,8 @@ struct Server {
     message: Vec<u8>,
     metrics: Metrics,
     now: Now,
+    /// When the server started, in milliseconds since the start of 1970 UTC.
+    started_unix_ms: f64,
     next_sweep: Instant,
     /// When held positions go out, if a flush interval is set.
     next_release: Instant,
@@ -204,6 +209,7 @@ impl Server {
             message: Vec::new(),
             metrics: Metrics::default(),
             now,
+            started_unix_ms: now.unix_ms,
             next_sweep: now.monotonic + SWEEP_INTERVAL,
             next_release: now.monotonic + config.flush_interval,
             more_events: false,

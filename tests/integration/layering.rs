@@ -166,7 +166,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// What each room may name: rooms of this crate, and other crates.
-const ROOMS: [(&str, &[&str], &[&str]); 27] = [
+const ROOMS: [(&str, &[&str], &[&str]); 30] = [
     ("position.rs", &[], &["std"]),
     ("queue.rs", &[], &["std"]),
     ("duration.rs", &[], &["std"]),
@@ -176,6 +176,16 @@ const ROOMS: [(&str, &[&str], &[&str]); 27] = [
         &["std", "serde", "serde_json"],
     ),
     ("protocol/refusal.rs", &["position"], &["std"]),
+    (
+        "protocol/geojson.rs",
+        &[
+            "position",
+            "protocol/ClientMessage",
+            "protocol/Publication",
+            "protocol/decode",
+        ],
+        &[],
+    ),
     ("hub.rs", &["position", "queue"], &["std", "slab"]),
     ("hub/audience.rs", &["hub/Hub"], &["std"]),
     (
@@ -208,10 +218,11 @@ const ROOMS: [(&str, &[&str], &[&str]); 27] = [
     ),
     (
         "server/http.rs",
-        &["auth", "server/origin"],
+        &["auth", "server/origin", "server/query"],
         &["httparse", "tungstenite"],
     ),
     ("server/origin.rs", &[], &["std"]),
+    ("server/query.rs", &[], &["percent_encoding"]),
     (
         "server/reader.rs",
         &["server/close", "server/http"],
@@ -233,7 +244,12 @@ const ROOMS: [(&str, &[&str], &[&str]); 27] = [
         &["server/access", "server/connection", "server/rate"],
         &["std", "mio", "slab"],
     ),
-    ("server/metrics.rs", &[], &["std"]),
+    (
+        "server/metrics.rs",
+        &["position", "server/process"],
+        &["std"],
+    ),
+    ("server/process.rs", &[], &["std", "rustix"]),
     ("server/rate.rs", &[], &["std"]),
     ("server/drain.rs", &["server/connections"], &["std"]),
     ("server/limits.rs", &[], &["std", "rustix"]),
@@ -286,6 +302,10 @@ fn pure_rooms_see_no_sockets_clocks_or_log() {
         ("protocol/mod.rs", &["net", "time", "log", "mio", "slab"]),
         (
             "protocol/refusal.rs",
+            &["net", "time", "log", "mio", "slab"],
+        ),
+        (
+            "protocol/geojson.rs",
             &["net", "time", "log", "mio", "slab"],
         ),
         ("hub.rs", &["net", "io", "log", "mio", "serde_json"]),
