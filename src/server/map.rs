@@ -94,7 +94,7 @@ pub struct Page {
 impl Page {
     /// The page with this ground.
     pub fn new(tiles: &Tiles) -> Page {
-        let (style, script) = (squeeze(STYLE), squeeze(SCRIPT));
+        let (style, script) = (tighten(&squeeze(STYLE)), squeeze(SCRIPT));
         let (template, origin, credit) = match tiles {
             Tiles::None => (String::new(), "", String::new()),
             Tiles::At {
@@ -150,6 +150,23 @@ fn squeeze(text: &str) -> String {
             squeezed.push_str(line);
             squeezed.push('\n');
             squeezed
+        })
+}
+
+/// Leaves out the spaces around the punctuation of a style sheet, none of which is in a selector.
+fn tighten(style: &str) -> String {
+    let pairs = [
+        (": ", ":"),
+        ("; ", ";"),
+        (", ", ","),
+        (" {", "{"),
+        ("{ ", "{"),
+        (";}", "}"),
+    ];
+    pairs
+        .iter()
+        .fold(style.to_owned(), |style, (loose, tight)| {
+            style.replace(loose, tight)
         })
 }
 

@@ -6,6 +6,7 @@ const RESTART_MS_MAX = 5000;
 const SETTLED_MS = 10_000; // a connection that lasted this long was a good one
 const QUIET_MS = 20_000; // after which the server is asked for a sign of life
 const ANSWER_MS = 10_000;
+const NO_TOKEN = 'This server shows nobody without a token. Open the map with the link that you were given.';
 
 const link = {
   socket: null,
@@ -25,35 +26,25 @@ let token = readToken();
 // and neither a bookmark nor a copied address gives it away.
 function readToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (given) history.replaceState(null, '', location.pathname + location.search);
   try {
     if (given) sessionStorage.setItem('token', given);
-    else return sessionStorage.getItem('token');
-  } catch { /* without storage it lives as long as the page */ }
-  if (given) history.replaceState(null, '', location.pathname + location.search);
-  return given;
+    return sessionStorage.getItem('token');
+  } catch {
+    return given; // without storage it lives as long as the page
+  }
 }
 
 function forgetToken() {
   token = null;
-  try { sessionStorage.removeItem('token'); } catch { /* it was never there */ }
+  try { sessionStorage.removeItem('token'); } catch { /* nor was it stored */ }
 }
 
-// Who the token says we are; the server alone judges it.
-function tokenSubject() {
-  try {
-    const claims = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
-    const bytes = Uint8Array.from(atob(claims), c => c.charCodeAt(0));
-    return String(JSON.parse(new TextDecoder().decode(bytes)).sub);
-  } catch {
-    return null;
-  }
-}
-
-addEventListener('hashchange', () => {
+on(window, 'hashchange', () => {
   const renewed = readToken();
-  if (renewed === null || renewed === token) return;
+  if (!renewed || renewed === token) return;
   token = renewed;
-  followToken();
+  readSubject();
   if (link.isOpen) send({ token });
   else reconnect();
 });
@@ -62,96 +53,83 @@ function send(message) {
   if (link.isOpen) link.socket.send(JSON.stringify(message));
 }
 
-function sendIds(key, ids, rest = {}) {
-  for (let at = 0; at < Math.max(ids.length, 1); at += BATCH_IDS) {
-    send({ ...rest, [key]: ids.slice(at, at + BATCH_IDS) });
-    rest = {};
-    key = 'follow';
-  }
+function sendFollow(ids) {
+  for (let i = 0; i < ids.length; i += BATCH_IDS) send({ follow: ids.slice(i, i + BATCH_IDS) });
+}
+
+function sendHello() {
+  const hello = { initialRequest: true, presence: true };
+  if (token) hello.token = token;
+  if (sharing.id !== null) Object.assign(hello, { userId: sharing.id, audience: true });
+  send(hello);
 }
 
 function connect() {
   clearTimeout(link.timer);
-  link.retryAt = null;
-  link.isStopped = false;
+  Object.assign(link, { retryAt: null, isStopped: false });
   say('connecting', link.failures ? 'Connecting again' : 'Connecting');
-  const socket = new WebSocket(location.origin.replace(/^http/, 'ws') + location.pathname);
-  link.socket = socket;
-  socket.onopen = () => {
-    if (socket !== link.socket) return;
-    Object.assign(link, { isOpen: true, openedAt: performance.now(), askedAt: null });
-    link.heardAt = link.openedAt;
-    const hello = { initialRequest: true, presence: true };
-    if (token) hello.token = token;
-    if (sharing.id !== null) Object.assign(hello, { userId: sharing.id, audience: true });
-    sendIds('following', [...runners.keys()], hello);
+  const socket = link.socket = new WebSocket(location.origin.replace('http', 'ws') + location.pathname);
+  // What a socket says that was given up is no longer of interest.
+  const listen = (type, act) => on(socket, type, event => { if (socket === link.socket) act(event); });
+  listen('open', () => {
+    Object.assign(link, { isOpen: true, openedAt: clock(), heardAt: clock(), askedAt: null });
+    sendHello();
+    sendFollow([...runners.keys()]);
     sendFix();
     say('open', 'Connected');
-  };
-  socket.onmessage = ({ data }) => { if (socket === link.socket) hear(data); };
-  socket.onclose = ({ code }) => { if (socket === link.socket) lost(code); };
+  });
+  listen('message', ({ data }) => hear(data));
+  listen('close', ({ code }) => lost(code));
 }
 
 function lost(code) {
   const wasOpen = link.isOpen;
   Object.assign(link, { socket: null, isOpen: false });
-  if (wasOpen && performance.now() - link.openedAt > SETTLED_MS) link.failures = 0;
-  if (code >= 4000 && code <= 4099) {
+  if (wasOpen && clock() - link.openedAt > SETTLED_MS) link.failures = 0;
+  // 4000 to 4099: not to come back unchanged.
+  if (code >= 4000 && code < 4100) {
     link.isStopped = true;
-    say('stopped', refusalInWords(code));
-    if (code === 4001 || code === 4002) forgetToken();
-    return;
+    say('stopped', {
+      4001: token ? 'The server does not accept the token of this link. Ask for a new one.' : NO_TOKEN,
+      4002: 'Your access has ended. Ask for a new link.',
+      4003: 'The server takes no connections from pages at this address.',
+    }[code] ?? `The server refuses this page (${code}).`);
+    return code < 4003 && forgetToken();
   }
-  const most = Math.min(1000 * 2 ** (link.failures + (code === 1013 ? 3 : 0)), RETRY_MS_MAX);
-  let delay = most * (0.5 + Math.random() / 2);
-  if (code === 1012) delay = Math.random() * RESTART_MS_MAX;
+  const most = min(1000 * 2 ** (link.failures + (code === 1013 ? 3 : 0)), RETRY_MS_MAX);
+  const delay = code === 1012 ? Math.random() * RESTART_MS_MAX : most * (0.5 + Math.random() / 2);
   link.failures += 1;
-  const words = { 1012: 'The server is restarting', 1013: 'The server is full' };
-  say('waiting', words[code] ?? (wasOpen ? 'Connection lost' : 'No connection'));
-  link.retryAt = performance.now() + delay;
+  link.retryAt = clock() + delay;
   link.timer = setTimeout(connect, delay);
-  drawWait();
+  say('waiting', { 1012: 'The server is restarting', 1013: 'The server is full' }[code]
+    ?? (wasOpen ? 'Connection lost' : 'No connection'));
 }
 
-function refusalInWords(code) {
-  switch (code) {
-    case 4001:
-      return token
-        ? 'The server does not accept this link’s token. Ask for a new link.'
-        : 'This server shows nobody without a token. Open the map with the link that you were given.';
-    case 4002: return 'Your access has ended. Ask for a new link.';
-    case 4003: return 'The server takes no connections from pages at this address.';
-    default: return `The server refuses this page (${code}).`;
-  }
-}
-
-// Drops the connection, whatever has become of it, and has the next one at once.
+// Gives up the connection, whatever has become of it, and has the next one at once.
 function reconnect() {
   const { socket } = link;
-  link.socket = null;
-  if (socket) socket.close();
-  Object.assign(link, { isOpen: false, failures: 0 });
+  Object.assign(link, { socket: null, isOpen: false, failures: 0 });
+  socket?.close();
   connect();
 }
 
 function hear(text) {
-  const now = performance.now();
+  const now = clock();
   Object.assign(link, { heardAt: now, askedAt: null });
-  let message;
-  try { message = JSON.parse(text); } catch { return; }
-  if (message.error) return hearError(message.error);
-  if (message.audience !== undefined) return hearAudience(message.audience);
+  const message = JSON.parse(text), { error, audience, presence } = message;
+  if (error) return note(error.code === 'unauthorized' ? NO_TOKEN : `The server says: ${error.message}`);
+  if (audience !== undefined) return hearAudience(audience);
   // An integer id may have more digits than a number can hold.
   const digits = /^\{(?:"presence":\{)?"userId":(-?\d+)[,}]/.exec(text)?.[1];
-  const about = message.presence ?? message;
-  const runner = runners.get(digits ?? String(about.userId));
+  const runner = runners.get(digits ?? String((presence ?? message).userId));
   if (!runner) return;
-  if (message.presence) hearPresence(runner, about, now);
-  else hearPosition(runner, about, now);
+  if (presence) hearPresence(runner, presence, now);
+  else hearPosition(runner, message, now);
 }
 
 // A dead connection looks like a quiet one. To unfollow and follow somebody brings an answer.
-function checkLife(now, quietMs = QUIET_MS) {
+function checkLife(quietMs) {
+  const now = clock();
   if (!link.isOpen || runners.size === 0) return;
   if (link.askedAt !== null) {
     if (now - link.askedAt > ANSWER_MS) reconnect();
@@ -163,13 +141,16 @@ function checkLife(now, quietMs = QUIET_MS) {
   }
 }
 
-addEventListener('offline', () => {
-  if (link.isOpen) { const { socket } = link; lost(1006); socket.close(); }
+on(window, 'offline', () => {
+  const { socket } = link;
+  if (!socket) return;
+  lost(1006);
+  socket.close();
 });
-addEventListener('online', () => { if (!link.isOpen && !link.isStopped) reconnect(); });
-document.addEventListener('visibilitychange', () => {
+on(window, 'online', () => { if (!link.isOpen && !link.isStopped) reconnect(); });
+on(document, 'visibilitychange', () => {
   if (document.hidden) return;
   if (link.retryAt !== null) reconnect();
-  else checkLife(performance.now(), QUIET_MS / 4);
+  else checkLife(QUIET_MS / 4);
 });
-$('retry').addEventListener('click', reconnect);
+on($('retry'), 'click', reconnect);

@@ -2,96 +2,98 @@
 
 const sharing = { id: null, watch: null, fix: null, lock: null };
 
-function followToken() {
-  const subject = tokenSubject();
-  $('me').readOnly = subject !== null;
-  if (subject !== null) $('me').value = subject;
+// With a token one is who it says; the server alone judges whether it is good.
+function readSubject() {
+  try {
+    const claims = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
+    const bytes = Uint8Array.from(atob(claims), c => c.charCodeAt(0));
+    $('me').value = JSON.parse(new TextDecoder().decode(bytes)).sub;
+    $('me').readOnly = true;
+  } catch {
+    $('me').readOnly = false;
+  }
 }
 
 if (!isSecureContext) {
-  const hint = $('share-hint');
-  hint.textContent = 'Browsers tell a page where you are only over a secure connection: open this map by https, or on localhost.';
-  hint.classList.add('warning');
-  for (const control of $('share').querySelectorAll('form input, form button')) control.disabled = true;
+  $('share-hint').textContent =
+    'Browsers tell a page where you are only over a secure connection: open this map by https, or on localhost.';
+  $('share-form').className = 'warning';
+  for (const control of $('share-form').elements) control.disabled = true;
 }
 
-$('share').querySelector('form').addEventListener('submit', event => {
+on($('share-form'), 'submit', event => {
   event.preventDefault();
-  const [id] = idsFrom($('me').value, true);
-  if (id === undefined) return note('An id has 1 to 64 bytes and no control characters.');
-  Object.assign(sharing, { id, fix: null });
+  const id = $('me').value.trim();
+  if (!isId(id)) return note('An id has 1 to 64 bytes and no control characters.');
+  sharing.id = id;
   $('sharing-as').textContent = `Sharing as ${id}`;
   $('audience').textContent = '';
   $('fix').textContent = 'Waiting for your position. Your browser may ask you for it.';
-  showSharing(true);
-  send({ initialRequest: true, userId: id, audience: true });
+  showSharing();
+  sendHello();
   follow([id]);
   sharing.watch = navigator.geolocation.watchPosition(hearFix, hearNoFix, { enableHighAccuracy: true });
   keepAwake();
   $('stop').focus();
 });
 
-$('stop').addEventListener('click', () => {
-  stopSharing();
-  // A connection cannot take back who it is.
-  reconnect();
-  $('me').focus();
-});
-
-function showSharing(isOn) {
-  $('share').querySelector('form').hidden = isOn;
-  $('sharing').hidden = !isOn;
+function showSharing() {
+  $('share-form').hidden = sharing.id !== null;
+  $('sharing').hidden = sharing.id === null;
 }
 
 function stopSharing() {
-  if (sharing.watch !== null) navigator.geolocation.clearWatch(sharing.watch);
-  sharing.lock?.release().catch(() => {});
+  navigator.geolocation.clearWatch(sharing.watch);
+  sharing.lock?.release();
   Object.assign(sharing, { id: null, watch: null, fix: null, lock: null });
-  showSharing(false);
+  showSharing();
+  $('me').focus();
+  // A connection cannot take back who it is.
+  reconnect();
 }
+on($('stop'), 'click', stopSharing);
 
 function hearFix({ coords, timestamp }) {
-  const { latitude, longitude, accuracy, altitude, altitudeAccuracy, heading, speed } = coords;
-  const fix = { lat: latitude, lng: longitude, accuracy, altitude, altitudeAccuracy, heading, speed };
-  sharing.fix = { userId: sharing.id, ...fix, timestamp: Math.round(timestamp) };
-  $('fix').textContent = `${latitude.toFixed(5)}, ${longitude.toFixed(5)}, ±${Math.round(accuracy)} m`;
+  const { latitude: lat, longitude: lng, accuracy, altitude, altitudeAccuracy, heading, speed } = coords;
+  sharing.fix = {
+    userId: sharing.id, lat, lng, accuracy, altitude, altitudeAccuracy, heading, speed, timestamp: round(timestamp),
+  };
+  $('fix').textContent = `${lat.toFixed(5)}, ${lng.toFixed(5)}, ±${round(accuracy)} m`;
   sendFix();
 }
 
 // Of what was measured while there was no connection only the last is worth telling.
 function sendFix() {
-  if (sharing.fix === null || !link.isOpen) return;
+  if (!sharing.fix || !link.isOpen) return;
   send(sharing.fix);
   sharing.fix = null;
 }
 
-function hearNoFix({ code, PERMISSION_DENIED }) {
-  if (code === PERMISSION_DENIED) {
-    $('stop').click();
-    note('Your browser does not let this page see your position. Allow it in the settings of this site, then share again.');
-  } else {
+function hearNoFix({ code }) {
+  if (code !== GeolocationPositionError.PERMISSION_DENIED) {
     $('fix').textContent = 'Your device does not know where it is. Still trying.';
+    return;
   }
+  stopSharing();
+  note('Your browser does not let this page see your position. Allow it in the settings of this site, then share again.');
 }
 
 function hearAudience(count) {
-  $('audience').textContent =
-    count === 0 ? 'Nobody is watching' : count === 1 ? '1 is watching' : `${count} are watching`;
+  $('audience').textContent = `${count || 'Nobody'} ${count > 1 ? 'are' : 'is'} watching`;
 }
 
 // A phone that goes to sleep stops sharing.
 async function keepAwake() {
+  let words = 'The screen stays on meanwhile.';
   try {
     const lock = await navigator.wakeLock.request('screen');
     if (sharing.id === null) return lock.release();
     sharing.lock = lock;
-    $('awake').textContent = 'The screen stays on meanwhile.';
   } catch {
-    $('awake').textContent = 'Keep this page open and the screen on: a sleeping phone shares nothing.';
+    words = 'Keep this page open and the screen on: a sleeping phone shares nothing.';
   }
+  $('awake').textContent = words;
 }
 
 // The browser takes the lock back when the page is out of sight.
-document.addEventListener('visibilitychange', () => {
-  if (!document.hidden && sharing.id !== null) keepAwake();
-});
+on(document, 'visibilitychange', () => { if (!document.hidden && sharing.id !== null) keepAwake(); });

@@ -1,25 +1,24 @@
 // The start, and what happens twice a second.
 
-const LIST_EVERY_MS = 500;
+const TURN_MS = 500;
 const SLEPT_MS = 5000;
 
 // The page's clock stands still while the machine sleeps; the ages that it counts are wrong then.
-let clocks = Date.now() - performance.now();
+let clocks = Date.now() - clock();
 
 setInterval(() => {
-  const now = performance.now();
-  const slept = Date.now() - now - clocks;
+  const slept = Date.now() - clock() - clocks;
   clocks += slept;
   if (slept > SLEPT_MS && link.isOpen) reconnect();
-  checkLife(now);
-  if (runners.size > 0) drawList();
-  if (keeping.what === 'fit' && !flight) fitAll();
-  if (link.retryAt !== null) drawWait();
-  // Ages stand in the tags of stale runners.
-  if (!document.hidden && [...runners.values()].some(runner => shownState(runner) === 'stale')) changed('dots');
-}, LIST_EVERY_MS);
+  checkLife(QUIET_MS);
+  drawList();
+  drawWait();
+  if (keeping.what === 'fit' && !flight) fit(everybody().filter(isDrawn));
+  // The tags of stale runners tell their ages.
+  if (everybody().some(runner => shownState(runner) === 'stale')) changed('dots');
+}, TURN_MS);
 
 readColours();
-followToken();
-follow(idsFromAddress());
+readSubject();
+follow(new URLSearchParams(location.search).getAll('follow').flatMap(idsFrom));
 connect();

@@ -1,196 +1,181 @@
 // The part of the world in view. The world is the unit square of Web Mercator (EPSG:3857), y down.
 
+const { abs, ceil, cos, floor, hypot, log2, log10, max, min, round, PI } = Math;
 const LATITUDE_MAX = 85.0511287798; // where the square ends
 const EQUATOR_M = 40075016.686;
 const TILE_PX = 256;
-const ZOOM_MIN = 1;
+const ZOOM_MIN = 0;
 const ZOOM_MAX = 20;
 const FIT_ZOOM_MAX = 16;
+const FIT_MARGIN_PX = 60;
 const FLIGHT_MS = 250;
+const TAP_PX = 4; // a finger is never quite still
 
 const $ = id => document.getElementById(id);
+const on = (target, types, act) => types.split(' ').forEach(type => target.addEventListener(type, act));
+const clock = () => performance.now();
+const clamp = (value, least, most) => min(max(value, least), most);
+const wrap = (value, size) => ((value % size) + size) % size;
+
 const map = $('map');
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
-
 const view = { x: 0.5, y: 0.36, zoom: 2, width: 0, height: 0 };
-// What the view keeps to by itself: 'fit' (everybody in it), a runner's id (in the centre) or null.
+// What the view keeps to by itself: everybody in it ('fit'), a runner in its centre, or nothing.
 let keeping = { what: 'fit', id: null };
 let flight = null;
 
-const clamp = (value, least, most) => Math.min(Math.max(value, least), most);
-const worldPx = () => TILE_PX * 2 ** view.zoom;
-
-function project(lat, lng) {
-  return {
-    x: lng / 360 + 0.5,
-    y: 0.5 - Math.asinh(Math.tan(lat * Math.PI / 180)) / (2 * Math.PI),
-  };
-}
-const latitude = y => Math.atan(Math.sinh((0.5 - y) * 2 * Math.PI)) * 180 / Math.PI;
-const longitude = x => (x - Math.floor(x) - 0.5) * 360;
+const pxAt = zoom => TILE_PX * 2 ** zoom; // of the whole world
+const worldPx = () => pxAt(view.zoom);
+const project = (lat, lng) => ({
+  x: lng / 360 + 0.5,
+  y: 0.5 - Math.asinh(Math.tan(lat * PI / 180)) / (2 * PI),
+});
+const latitude = y => Math.atan(Math.sinh((0.5 - y) * 2 * PI)) * 180 / PI;
+const longitude = x => (wrap(x, 1) - 0.5) * 360;
 
 // The turns of the world between a point and its copy nearest to the centre.
-const turns = x => Math.round(x - view.x);
+const turns = x => round(x - view.x);
 const screenX = x => view.width / 2 + (x - view.x) * worldPx();
 const screenY = y => view.height / 2 + (y - view.y) * worldPx();
 
 function look(x, y, zoom) {
-  view.x = x - Math.floor(x);
-  view.y = clamp(y, 0, 1);
-  view.zoom = clamp(zoom, ZOOM_MIN, ZOOM_MAX);
+  Object.assign(view, { x: wrap(x, 1), y: clamp(y, 0, 1), zoom: clamp(zoom, ZOOM_MIN, ZOOM_MAX) });
   changed('view');
 }
 
 function fly(x, y, zoom) {
-  zoom = clamp(zoom, ZOOM_MIN, ZOOM_MAX);
   if (calm.matches || document.hidden) return look(x, y, zoom);
-  const from = { x: view.x, y: view.y, zoom: view.zoom };
-  flight = { from, to: { x: x - Math.round(x - from.x), y, zoom }, begun: performance.now() };
+  const from = { ...view };
+  flight = { from, to: { x: x - round(x - from.x), y, zoom }, begun: clock() };
   changed('view');
 }
 
-function flyOn(now) {
+function flyOn() {
   const { from, to, begun } = flight;
-  const part = clamp((now - begun) / FLIGHT_MS, 0, 1);
-  const eased = part * (2 - part);
-  const between = key => from[key] + (to[key] - from[key]) * eased;
+  const part = clamp((clock() - begun) / FLIGHT_MS, 0, 1);
+  const between = key => from[key] + (to[key] - from[key]) * part * (2 - part);
   if (part === 1) flight = null;
   look(between('x'), between('y'), between('zoom'));
 }
 
-// Zooms with the point at these pixels where it is; about the centre if a runner is kept there.
-function zoomBy(steps, px = view.width / 2, py = view.height / 2, smooth = false) {
-  const base = flight ? flight.to : view;
-  const zoom = clamp(base.zoom + steps, ZOOM_MIN, ZOOM_MAX);
-  const k = 1 / (TILE_PX * 2 ** base.zoom) - 1 / (TILE_PX * 2 ** zoom);
-  const held = keeping.what === 'runner';
-  const x = base.x + (held ? 0 : (px - view.width / 2) * k);
-  const y = base.y + (held ? 0 : (py - view.height / 2) * k);
-  if (!held) keep(null);
-  if (smooth) return fly(x, y, zoom);
+// To where the view is going: at once under a finger, in a short flight otherwise.
+function go(x, y, zoom, isSmooth) {
+  if (isSmooth) return fly(x, y, zoom);
   flight = null;
   look(x, y, zoom);
 }
 
-function panBy(dx, dy, smooth = false) {
-  const base = flight ? flight.to : view;
-  const px = TILE_PX * 2 ** base.zoom;
-  keep(null);
-  if (smooth) return fly(base.x + dx / px, base.y + dy / px, base.zoom);
-  flight = null;
-  look(view.x + dx / px, view.y + dy / px, view.zoom);
-}
-
-// The box around points of the world, or undefined if there are none.
-function around(points) {
-  let box;
-  for (const { x, y } of points) {
-    box ??= { left: x, right: x, top: y, bottom: y };
-    const near = x - Math.round(x - box.left);
-    box.left = Math.min(box.left, near);
-    box.right = Math.max(box.right, near);
-    box.top = Math.min(box.top, y);
-    box.bottom = Math.max(box.bottom, y);
+// Zooms with the point at these pixels where it is; about the centre if a runner is kept there.
+function zoomBy(steps, at, isSmooth) {
+  const { x, y, zoom } = flight?.to ?? view;
+  const to = clamp(zoom + steps, ZOOM_MIN, ZOOM_MAX);
+  let dx = 0, dy = 0;
+  if (keeping.what !== 'runner') {
+    const k = 1 / pxAt(zoom) - 1 / pxAt(to);
+    if (at) [dx, dy] = [(at.x - view.width / 2) * k, (at.y - view.height / 2) * k];
+    keep(null);
   }
-  return box;
+  go(x + dx, y + dy, to, isSmooth);
 }
 
-function fit(box) {
-  const room = (length, size) => Math.log2(Math.max(length - 120, 40) / TILE_PX / size);
-  const zoom = Math.min(
-    room(view.width, box.right - box.left), room(view.height, box.bottom - box.top), FIT_ZOOM_MAX);
-  fly((box.left + box.right) / 2, (box.top + box.bottom) / 2, zoom);
+function panBy(dx, dy, isSmooth) {
+  const { x, y, zoom } = flight?.to ?? view;
+  keep(null);
+  go(x + dx / pxAt(zoom), y + dy / pxAt(zoom), zoom, isSmooth);
 }
 
-const inView = ({ x, y }) => {
-  const px = screenX(x - turns(x)), py = screenY(y);
-  return px > 20 && px < view.width - 20 && py > 20 && py < view.height - 20;
-};
+// Has all these points in view; unless asked to, only if some are outside or all in a corner.
+function fit(points, isAsked) {
+  if (points.length === 0 || view.width === 0) return;
+  const xs = points.map(({ x }) => x - round(x - points[0].x)), ys = points.map(({ y }) => y);
+  const left = min(...xs), right = max(...xs), top = min(...ys), bottom = max(...ys);
+  const zoomFor = (px, size) => log2(max(px - 2 * FIT_MARGIN_PX, 40) / TILE_PX / size);
+  const zoom = clamp(
+    min(zoomFor(view.width, right - left), zoomFor(view.height, bottom - top)), ZOOM_MIN, FIT_ZOOM_MAX);
+  const isInside = ({ x, y }) =>
+    abs(screenX(x - turns(x)) * 2 / view.width - 1) < 0.95 && abs(screenY(y) * 2 / view.height - 1) < 0.95;
+  if (isAsked || zoom > view.zoom + 2 || !points.every(isInside)) {
+    fly((left + right) / 2, (top + bottom) / 2, zoom);
+  }
+}
 
-const metresPerPx = () => EQUATOR_M * Math.cos(latitude(view.y) * Math.PI / 180) / worldPx();
+// The greatest of 1, 2, 5, 10, 20… times a power of ten that is not above this.
+function roundStep(most) {
+  const power = 10 ** floor(log10(most));
+  return [5, 2, 1].find(step => step * power <= most) * power;
+}
 
 function drawScale() {
-  const most = metresPerPx() * 100;
-  const power = 10 ** Math.floor(Math.log10(most));
-  const metres = [5, 2, 1].find(step => step * power <= most) * power;
-  const bar = $('scale').firstElementChild;
-  bar.style.width = `${metres / metresPerPx()}px`;
-  bar.textContent = metres < 1000 ? `${metres} m` : `${metres / 1000} km`;
+  const metresPerPx = EQUATOR_M * cos(latitude(view.y) * PI / 180) / worldPx();
+  const metres = roundStep(metresPerPx * 100);
+  $('scale').style.width = `${metres / metresPerPx}px`;
+  $('scale').textContent = metres < 1000 ? `${metres} m` : `${metres / 1000} km`;
 }
 
 const fingers = new Map();
 let travelled = 0;
 
-const at = event => {
+const onGround = event => !event.target.closest('button, a');
+function at(event) {
   const box = map.getBoundingClientRect();
   return { x: event.clientX - box.left, y: event.clientY - box.top };
-};
-const middle = () => {
-  const [a, b = a] = [...fingers.values()];
-  return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, apart: Math.hypot(a.x - b.x, a.y - b.y) };
-};
-const onGround = event => event.target.closest('button, a') === null;
+}
+function middle() {
+  const [a, b = a] = fingers.values();
+  return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, apart: hypot(a.x - b.x, a.y - b.y) };
+}
 
 map.addEventListener('wheel', event => {
   event.preventDefault();
-  const lines = event.deltaMode ? 30 : 1;
-  const pinch = event.ctrlKey ? 5 : 1;
-  const { x, y } = at(event);
-  zoomBy(clamp(-event.deltaY * lines * pinch / 300, -1, 1), x, y);
+  // Lines instead of pixels, and the pinch of a touchpad, are small numbers.
+  const unit = (event.deltaMode ? 30 : 1) * (event.ctrlKey ? 5 : 1);
+  zoomBy(clamp(-event.deltaY * unit / 300, -1, 1), at(event));
 }, { passive: false });
 
-map.addEventListener('pointerdown', event => {
+on(map, 'pointerdown', event => {
   if (!onGround(event) || event.button > 0) return;
   map.setPointerCapture(event.pointerId);
   if (fingers.size === 0) travelled = 0;
   if (fingers.size < 2) fingers.set(event.pointerId, at(event));
 });
 
-map.addEventListener('pointermove', event => {
+on(map, 'pointermove', event => {
   if (!fingers.has(event.pointerId)) return;
   const before = middle();
   fingers.set(event.pointerId, at(event));
   const after = middle();
-  travelled += Math.hypot(after.x - before.x, after.y - before.y);
-  // A finger is never quite still: a tap does not let go of the centred runner.
-  if (travelled > 4) panBy(before.x - after.x, before.y - after.y);
-  if (fingers.size > 1 && before.apart > 0) {
-    travelled += 5;
-    zoomBy(Math.log2(after.apart / before.apart), after.x, after.y);
-  }
+  travelled += hypot(after.x - before.x, after.y - before.y) + abs(after.apart - before.apart);
+  if (travelled <= TAP_PX) return;
+  panBy(before.x - after.x, before.y - after.y);
+  if (before.apart > 0) zoomBy(log2(after.apart / before.apart), after);
 });
 
-for (const end of ['pointerup', 'pointercancel']) {
-  map.addEventListener(end, event => {
-    if (!fingers.delete(event.pointerId) || fingers.size > 0) return;
-    if (end === 'pointerup' && travelled <= 4) tap(at(event));
-  });
-}
-
-map.addEventListener('dblclick', event => {
-  const { x, y } = at(event);
-  if (onGround(event)) zoomBy(1, x, y, true);
+on(map, 'pointerup pointercancel', event => {
+  const isLast = fingers.delete(event.pointerId) && fingers.size === 0;
+  if (isLast && event.type === 'pointerup' && travelled <= TAP_PX) tap(at(event));
 });
 
-map.addEventListener('keydown', event => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target !== map) return;
-  const step = event.shiftKey ? 20 : 100;
-  const act = {
-    ArrowLeft: () => panBy(-step, 0, true),
-    ArrowRight: () => panBy(step, 0, true),
-    ArrowUp: () => panBy(0, -step, true),
-    ArrowDown: () => panBy(0, step, true),
-    '+': () => zoomBy(1, undefined, undefined, true),
-    '=': () => zoomBy(1, undefined, undefined, true),
-    '-': () => zoomBy(-1, undefined, undefined, true),
-    0: () => keep('fit'),
-    Escape: () => keep(null),
-  }[event.key];
-  if (!act) return;
+on(map, 'dblclick', event => { if (onGround(event)) zoomBy(1, at(event), true); });
+
+const KEYS = {
+  ArrowLeft: step => panBy(-step, 0, true),
+  ArrowRight: step => panBy(step, 0, true),
+  ArrowUp: step => panBy(0, -step, true),
+  ArrowDown: step => panBy(0, step, true),
+  '+': () => zoomBy(1, null, true),
+  '=': () => zoomBy(1, null, true),
+  '-': () => zoomBy(-1, null, true),
+  0: () => keep('fit'),
+  Escape: () => keep(null),
+};
+
+on(map, 'keydown', event => {
+  const act = KEYS[event.key];
+  if (!act || event.target !== map || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
-  act();
+  act(event.shiftKey ? 20 : 100);
 });
 
-$('zoom-in').addEventListener('click', () => zoomBy(1, undefined, undefined, true));
-$('zoom-out').addEventListener('click', () => zoomBy(-1, undefined, undefined, true));
-$('fit').addEventListener('click', () => keep('fit'));
+on($('zoom-in'), 'click', KEYS['+']);
+on($('zoom-out'), 'click', KEYS['-']);
+on($('fit'), 'click', KEYS[0]);
