@@ -141,13 +141,14 @@ impl Page {
     }
 }
 
-/// Leaves out what only readers of the source need: indents, blank lines, lines of comment.
+/// Leaves out what only readers of the source need: indents, blank lines, and comments, which
+/// begin at `//` at the start of a line or with spaces around it.
 fn squeeze(text: &str) -> String {
     let lines = text.lines().map(str::trim_start);
     lines
         .filter(|line| !line.is_empty() && !line.starts_with("//"))
         .fold(String::new(), |mut squeezed, line| {
-            squeezed.push_str(line);
+            squeezed.push_str(line.split(" // ").next().unwrap_or(line));
             squeezed.push('\n');
             squeezed
         })

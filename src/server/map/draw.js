@@ -1,6 +1,7 @@
 // Three sheets on top of each other: the ground, the trails, the dots with their tags.
 
 const DOT_PX = 7;
+const TAG_AWAY_PX = 17;
 const TAP_AWAY_PX = 22;
 const TAG_CHARACTERS_MAX = 24;
 const TAGS_EVERY_MS = 500;
@@ -101,7 +102,7 @@ function drawDot(sheet, { runner, px, py }) {
   sheet.fillStyle = colour(runner);
   sheet.strokeStyle = paper;
   sheet.lineWidth = 2;
-  if (heading !== undefined) {
+  if (isLive && heading !== undefined) {
     const north = heading * PI / 180;
     sheet.beginPath();
     for (const [turn, far] of [[0, 16], [0.6, 9], [-0.6, 9]]) {
@@ -147,7 +148,7 @@ function drawTag(sheet, { runner, px, py }, now) {
   const name = id.length > TAG_CHARACTERS_MAX ? `${id.slice(0, TAG_CHARACTERS_MAX)}…` : id;
   const words = isLive ? name : `${name} · ${ageInWords(runner, now)}`;
   if (runner.tag?.words !== words) runner.tag = { words, width: sheet.measureText(words).width };
-  const left = px + DOT_PX + 5;
+  const left = px + TAG_AWAY_PX;
   sheet.globalAlpha = 0.8;
   sheet.fillStyle = paper;
   sheet.fillRect(left, py - 9, runner.tag.width + 8, 18);

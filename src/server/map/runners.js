@@ -140,5 +140,6 @@ function detailsInWords({ fix, isMappable, connected, state }) {
   }
   // That nobody says to be a live runner is no news: a gateway may speak for it.
   if (state !== 'live' && link.isOpen) words.push(connected ? 'connected, but sends nothing' : 'not connected to the server');
-  return words.join(' · ');
+  // Numbers stay with their units.
+  return words.map(part => part.replaceAll(' ', '\u00a0')).join(' · ');
 }
