@@ -195,6 +195,13 @@ impl Page {
         );
     }
 
+    /// Waits until what was done is drawn, where motion is reduced and nothing takes time.
+    pub(crate) fn wait_for_a_frame(&self) {
+        self.get(
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))",
+        );
+    }
+
     /// The colour of a runner in the list.
     pub(crate) fn list_colour(&self, user: &str) -> [u8; 4] {
         let selector = format!("{} i", row(user));

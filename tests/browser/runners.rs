@@ -174,7 +174,7 @@ fn a_runner_goes_stale_fades_and_comes_back() {
     let Some(chromium) = Chromium::get() else {
         return;
     };
-    let server = Server::start(&["--tiles", "none", "--stale-after", "2s"]);
+    let server = Server::start(&["--tiles", "none", "--stale-after", "3s"]);
     let mut runner = server.join("5", "[]");
     let page = Page::open(chromium, server.address(), "?follow=5");
     page.wait_for_text(&row("5"), "connected, but sends nothing");
@@ -186,7 +186,7 @@ fn a_runner_goes_stale_fades_and_comes_back() {
     let colour = page.list_colour("5");
     assert_eq!(page.pixel(x, y), colour);
     page.wait_for_state("5", "stale");
-    page.wait_for_text(&row("5"), "stale, 2 s");
+    page.wait_for_text(&row("5"), "stale, 3 s");
     page.wait_for_text("#count", "1 stale");
     page.wait_for("document.getElementById('news').textContent.includes('5 is stale')");
     let faded = page.pixel(x, y);

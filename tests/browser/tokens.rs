@@ -119,19 +119,19 @@ fn a_renewed_token_keeps_the_connection_beyond_the_end_of_the_first() {
     let page = Page::open(
         chromium,
         server.address(),
-        &format!("?follow=6#token={}", token(4)),
+        &format!("?follow=6#token={}", token(3)),
     );
     page.wait_for_text("li", "no position yet");
     let ends = Page::open(
         chromium,
         server.address(),
-        &format!("?follow=6#token={}", token(4)),
+        &format!("?follow=6#token={}", token(3)),
     );
     ends.wait_for_text("li", "no position yet");
     page.get(&format!("location.hash = '#token={}'", token(3600)));
     page.wait_for("location.hash === ''");
     ends.wait_for_text("#link", "Your access has ended");
-    page.wait_ms(1500);
+    page.wait_ms(1200);
     assert_eq!(page.text("#link [role=status]"), "Connected");
     assert_eq!(server.metric("spectate_connections"), 1.0);
 }

@@ -73,7 +73,9 @@ fn everything_can_be_done_from_the_keyboard_with_the_focus_in_sight() {
     gateway.send(r#"{"userId":5,"lat":51.5,"lng":-0.16}"#);
     gateway.send(r#"{"userId":6,"lat":51.6,"lng":-0.16}"#);
     gateway.barrier();
-    let page = Page::open(chromium, server.address(), "?follow=5");
+    let page = Page::new(chromium);
+    page.emulate("prefers-reduced-motion", "reduce");
+    page.go(&format!("http://{}/?follow=5", server.address()));
     page.wait_for_state("5", "live");
     page.wait_until_still();
     let mut stops = Vec::new();
@@ -110,18 +112,18 @@ fn everything_can_be_done_from_the_keyboard_with_the_focus_in_sight() {
     page.get("document.getElementById('map').focus()");
     let zoom = number(&page, "zoom");
     page.press("-");
-    page.wait_until_still();
+    page.wait_for_a_frame();
     assert!((number(&page, "zoom") - (zoom - 1.0)).abs() < 0.01);
     page.press("+");
-    page.wait_until_still();
+    page.wait_for_a_frame();
     assert!((number(&page, "zoom") - zoom).abs() < 0.01);
     let (lat, lng) = (number(&page, "lat"), number(&page, "lng"));
     page.press("ArrowRight");
     page.press("ArrowUp");
-    page.wait_until_still();
+    page.wait_for_a_frame();
     assert!(number(&page, "lng") > lng && number(&page, "lat") > lat);
     page.press("0");
-    page.wait_until_still();
+    page.wait_for_a_frame();
     assert!((number(&page, "lng") - -0.16).abs() < 1e-4);
 
     page.get("document.getElementById('ids').focus()");
@@ -132,7 +134,7 @@ fn everything_can_be_done_from_the_keyboard_with_the_focus_in_sight() {
     page.wait_for("Number(document.getElementById('map').dataset.zoom) < 13");
     page.get("document.querySelector('li:last-child .runner').focus()");
     page.press("Enter");
-    page.wait_until_still();
+    page.wait_for_a_frame();
     assert!(
         (number(&page, "lat") - 51.6).abs() < 1e-4,
         "{}",
@@ -162,7 +164,9 @@ fn mouse_and_wheel_move_the_map_and_a_click_finds_a_runner() {
     server
         .connect()
         .send(r#"{"userId":5,"lat":51.5,"lng":-0.16}"#);
-    let page = Page::open(chromium, server.address(), "?follow=5");
+    let page = Page::new(chromium);
+    page.emulate("prefers-reduced-motion", "reduce");
+    page.go(&format!("http://{}/?follow=5", server.address()));
     page.wait_for_state("5", "live");
     page.wait_until_still();
     let before = page.spot(51.5, -0.16);
@@ -170,13 +174,13 @@ fn mouse_and_wheel_move_the_map_and_a_click_finds_a_runner() {
     page.mouse("mouseMoved", 350.0, 320.0, 0);
     page.mouse("mouseMoved", 400.0, 340.0, 0);
     page.mouse("mouseReleased", 400.0, 340.0, 1);
-    page.wait_until_still();
+    page.wait_for_a_frame();
     let after = page.spot(51.5, -0.16);
     assert!((after.0 - before.0 - 100.0).abs() < 1.0 && (after.1 - before.1 - 40.0).abs() < 1.0);
     let wheel =
         json!({"type": "mouseWheel", "x": after.0, "y": after.1, "deltaX": 0, "deltaY": -300});
     page.tab.call("Input.dispatchMouseEvent", wheel);
-    page.wait_until_still();
+    page.wait_for_a_frame();
     let zoomed = page.spot(51.5, -0.16);
     assert!(
         (zoomed.0 - after.0).abs() < 2.0 && (zoomed.1 - after.1).abs() < 2.0,
@@ -197,6 +201,7 @@ fn a_phone_of_360_pixels_has_room_for_all_of_it() {
         r#"{"userId":"a name that is long enough to be cut off somewhere","lat":51.5,"lng":-0.16}"#,
     );
     let page = Page::new(chromium);
+    page.emulate("prefers-reduced-motion", "reduce");
     page.resize(360, 740);
     page.go(&format!(
         "http://{}/?follow=a+name+that+is+long+enough+to+be+cut+off+somewhere,6",
@@ -240,7 +245,7 @@ fn a_phone_of_360_pixels_has_room_for_all_of_it() {
     touch("touchMove", &[(160.0, 200.0)]);
     touch("touchMove", &[(140.0, 200.0)]);
     touch("touchEnd", &[]);
-    page.wait_until_still();
+    page.wait_for_a_frame();
     let after = page.spot(51.5, -0.16);
     assert!(
         (before.0 - after.0 - 40.0).abs() < 2.0,
@@ -250,6 +255,6 @@ fn a_phone_of_360_pixels_has_room_for_all_of_it() {
     touch("touchStart", &[(150.0, 200.0), (210.0, 200.0)]);
     touch("touchMove", &[(120.0, 200.0), (240.0, 200.0)]);
     touch("touchEnd", &[]);
-    page.wait_until_still();
+    page.wait_for_a_frame();
     assert!((number(&page, "zoom") - zoom - 1.0).abs() < 0.1);
 }
