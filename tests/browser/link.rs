@@ -37,7 +37,7 @@ fn after_a_restart_of_the_server_the_page_comes_back_and_follows_again() {
     page.wait_for_state("5", "unknown");
     server.connect().send(POSITION);
     page.wait_for_state("5", "live");
-    page.wait_for("said.some(words => words.includes('not connected, '))");
+    page.wait_for("said.some(words => /restarting[^]*stale, \\d s/.test(words))");
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn without_a_network_nothing_is_live_and_with_it_everything_is_again() {
     page.wait_for_state("5", "live");
     page.offline(true);
     page.wait_for_text("#link", "trying again");
-    page.wait_for_text(&row("5"), "not connected, ");
+    page.wait_for_text(&row("5"), "stale, ");
     page.wait_for_state("5", "stale");
     page.offline(false);
     page.wait_for_text("#link", "Connected");

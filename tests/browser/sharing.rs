@@ -82,6 +82,28 @@ fn a_position_measured_while_cut_off_is_sent_when_the_connection_is_back() {
 }
 
 #[test]
+fn a_device_at_rest_is_measured_again_before_it_goes_stale() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let (mut follower, _) = server.spectator(r#"["me"]"#);
+    let page = Page::new(chromium);
+    page.with_clock_that_skips();
+    page.go(&format!("http://{}/", server.address()));
+    page.allow_geolocation();
+    page.measure(51.5, -0.16, 7.0);
+    page.click("summary");
+    page.click("#me");
+    page.write("me");
+    page.press("Enter");
+    let first = follower.receive();
+    page.wait_for_text("#fix", "51.50000");
+    page.get("window.skip = 16_000");
+    assert_eq!(follower.receive(), first);
+}
+
+#[test]
 fn without_permission_the_page_says_what_to_do() {
     let Some(chromium) = Chromium::get() else {
         return;

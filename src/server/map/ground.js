@@ -78,7 +78,7 @@ function drawGrid(sheet, { left, right, top, bottom }) {
     const py = round(screenY(project(i * step, 0).y)) + 0.5;
     sheet.moveTo(0, py);
     sheet.lineTo(view.width, py);
-    label(i * step, 'SN', view.width - 4, py - 4);
+    if (py > 40) label(i * step, 'SN', view.width - 4, py - 4);
   }
   sheet.stroke();
 }

@@ -122,16 +122,17 @@ function ageInWords({ heardAt }, now) {
 }
 
 function stateInWords(runner, now) {
-  if (runner.heardAt === null) return runner.isTold ? 'no position yet' : 'asking';
-  return `${link.isOpen ? runner.state : 'not connected'}, ${ageInWords(runner, now)}`;
+  if (runner.heardAt === null) return runner.isTold ? 'no position yet' : 'nothing heard yet';
+  return `${shownState(runner)}, ${ageInWords(runner, now)}`;
 }
 
-function detailsInWords({ fix, isMappable, connected, state }) {
+function detailsInWords({ fix, isMappable, isTold, connected, state }) {
   const words = [];
   if (fix) {
     const { lat, lng, speed, heading, altitude, accuracy, battery } = fix;
     words.push(`${isMappable ? '' : 'off the map: '}${lat.toFixed(5)}, ${lng.toFixed(5)}`);
-    const add = (value, text) => { if (value !== undefined) words.push(text(value)); };
+    // Numbers stay with their units.
+    const add = (value, text) => { if (value !== undefined) words.push(text(value).replaceAll(' ', '\u00a0')); };
     add(speed, mps => `${(mps * 3.6).toFixed(1)} km/h`);
     add(heading, degrees => `${['N', 'NE', 'E', 'SE', 'S', 'SW', 'W', 'NW'][round(degrees / 45) % 8]} ${round(degrees)}°`);
     add(altitude, metres => `${round(metres)} m high`);
@@ -139,7 +140,8 @@ function detailsInWords({ fix, isMappable, connected, state }) {
     add(battery, part => `battery ${round(part * 100)} %`);
   }
   // That nobody says to be a live runner is no news: a gateway may speak for it.
-  if (state !== 'live' && link.isOpen) words.push(connected ? 'connected, but sends nothing' : 'not connected to the server');
-  // Numbers stay with their units.
-  return words.map(part => part.replaceAll(' ', '\u00a0')).join(' · ');
+  if (state !== 'live' && isTold && link.isOpen) {
+    words.push(connected ? 'connected, but sends nothing' : 'not connected to the server');
+  }
+  return words.join(' · ');
 }

@@ -1,6 +1,7 @@
 // Sharing: this device's own position, as another runner's.
 
-const sharing = { id: null, watch: null, fix: null, lock: null };
+const REST_MS = 15_000; // without a word of the device
+const sharing = { id: null, watch: null, fix: null, lock: null, measuredAt: Infinity };
 
 // Who the token says one is; the server alone judges whether it is good.
 function subject() {
@@ -22,7 +23,7 @@ function showSubject() {
 if (!isSecureContext) {
   $('share-hint').textContent =
     'Browsers tell a page where you are only over a secure connection: open this map by https, or on localhost.';
-  $('share-form').className = 'warning';
+  $('share-hint').className = 'warning';
   for (const control of $('share-form').elements) control.disabled = true;
 }
 
@@ -37,10 +38,23 @@ on($('share-form'), 'submit', event => {
   showSharing();
   sendHello();
   follow([id]);
-  sharing.watch = navigator.geolocation.watchPosition(hearFix, hearNoFix, { enableHighAccuracy: true });
+  measure();
   keepAwake();
   $('stop').focus();
 });
+
+function measure() {
+  const { geolocation } = navigator;
+  geolocation.clearWatch(sharing.watch);
+  sharing.watch = geolocation.watchPosition(hearFix, hearNoFix, { enableHighAccuracy: true });
+  // Not again before an answer: the person may be asked first.
+  sharing.measuredAt = Infinity;
+}
+
+// Browsers may tell of changes alone. Whoever rests is not to look like somebody who is lost.
+function checkRest() {
+  if (sharing.id !== null && clock() - sharing.measuredAt > REST_MS) measure();
+}
 
 function showSharing() {
   $('share-form').hidden = sharing.id !== null;
@@ -60,6 +74,7 @@ on($('stop'), 'click', stopSharing);
 
 function hearFix({ coords, timestamp }) {
   const { latitude: lat, longitude: lng, accuracy, altitude, altitudeAccuracy, heading, speed } = coords;
+  sharing.measuredAt = clock();
   sharing.fix = {
     userId: sharing.id, lat, lng, accuracy, altitude, altitudeAccuracy, heading, speed, timestamp: round(timestamp),
   };

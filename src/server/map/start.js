@@ -11,6 +11,7 @@ setInterval(() => {
   clocks += slept;
   if (slept > SLEPT_MS && link.isOpen) reconnect();
   checkLife(QUIET_MS);
+  checkRest();
   drawList();
   drawWait();
   if (keeping.what === 'fit' && !flight) fit(everybody().filter(isDrawn));

@@ -7,7 +7,8 @@ const TILE_PX = 256;
 const ZOOM_MIN = 0;
 const ZOOM_MAX = 20;
 const FIT_ZOOM_MAX = 16;
-const FIT_MARGIN_PX = 60;
+const FIT_MARGIN_PX = 90;
+const EDGE_PX = 50; // what the buttons and the tags of dots take
 const FLIGHT_MS = 250;
 const TAP_PX = 4; // a finger is never quite still
 
@@ -92,8 +93,8 @@ function fit(points, isAsked) {
   const zoomFor = (px, size) => log2(max(px - 2 * FIT_MARGIN_PX, 40) / TILE_PX / size);
   const zoom = clamp(
     min(zoomFor(view.width, right - left), zoomFor(view.height, bottom - top)), ZOOM_MIN, FIT_ZOOM_MAX);
-  const isInside = ({ x, y }) =>
-    abs(screenX(x - turns(x)) * 2 / view.width - 1) < 0.95 && abs(screenY(y) * 2 / view.height - 1) < 0.95;
+  const isWithin = (px, size) => px > EDGE_PX && px < size - EDGE_PX;
+  const isInside = ({ x, y }) => isWithin(screenX(x - turns(x)), view.width) && isWithin(screenY(y), view.height);
   if (isAsked || zoom > view.zoom + 2 || !points.every(isInside)) {
     fly((left + right) / 2, (top + bottom) / 2, zoom);
   }
