@@ -65,6 +65,10 @@ pub struct Config {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse)]
     pub drain: Duration,
 
+    /// Age at which a last known position counts as stale
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_above_zero)]
+    pub stale_after: Duration,
+
     /// Age at which a last known position is forgotten
     #[arg(long, value_name = "TIME", default_value = "6h", value_parser = parse_above_zero)]
     pub forget_after: Duration,
