@@ -1,7 +1,7 @@
 //! Keys out of files: the flags that name them, and a function that reads them as often as it is
 //! called. The only room of `auth` that touches the machine.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -47,8 +47,7 @@ pub struct Loaded {
 }
 
 impl KeyFlags {
-    /// Reads all files that the flags name, afresh each time. One that cannot be used spoils the
-    /// rest, so that whoever has keys already can keep them as they are.
+    /// Reads all files that the flags name. One that cannot be used spoils the rest.
     ///
     /// # Errors
     /// A line that names the file and says what to do about it, and shows nothing out of it.
@@ -68,6 +67,19 @@ impl KeyFlags {
             keys: (!keys.is_empty()).then(|| Keys::new(keys, audience, issuer)),
             warnings,
         })
+    }
+
+    /// The same for a program that must not wait, as it would for whoever writes into a pipe.
+    ///
+    /// # Errors
+    /// As for [`KeyFlags::load`], and when something is no regular file any more.
+    pub fn reload(&self) -> Result<Loaded, String> {
+        for path in (self.jwt_hs256_secret_file.iter()).chain(&self.jwt_public_key_file) {
+            if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+                return Err(format!("cannot read {} again: no file", path.display()));
+            }
+        }
+        self.load()
     }
 }
 

@@ -69,6 +69,9 @@ const MESSAGES_PER_TURN_MAX: usize = 64;
 /// How often deadlines are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How soon the next look may come, where something is due before.
+const SWEEP_INTERVAL_MIN: Duration = Duration::from_millis(20);
+
 /// Frames that may pile up before they are flushed, whatever the flush interval.
 const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -146,6 +149,8 @@ struct Server {
     forgetting: bool,
     /// Whether more of them turn stale than one tick takes.
     is_growing_stale: bool,
+    /// Whether this turn's last message took so long that others have their turn now.
+    is_turn_over: bool,
     /// Whether connections may wait to be accepted.
     acceptable: bool,
     /// Whether that failed, and was told, since the last sweep.
@@ -165,8 +170,12 @@ impl Server {
         let max_connections = limits::max_connections(config.max_connections)?;
         let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
         let mut listeners = listen::listen(&config.listen, config.backlog)?;
-        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])
-            .map_err(|error| format!("cannot set up signals: {error}"))?;
+        let signals = match &keys {
+            Some(_) => Signals::new([SIGHUP, SIGINT, SIGTERM]),
+            // There is nothing to read again: one ends the process when its terminal is closed.
+            None => Signals::new([SIGINT, SIGTERM]),
+        };
+        let mut signals = signals.map_err(|error| format!("cannot set up signals: {error}"))?;
         let registry = poll.registry();
         registry
             .register(&mut signals, Token(SIGNALS), Interest::READABLE)
@@ -215,6 +224,7 @@ impl Server {
             more_events: false,
             forgetting: false,
             is_growing_stale: false,
+            is_turn_over: false,
             acceptable: false,
             accept_failed: false,
             readable: Vec::new(),

@@ -241,7 +241,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 30] = [
     ),
     (
         "server/connections.rs",
-        &["server/access", "server/connection", "server/rate"],
+        &["auth", "server/connection", "server/rate"],
         &["std", "mio", "slab"],
     ),
     (
