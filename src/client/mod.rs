@@ -2,6 +2,7 @@
 //! They share one WebSocket connection as a state machine; the server's rooms are never looked at.
 
 pub mod connection;
+pub mod course;
 pub mod crowd;
 pub mod ended;
 pub mod endpoint;
@@ -12,6 +13,7 @@ pub mod message;
 pub mod report;
 pub mod simulate;
 pub mod token;
+pub mod track;
 pub mod wander;
 pub mod watch;
 
