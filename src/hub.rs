@@ -142,6 +142,15 @@ impl Hub {
             .map_or(0, |member| member.following.len())
     }
 
+    /// The users that the connection follows.
+    pub fn followed(&self, connection: u32) -> impl Iterator<Item = &str> {
+        self.members
+            .get(connection as usize)
+            .map_or(&[][..], |member| &member.following)
+            .iter()
+            .map(|follow| &*self.runners[follow.runner as usize].id)
+    }
+
     /// Binds the connection to a user id for good; `false` if it is bound to another one.
     pub fn declare(&mut self, connection: u32, user: &str) -> bool {
         if let Some(declared) = self.member(connection).declared {

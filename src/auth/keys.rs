@@ -96,6 +96,12 @@ impl Keys {
         }
     }
 
+    /// How many there are.
+    #[expect(clippy::len_without_is_empty, reason = "there is always one")]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// What a token grants at a time in seconds since the start of 1970 UTC, whole seconds that
     /// have passed.
     ///

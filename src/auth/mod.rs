@@ -13,6 +13,7 @@ mod mint;
 mod object;
 mod pem;
 mod refused;
+mod token;
 
 pub use files::{KeyFlags, Loaded, load_signing_key};
 pub use grant::{Follow, Grant, IdSet, Publish};
@@ -20,6 +21,7 @@ pub use keys::{Keys, VerifyingKey};
 pub use mint::{MintError, SigningKey};
 pub use pem::Unusable;
 pub use refused::{Part, Refused};
+pub use token::Token;
 
 /// Longest token, in bytes: what a request head has room for.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;

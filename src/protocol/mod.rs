@@ -9,6 +9,7 @@ use std::io::Write;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::auth::Token;
 use crate::position::{Bounds, Extra, Position, UserId};
 pub use refusal::{Refusal, quote};
 
@@ -23,12 +24,25 @@ pub enum ClientMessage<'a> {
     Change(Change<'a>),
 }
 
+impl ClientMessage<'_> {
+    /// The token that the message brings.
+    pub fn token(&self) -> Option<&Token<'_>> {
+        match self {
+            ClientMessage::Hello(hello) => hello.token.as_ref(),
+            ClientMessage::Change(change) => change.token.as_ref(),
+            ClientMessage::Position(_) => None,
+        }
+    }
+}
+
 /// An object with a true `initialRequest`. Each field stands for itself: a mistake in one leaves
 /// the others valid.
 #[derive(Debug)]
 pub struct Hello<'a> {
     /// The user that this connection is; `None` for a pure spectator.
     pub user: Option<Result<UserId<'a>, Refusal>>,
+    /// What shows who this is.
+    pub token: Option<Token<'a>>,
     /// Users to follow in addition to those followed already.
     pub following: Ids<'a>,
 }
@@ -42,9 +56,11 @@ pub struct Publication<'a> {
     pub position: Position<'a>,
 }
 
-/// Follows to add, and then follows to end.
+/// Another token, follows to add, and then follows to end.
 #[derive(Debug)]
 pub struct Change<'a> {
+    /// What shows for longer who this is.
+    pub token: Option<Token<'a>>,
     /// Users to follow.
     pub follow: Ids<'a>,
     /// Users to follow no longer.
@@ -135,6 +151,7 @@ pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> 
     if fields.initial_request.is_true() {
         return Ok(ClientMessage::Hello(Hello {
             user: fields.user_id.known().map(user_id),
+            token: fields.token.known().map(token),
             following: ids("following", fields.following),
         }));
     }
@@ -151,6 +168,7 @@ pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> 
         .any(|field| field.known().is_some())
     {
         return Ok(ClientMessage::Change(Change {
+            token: fields.token.known().map(token),
             follow: ids("follow", fields.follow),
             unfollow: ids("unfollow", fields.unfollow),
         }));
@@ -158,17 +176,27 @@ pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> 
     Err(Refusal::NoMessage)
 }
 
+/// The text of a JSON string; `None` if the value is none, or text that Unicode does not have.
+fn string(json: &str) -> Option<Cow<'_, str>> {
+    let plain = json.strip_prefix('"')?.strip_suffix('"')?;
+    if plain.contains('\\') {
+        serde_json::from_str(json).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(plain))
+    }
+}
+
+/// Reads a token: what is no string is no good one, as the keys will say.
+fn token(json: &str) -> Token<'_> {
+    Token::new(string(json).unwrap_or(Cow::Borrowed(json)))
+}
+
 /// Reads a user id from one JSON value.
 fn user_id(json: &str) -> Result<UserId<'_>, Refusal> {
-    let id = match json
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-    {
-        Some(plain) if !plain.contains('\\') => UserId::from_string(Cow::Borrowed(plain), json),
-        Some(_) => serde_json::from_str::<String>(json)
-            .ok()
-            .and_then(|unescaped| UserId::from_string(Cow::Owned(unescaped), json)),
-        None => UserId::from_integer(json),
+    let id = if json.starts_with('"') {
+        string(json).and_then(|text| UserId::from_string(text, json))
+    } else {
+        UserId::from_integer(json)
     };
     id.ok_or_else(|| Refusal::BadUser(quote(json)))
 }

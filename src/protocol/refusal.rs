@@ -26,6 +26,12 @@ pub enum Refusal {
     BadPosition(PositionError),
     /// The connection declared another user, given as JSON, than the message names.
     WrongUser(String),
+    /// Tokens are asked for, and none was shown yet.
+    Unauthorized,
+    /// The token does not cover this many follows; the first of them, as JSON.
+    MayNotFollow(usize, String),
+    /// The token does not cover positions of this user, given as JSON.
+    MayNotPublish(String),
     /// More positions a second than this.
     TooFast(u32),
     /// This many ids were over the limit of follows (the second number); the first, as JSON.
@@ -43,6 +49,8 @@ impl Refusal {
             Refusal::WrongUser(_) => "wrong_user",
             Refusal::TooManyFollows(..) => "too_many_follows",
             Refusal::TooFast(_) => "too_fast",
+            Refusal::Unauthorized => "unauthorized",
+            Refusal::MayNotFollow(..) | Refusal::MayNotPublish(_) => "not_allowed",
         }
     }
 }
@@ -80,6 +88,20 @@ impl fmt::Display for Refusal {
                     f,
                     "this connection is user {declared}; be somebody else on another connection"
                 )
+            }
+            Refusal::Unauthorized => write!(
+                f,
+                "show who you are first: put a token into a hello, or send one alone"
+            ),
+            Refusal::MayNotFollow(1, first) => {
+                write!(f, "your token does not let you follow {first}")
+            }
+            Refusal::MayNotFollow(count, first) => write!(
+                f,
+                "your token does not let you follow {count} of these users, the first of them {first}"
+            ),
+            Refusal::MayNotPublish(user) => {
+                write!(f, "your token does not let you send positions of {user}")
             }
             Refusal::TooFast(rate) => write!(
                 f,

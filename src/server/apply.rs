@@ -28,21 +28,29 @@ impl Server {
         let decoded = decode(text, self.bounds);
         // What was understood and not the text, which may hold a token.
         log::trace!("message id={} {decoded:?}", id.serial());
+        let token = decoded.as_ref().ok().and_then(ClientMessage::token);
+        let is_known = self.authenticate(id, token, &mut refusals)?;
         match decoded {
-            Ok(ClientMessage::Position(publication)) => match self.publisher(id, &publication) {
-                Ok(runner) => return self.publish(id, runner, &publication.position),
-                Err(refusal) => {
-                    self.count_rejected(&refusal);
-                    refusals.push(refusal);
+            Ok(ClientMessage::Position(publication)) => {
+                match self.publisher(id, &publication, is_known) {
+                    Ok(runner) => return self.publish(id, runner, &publication.position),
+                    Err(refusal) => {
+                        self.count_rejected(refusal.code());
+                        refusals.push(refusal);
+                    }
                 }
-            },
+            }
+            Ok(_) if !is_known => refusals.push(Refusal::Unauthorized),
             Ok(ClientMessage::Hello(hello)) => self.hello(id, hello, &mut refusals)?,
             Ok(ClientMessage::Change(change)) => {
                 self.follow(id, change.follow, &mut refusals)?;
                 self.unfollow(id, change.unfollow, &mut refusals)?;
             }
             Err(refusal) => {
-                self.count_rejected(&refusal);
+                // Other refusals are not about a position.
+                if matches!(refusal, Refusal::BadPosition(_) | Refusal::BadUser(_)) {
+                    self.count_rejected(refusal.code());
+                }
                 refusals.push(refusal);
             }
         }
@@ -86,21 +94,8 @@ impl Server {
         }
     }
 
-    fn count_rejected(&mut self, refusal: &Refusal) {
-        // Other refusals are not about a position.
-        if matches!(
-            refusal,
-            Refusal::BadPosition(_)
-                | Refusal::BadUser(_)
-                | Refusal::MissingUser
-                | Refusal::WrongUser(_)
-        ) {
-            *self
-                .metrics
-                .positions_rejected
-                .entry(refusal.code())
-                .or_default() += 1;
-        }
+    fn count_rejected(&mut self, code: &'static str) {
+        *self.metrics.positions_rejected.entry(code).or_default() += 1;
     }
 
     fn hello(
@@ -138,7 +133,11 @@ impl Server {
         &mut self,
         id: ConnectionId,
         publication: &Publication,
+        is_known: bool,
     ) -> Result<RunnerKey, Refusal> {
+        if !is_known {
+            return Err(Refusal::Unauthorized);
+        }
         let Some(entry) = self.connections.get_mut(id) else {
             return Err(Refusal::MissingUser);
         };
@@ -150,8 +149,19 @@ impl Server {
             (Some(user), Some((runner, _))) if user.text() == self.hub.id(runner) => {
                 (runner, user.json())
             }
+            // Where there are tokens, they decide.
+            (Some(user), Some(_)) if entry.pass.is_some() => {
+                (self.hub.runner_or_new(user.text()), user.json())
+            }
             (Some(_), Some((_, json))) => return Err(Refusal::WrongUser(json.to_owned())),
         };
+        if let Some(pass) = &entry.pass
+            && !pass.grant.may_publish(self.hub.id(runner))
+        {
+            let refusal = Refusal::MayNotPublish(quote(json));
+            self.hub.forget_if_unused(runner);
+            return Err(refusal);
+        }
         self.message.clear();
         encode_position(json, &publication.position, &mut self.message);
         Ok(runner)
@@ -184,11 +194,7 @@ impl Server {
     /// Answers a position that came too fast. Such an error neither counts among those in a row
     /// nor ends the row.
     fn refuse_pace(&mut self, id: ConnectionId, verdict: Verdict) -> Result<(), CloseReason> {
-        *self
-            .metrics
-            .positions_rejected
-            .entry("too_fast")
-            .or_default() += 1;
+        self.count_rejected("too_fast");
         match (verdict, self.config.max_rate) {
             (Verdict::Close, _) => Err(CloseReason::TooFast),
             (Verdict::Tell, Some(rate)) => self.answer_refusal(id, &Refusal::TooFast(rate)),
@@ -249,11 +255,18 @@ impl Server {
         refusals.extend(ids.refusal);
         let follows_max = self.config.max_follows as usize;
         let mut over: Option<(usize, &str)> = None;
+        let mut denied: Option<(usize, &str)> = None;
         let mut knows_some = false;
         let Some(entry) = self.connections.get_mut(id) else {
             return Ok(());
         };
         for user in &ids.valid {
+            if let Some(pass) = &entry.pass
+                && !pass.grant.may_follow(user.text())
+            {
+                denied.get_or_insert((0, user.json())).0 += 1;
+                continue;
+            }
             if self.hub.following(id.slot()) >= follows_max {
                 if self.hub.slot(id.slot(), user.text()).is_none() {
                     over.get_or_insert((0, user.json())).0 += 1;
@@ -277,6 +290,9 @@ impl Server {
             id.serial(),
             self.hub.following(id.slot())
         );
+        if let Some((count, first)) = denied {
+            refusals.push(Refusal::MayNotFollow(count, quote(first)));
+        }
         if let Some((count, first)) = over {
             refusals.push(Refusal::TooManyFollows(count, follows_max, quote(first)));
         }
@@ -295,7 +311,15 @@ impl Server {
         refusals: &mut Refusals,
     ) -> Result<(), CloseReason> {
         refusals.extend(ids.refusal);
-        if ids.valid.is_empty() {
+        self.unfollow_users(id, ids.valid.iter().map(UserId::text))
+    }
+
+    pub(super) fn unfollow_users<'u>(
+        &mut self,
+        id: ConnectionId,
+        users: impl ExactSizeIterator<Item = &'u str>,
+    ) -> Result<(), CloseReason> {
+        if users.len() == 0 {
             return Ok(());
         }
         // What was accepted before still goes out, and its slots are as they were.
@@ -306,8 +330,8 @@ impl Server {
         let Some(entry) = self.connections.get_mut(id) else {
             return Ok(());
         };
-        for user in &ids.valid {
-            if let Some(unfollowed) = self.hub.unfollow(id.slot(), user.text()) {
+        for user in users {
+            if let Some(unfollowed) = self.hub.unfollow(id.slot(), user) {
                 entry
                     .connection
                     .outbox

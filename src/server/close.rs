@@ -1,10 +1,14 @@
 //! Why connections end: one table of codes, phrases and log words. Knows nothing else.
 
+use std::borrow::Cow;
+
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::Frame;
 
+use crate::auth::Refused;
+
 /// Why a connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
     /// The peer sent a close frame; its code is sent back (RFC 6455, 5.5.1), or else 1000.
     PeerClosed(Option<u16>),
@@ -36,6 +40,12 @@ pub enum CloseReason {
     Full,
     /// Positions came faster than `--max-rate` for too long.
     TooFast,
+    /// There is no token, or one that is not good, or no longer.
+    Unauthorized(Refused),
+    /// A token is for another user than the one before it.
+    OtherUser,
+    /// A page that may not open a WebSocket here.
+    ForeignOrigin,
     /// Nothing was heard within `--pong-timeout` of a ping.
     NoPong,
     /// Nothing was taken for `--stall-timeout` while something was owed.
@@ -44,8 +54,12 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// The word for logs and metrics; the close code and the phrase sent with it, if any is sent.
-    fn table(self) -> (&'static str, Option<(u16, &'static str)>) {
-        match self {
+    fn table(self) -> (&'static str, Option<(u16, Cow<'static, str>)>) {
+        let (word, told): (_, Option<(_, &str)>) = match self {
+            CloseReason::Unauthorized(refused) => {
+                let told = (refused.close_code(), Cow::Owned(refused.to_string()));
+                return (unauthorized_word(refused), Some(told));
+            }
             CloseReason::PeerClosed(code) => ("closed", Some((code.unwrap_or(1000), ""))),
             CloseReason::PeerGone => ("eof", None),
             CloseReason::SocketError => ("socket_error", None),
@@ -70,9 +84,21 @@ impl CloseReason {
                 Some((1013, "too many connections: try again later")),
             ),
             CloseReason::TooFast => ("too_fast", Some((1008, "positions came too fast for 10 s"))),
+            CloseReason::OtherUser => (
+                "other_user",
+                Some((
+                    4001,
+                    "the new token is for another user than this connection's",
+                )),
+            ),
+            CloseReason::ForeignOrigin => (
+                "foreign_origin",
+                Some((4003, "pages from there may not connect: see --allow-origin")),
+            ),
             CloseReason::NoPong => ("no_pong", Some((4201, "no pong in time"))),
             CloseReason::Stalled => ("stalled", Some((4202, "nothing was read for too long"))),
-        }
+        };
+        (word, told.map(|(code, phrase)| (code, phrase.into())))
     }
 
     /// The word for logs and metrics.
@@ -92,11 +118,19 @@ impl CloseReason {
         };
         let content = CloseFrame {
             code: code.into(),
-            reason: phrase.into(),
+            reason: phrase.as_ref().into(),
         };
         let mut frame = Vec::new();
         // A write into a Vec cannot fail.
         let _ = Frame::close(Some(content)).format(&mut frame);
         frame
+    }
+}
+
+fn unauthorized_word(refused: Refused) -> &'static str {
+    match refused {
+        Refused::Missing => "no_token",
+        Refused::Expired { .. } => "token_expired",
+        _ => "bad_token",
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use log::LevelFilter;
 
+use super::origin::AllowedOrigin;
+use crate::auth::KeyFlags;
 use crate::duration::{parse, parse_above_zero};
 
 /// The flags of `serve`.
@@ -74,6 +76,14 @@ pub struct Config {
     /// Refuse latitudes beyond 90 and longitudes beyond 180 degrees
     #[arg(long)]
     pub wgs84: bool,
+
+    /// Which tokens are good; without any keys none are asked for.
+    #[command(flatten)]
+    pub keys: KeyFlags,
+
+    /// Origin of pages on other hosts that may connect (https://app.example.com, https://*.example.com, '*'); may be given several times
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',', value_parser = AllowedOrigin::parse)]
+    pub allow_origin: Vec<AllowedOrigin>,
 
     /// What to log: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]

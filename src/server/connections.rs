@@ -7,6 +7,7 @@ use mio::Token;
 use mio::net::TcpStream;
 use slab::Slab;
 
+use super::access::Pass;
 use super::connection::Connection;
 use super::rate::Bucket;
 
@@ -58,6 +59,8 @@ pub struct Entry {
     pub accepted_at: Instant,
     /// The id that its hello declared, as the hello wrote it.
     pub declared: Option<Box<str>>,
+    /// What its token lets it do, once it has shown one, where tokens are asked for.
+    pub pass: Option<Box<Pass>>,
     /// Messages in a row of which each brought an error.
     pub bad_in_row: u8,
     /// How fast it may send positions, once it has sent one and if there is a limit.
@@ -100,6 +103,7 @@ impl Connections {
             peer,
             accepted_at: now,
             declared: None,
+            pass: None,
             bad_in_row: 0,
             bucket: None,
             received: 0,

@@ -4,7 +4,9 @@
 use std::process::ExitCode;
 
 use log::{debug, info, warn};
+use signal_hook::consts::SIGHUP;
 
+use super::access::lapse_reason;
 use super::close::CloseReason;
 use super::connection::Due;
 use super::connections::ConnectionId;
@@ -13,7 +15,12 @@ use super::{FORGET_PER_TICK_MAX, SWEEP_INTERVAL, Server};
 
 impl Server {
     pub(super) fn take_signals(&mut self) {
-        for signal in self.signals.pending() {
+        let signals: Vec<i32> = self.signals.pending().collect();
+        for signal in signals {
+            if signal == SIGHUP {
+                self.reload_keys();
+                continue;
+            }
             if self.drain.is_some() {
                 warn!("second signal={signal} open={}", self.open);
                 self.stopped = Some(ExitCode::FAILURE);
@@ -59,8 +66,16 @@ impl Server {
         self.acceptable = !self.listeners.is_empty();
         self.accept_failed = false;
         for (id, entry) in self.connections.iter_mut() {
+            if let Some(time) = entry.connection.lapses_at().filter(|time| *time > now) {
+                self.next_sweep = self.next_sweep.min(time);
+            }
             match entry.connection.expire(&self.timeouts, now) {
                 Ok(Due::Nothing) => {}
+                Ok(Due::Lapse) if entry.is_doomed => {}
+                Ok(Due::Lapse) => {
+                    entry.is_doomed = true;
+                    self.doomed.push((id, lapse_reason(entry.pass.as_deref())));
+                }
                 Ok(Due::Flush) if entry.is_dirty => {}
                 Ok(Due::Flush) => {
                     entry.is_dirty = true;

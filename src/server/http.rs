@@ -3,6 +3,9 @@
 use httparse::{EMPTY_HEADER, Header, Status};
 use tungstenite::handshake::derive_accept_key;
 
+use super::origin::Origin;
+use crate::auth::{self, Token};
+
 /// Largest request head, in bytes.
 pub const HEAD_BYTES_MAX: usize = 8 * 1024;
 
@@ -11,6 +14,10 @@ const HEADERS_MAX: usize = 64;
 
 /// The subprotocol that is answered to whoever offers it.
 const SUBPROTOCOL: &str = "spectate.v1";
+
+/// What a token follows among the subprotocols: the one thing that a page can put into a
+/// handshake.
+const SUBPROTOCOL_TOKEN: &str = "bearer.";
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +37,17 @@ pub enum Request {
     Upgrade {
         /// The bytes of the 101 response.
         accept: Vec<u8>,
-        /// Whether a browser asks, which shows its page no HTTP answer but a close code.
-        is_browser: bool,
+        /// Who asks.
+        origin: Origin,
+        /// What shows who asks.
+        token: Option<Token<'static>>,
     },
     /// Plain HTTP.
     Plain {
         /// What is asked for.
         route: Route,
+        /// What shows who asks.
+        token: Option<Token<'static>>,
         /// Whether the answer goes without its body (HEAD).
         head_only: bool,
     },
@@ -118,6 +129,15 @@ impl Response {
             "503 Service Unavailable",
             "Retry-After: 5\r\n",
             "too many connections: try again later",
+        )
+    }
+
+    /// The request shows a token that is not good.
+    pub fn unauthorized(refused: auth::Refused) -> Response {
+        Response::refuse(
+            "401 Unauthorized",
+            "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n",
+            &refused.to_string(),
         )
     }
 
@@ -220,6 +240,7 @@ fn route(request: &httparse::Request) -> Result<Request, Response> {
     match method {
         "GET" | "HEAD" => Ok(Request::Plain {
             route,
+            token: bearer(request.headers),
             head_only: method == "HEAD",
         }),
         _ => Err(Response::refuse(
@@ -294,8 +315,27 @@ fn upgrade(method: &str, is_1_1: bool, headers: &[Header]) -> Result<Request, Re
     );
     Ok(Request::Upgrade {
         accept: accept.into_bytes(),
-        is_browser: values(headers, "origin").next().is_some(),
+        origin: Origin::new(only(headers, "origin"), only(headers, "host")),
+        token: bearer(headers).or_else(|| {
+            tokens(headers, "sec-websocket-protocol")
+                .find_map(|token| token.strip_prefix(SUBPROTOCOL_TOKEN.as_bytes()))
+                .map(token)
+        }),
     })
+}
+
+/// The token of an `Authorization: Bearer` (RFC 6750, 2.1). Credentials of another scheme are
+/// for a proxy on the way.
+fn bearer(headers: &[Header]) -> Option<Token<'static>> {
+    values(headers, "authorization").find_map(|value| {
+        let (scheme, credentials) = value.split_at_checked(7)?;
+        let is_bearer = scheme.eq_ignore_ascii_case(b"bearer ");
+        is_bearer.then(|| token(credentials.trim_ascii()))
+    })
+}
+
+fn token(text: &[u8]) -> Token<'static> {
+    Token::new(String::from_utf8_lossy(text).into_owned())
 }
 
 /// Whether this is what 16 bytes look like in base64: 22 digits and two signs of padding.
@@ -314,6 +354,13 @@ fn values<'h>(headers: &'h [Header], name: &str) -> impl Iterator<Item = &'h [u8
         .iter()
         .filter(move |header| header.name.eq_ignore_ascii_case(name))
         .map(|header| header.value)
+}
+
+/// The value of a header that must come once; one that comes more often is worth nothing.
+fn only<'h>(headers: &'h [Header], name: &str) -> Option<&'h [u8]> {
+    let mut values = values(headers, name);
+    let first = values.next()?;
+    Some(if values.next().is_some() { b"" } else { first })
 }
 
 /// A header's comma-separated values, over all lines of that name.

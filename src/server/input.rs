@@ -101,35 +101,14 @@ impl Server {
         };
         let now = self.now.monotonic;
         match request {
-            Request::Upgrade { accept, is_browser } => {
-                let peer = entry.peer.ip();
-                let full = self.open >= self.max_connections
-                    || self
-                        .config
-                        .max_connections_per_ip
-                        .is_some_and(|max| self.per_address.open(peer) >= max);
-                if full {
-                    *self.metrics.handshakes_rejected.entry("full").or_default() += 1;
-                }
-                if full && !is_browser {
-                    entry.connection.reply(&Response::full(), now);
-                    return Ok(());
-                }
-                debug!("open id={} peer={}", id.serial(), entry.peer);
-                entry.connection.upgrade(&accept, now);
-                self.open += 1;
-                if self.config.max_connections_per_ip.is_some() {
-                    self.per_address.add(peer);
-                }
-                if full {
-                    // A browser sees no answer to a handshake, but it sees a close code.
-                    return Err(CloseReason::Full);
-                }
-                if let Some(drain) = &mut self.drain {
-                    drain.add(id);
-                }
-            }
-            Request::Plain { route, head_only } => {
+            Request::Upgrade {
+                accept,
+                origin,
+                token,
+            } => self.admit(id, &accept, &origin, token.as_ref())?,
+            Request::Plain {
+                route, head_only, ..
+            } => {
                 debug!(
                     "request id={} peer={} route={route:?}",
                     id.serial(),

@@ -7,6 +7,7 @@
 //! Whatever goes wrong with a connection comes back to the tick as a [`CloseReason`], and `reap`
 //! alone ends connections: nothing that was freed is used again within one batch of events.
 
+mod access;
 mod apply;
 pub mod close;
 mod config;
@@ -20,6 +21,7 @@ mod input;
 mod limits;
 mod listen;
 mod metrics;
+pub mod origin;
 pub mod outbox;
 mod output;
 mod rate;
@@ -33,9 +35,10 @@ use log::{debug, info, warn};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use rustix::io::Errno;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
+use crate::auth::{Keys, Loaded};
 use crate::hub::{Hub, Now};
 use crate::position::Bounds;
 use close::CloseReason;
@@ -90,6 +93,7 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
         env!("CARGO_PKG_VERSION"),
         server.max_connections
     );
+    server.warn_if_open();
     let outcome = server
         .run()
         .map_err(|error| format!("the loop cannot go on: {error}"))?;
@@ -107,6 +111,8 @@ struct Server {
     signals: Signals,
     listeners: Vec<TcpListener>,
     config: Config,
+    /// What tokens are held against; `None` if none are asked for.
+    keys: Option<Keys>,
     timeouts: Timeouts,
     bounds: Bounds,
     connections: Connections,
@@ -145,10 +151,12 @@ struct Server {
 
 impl Server {
     fn bind(config: Config) -> Result<Server, String> {
+        let Loaded { keys, warnings } = config.keys.load()?;
+        access::warn_of(&warnings);
         let max_connections = limits::max_connections(config.max_connections)?;
         let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
         let mut listeners = listen::listen(&config.listen, config.backlog)?;
-        let mut signals = Signals::new([SIGINT, SIGTERM])
+        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])
             .map_err(|error| format!("cannot set up signals: {error}"))?;
         let registry = poll.registry();
         registry
@@ -173,6 +181,7 @@ impl Server {
             poll,
             signals,
             listeners,
+            keys,
             timeouts,
             bounds: if config.wgs84 {
                 Bounds::Wgs84

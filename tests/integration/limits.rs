@@ -22,7 +22,7 @@ fn refused(socket: TcpStream) -> Answer {
 
 /// The close code that a browser sees.
 fn code_for_a_browser(mut socket: TcpStream) -> u16 {
-    let head = upgrade("Origin: https://example.com\r\n");
+    let head = upgrade("Origin: http://test\r\n");
     socket.write_all(head.as_bytes()).expect("it reads");
     assert!(read_head(&mut socket).starts_with("HTTP/1.1 101 "));
     let mut rest = Vec::new();

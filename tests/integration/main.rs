@@ -1,6 +1,7 @@
 //! The real program over real sockets, one module for each promise. Nothing here sleeps: every
 //! wait is a read with a timeout.
 
+mod access;
 mod bad_input;
 mod cli;
 mod deadlines;
@@ -10,8 +11,11 @@ mod handshake;
 mod interop;
 mod layering;
 mod limits;
+mod origins;
 mod readme;
 mod relay;
+#[path = "../tokens/scratch.rs"]
+mod scratch;
 mod slow;
 mod storm;
 mod support;

@@ -16,6 +16,7 @@ use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, kill_process, pidfd_open, setrlimit,
 };
 use socket2::{Domain, Socket, Type};
+use tungstenite::protocol::Role;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message, WebSocket};
 
@@ -476,6 +477,12 @@ impl Client {
     pub(crate) fn over(socket: TcpStream) -> Client {
         let url = format!("ws://{}/", socket.peer_addr().expect("connected"));
         let (socket, _) = tungstenite::client(url, Patient(socket)).expect("an upgrade");
+        Client { socket, pings: 0 }
+    }
+
+    /// The connection of a socket whose handshake is over.
+    pub(crate) fn after_handshake(socket: TcpStream) -> Client {
+        let socket = WebSocket::from_raw_socket(Patient(socket), Role::Client, None);
         Client { socket, pings: 0 }
     }
 

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::scratch::Scratch;
 use crate::support::*;
 
 /// Runs `spectate token` with an input and without settings from outside.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use spectate::auth::{KeyFlags, Refused};
 
+use crate::scratch::Scratch;
 use crate::support::*;
 
 fn secrets(files: &[&Scratch]) -> KeyFlags {

@@ -10,4 +10,5 @@ mod command;
 mod files;
 mod keys;
 mod pyjwt;
+mod scratch;
 mod support;

@@ -98,7 +98,9 @@ impl Talk {
                     self.connection.upgrade(&accept, now);
                     self.accept = accept;
                 }
-                Input::Request(Request::Plain { route, head_only }) => {
+                Input::Request(Request::Plain {
+                    route, head_only, ..
+                }) => {
                     assert!(self.heard.is_empty(), "one request, and first of all");
                     self.heard.push(format!("{route:?} {head_only}"));
                     let response = Response::text("200 OK", "ok").head_only(head_only);
