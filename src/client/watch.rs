@@ -7,14 +7,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tungstenite::{Bytes, Message};
 
 use super::connection::{Connection, Input, connect_to_any};
 use super::ended::Ended;
 use super::endpoint::Endpoint;
 use super::message::{self, ServerMessage, Sighting};
-use super::{plain, printable};
+use super::{is_hung_up, plain, printable, tell};
 use crate::position::{Extra, UserId};
 
 /// Longest random delay before the first attempt to connect again. It doubles with each.
@@ -181,7 +180,7 @@ impl<'a> Watch<'a> {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 Err(Stop::Broken(format!("cannot poll: {}", plain(&error))))
             }
-            _ if stdout_is_closed() => Err(Stop::StdoutClosed),
+            _ if is_hung_up(io::stdout()) => Err(Stop::StdoutClosed),
             _ => Ok(()),
         }
     }
@@ -254,19 +253,6 @@ impl Life {
             (true, true) => self.heard_at + SILENCE_MAX + PONG_WAIT,
         }
     }
-}
-
-/// A line on stderr, if anybody reads it.
-fn tell(line: &str) {
-    let _ = writeln!(io::stderr(), "spectate: {}", printable(line));
-}
-
-fn stdout_is_closed() -> bool {
-    let stdout = io::stdout();
-    let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
-    let closed = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
-    matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1..))
-        && fds[0].revents().intersects(closed)
 }
 
 fn show(text: &str) -> Result<(), Stop> {
