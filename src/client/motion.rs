@@ -226,7 +226,7 @@ mod tests {
         for (from, to) in [
             ("lat\":5", "lat\":4"),
             ("\"lng\":8.5", "\"lng\":8.6"),
-            ("heading\":0", "heading\":1"),
+            ("heading\":18", "heading\":19"),
             ("speed\":7", "speed\":8"),
             ("timestamp\":1", "timestamp\":2"),
             ("timestamp\":1795262405500", "timestamp\":1795262406500"),
