@@ -166,13 +166,13 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// What each room may name: rooms of this crate, and other crates.
-const ROOMS: [(&str, &[&str], &[&str]); 21] = [
+const ROOMS: [(&str, &[&str], &[&str]); 22] = [
     ("position.rs", &[], &["std"]),
     ("queue.rs", &[], &["std"]),
     ("duration.rs", &[], &["std"]),
     (
         "protocol/mod.rs",
-        &["position"],
+        &["auth", "position"],
         &["std", "serde", "serde_json"],
     ),
     ("protocol/refusal.rs", &["position"], &["std"]),
@@ -180,10 +180,15 @@ const ROOMS: [(&str, &[&str], &[&str]); 21] = [
     ("logger.rs", &[], &["std", "log", "rustix", "simple_logger"]),
     ("cli.rs", &["server", "client"], &["std", "clap"]),
     ("main.rs", &["cli", "client", "server"], &["std"]),
-    ("server/close.rs", &[], &["tungstenite"]),
+    ("server/close.rs", &["auth"], &["std", "tungstenite"]),
     ("server/frames.rs", &[], &["tungstenite"]),
     ("server/outbox.rs", &["queue", "server/frames"], &["std"]),
-    ("server/http.rs", &[], &["httparse", "tungstenite"]),
+    (
+        "server/http.rs",
+        &["auth", "server/origin"],
+        &["httparse", "tungstenite"],
+    ),
+    ("server/origin.rs", &[], &["std"]),
     (
         "server/reader.rs",
         &["server/close", "server/http"],
@@ -202,7 +207,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 21] = [
     ),
     (
         "server/connections.rs",
-        &["server/connection", "server/rate"],
+        &["server/access", "server/connection", "server/rate"],
         &["std", "mio", "slab"],
     ),
     ("server/metrics.rs", &[], &["std"]),

@@ -3,7 +3,10 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-const HEAD_WORDS: [&str; 18] = [
+const HEAD_WORDS: [&str; 21] = [
+    "Authorization: Bearer x\r\n",
+    "Sec-WebSocket-Protocol: bearer.x.y.z\r\n",
+    "Origin: http://x:80\r\n",
     "GET ",
     "HEAD ",
     "POST ",
@@ -70,6 +73,18 @@ const OTHER_KEYS: [&str; 11] = [
     "colour",
     "\\u006cat",
     "\\ud800",
+];
+
+/// Before, at, near and long after the time at which tokens are shown.
+const TIMES: [&str; 8] = [
+    "1800000000",
+    "1800000000.5",
+    "1800000001",
+    "1800000030",
+    "1800000031",
+    "1800003600",
+    "1800003600",
+    "1800000000000",
 ];
 
 /// First bytes of frames (RFC 6455, 5.2): a whole text message, and one in parts.
@@ -196,6 +211,43 @@ impl Generator {
         let mut text = text.into_bytes();
         self.change(&mut text, &VALUES);
         text
+    }
+
+    /// A token's header and claims, with a line break between them.
+    pub fn token(&mut self) -> Vec<u8> {
+        let mut claims = vec![
+            (
+                "sub",
+                self.pick(&["\"5\"", "\"5\"", "\"\\u0035\"", "5", "\"\""]),
+            ),
+            ("exp", self.pick(&TIMES)),
+        ];
+        for _ in 0..self.below(4) {
+            let name = self.pick(&["nbf", "follow", "publish", "aud", "iss", "follow", "x"]);
+            claims.push(match (name, self.rarely(6)) {
+                (_, true) => (name, self.pick(&VALUES)),
+                ("nbf", _) => (name, self.pick(&TIMES)),
+                ("follow" | "publish", _) => (name, self.pick(&["\"*\"", "[6,\"7\"]", "[]"])),
+                _ => (name, "\"x\""),
+            });
+        }
+        if self.rarely(8) {
+            claims.remove(0);
+        }
+        let header = self.pick(&[
+            r#"{"alg":"HS256"}"#,
+            r#"{"alg":"HS256","typ":"JWT","kid":"../x"}"#,
+            r#"{"alg":"HS256"}"#,
+            r#"{"alg":"none"}"#,
+            r#"{"alg":"HS256","crit":["exp"]}"#,
+            r#"{"alg":"RS256"}"#,
+        ]);
+        let claims: Vec<String> = (claims.iter())
+            .map(|(name, value)| format!("\"{name}\":{value}"))
+            .collect();
+        let mut token = format!("{header}\n{{{}}}", claims.join(",")).into_bytes();
+        self.change(&mut token, &VALUES);
+        token
     }
 
     /// A plan for a connection, as bytes that say one.

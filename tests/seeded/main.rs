@@ -8,8 +8,9 @@ mod generate;
 use std::fs;
 use std::path::Path;
 
-use bodies::{connection, message, plan, request_head, script, talk};
+use bodies::{connection, message, plan, request_head, script, talk, token};
 use generate::Generator;
+use spectate::auth::Refused;
 use spectate::position::Bounds;
 use spectate::protocol::{ClientMessage, decode};
 use spectate::server::http::{Head, Request, parse};
@@ -72,6 +73,12 @@ fn any_message_keeps_the_promises() {
 }
 
 #[test]
+fn any_token_keeps_the_promises() {
+    try_regressions("token", token::run);
+    try_seeds("token", 10_000, Generator::token, token::run);
+}
+
+#[test]
 fn any_connection_keeps_the_promises() {
     try_regressions("connection", connection::run);
     try_seeds("connection", 700, Generator::plan, connection::run);
@@ -108,6 +115,12 @@ fn the_generated_inputs_reach_every_outcome() {
             },
         }
     });
+    let tokens: [u32; 4] = count(500, |generator| match token::outcome(&generator.token()) {
+        Ok(_) => 0,
+        Err(refused) if refused.close_code() == 4002 => 1,
+        Err(Refused::FieldWrong(_) | Refused::FieldMissing(_)) => 2,
+        Err(_) => 3,
+    });
     // A request at most, one message behind it, several; and then an end.
     let talks: [u32; 4] = count(500, |generator| {
         let stream = plan::stream(&plan::read(&generator.plan()));
@@ -118,10 +131,10 @@ fn the_generated_inputs_reach_every_outcome() {
             None => talk.heard.len().clamp(1, 3) - 1,
         }
     });
-    for counts in [&heads[..], &messages, &talks] {
+    for counts in [&heads[..], &messages, &talks, &tokens] {
         assert!(
             counts.iter().all(|count| *count >= 10),
-            "{heads:?} {messages:?} {talks:?}"
+            "{heads:?} {messages:?} {talks:?} {tokens:?}"
         );
     }
 }

@@ -9,5 +9,6 @@ pub mod request_head;
 #[path = "../../scripted/script.rs"]
 pub mod script;
 pub mod talk;
+pub mod token;
 pub mod wire;
 pub mod world;
