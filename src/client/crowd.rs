@@ -229,8 +229,13 @@ impl<'a> Crowd<'a> {
                     if self.round == Round::Hello
                         && let ServerMessage::Error { code, message } = message::decode(&text)
                     {
+                        let try_this = match code.as_str() {
+                            "unauthorized" => " (try --jwt-hs256-secret-file FILE)",
+                            _ => "",
+                        };
                         let told = printable(&format!("{code}: {message}"));
-                        return Err(self.refused(user, &format!("the server says {told}")));
+                        let reason = format!("the server says {told}{try_this}");
+                        return Err(self.refused(user, &reason));
                     }
                     let (now, arrived) = (Instant::now(), ledger.arrived());
                     ledger.receive(user, &text, now);

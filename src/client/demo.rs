@@ -32,10 +32,14 @@ pub fn run(
     runners: usize,
 ) -> Result<ExitCode, String> {
     let mut demo = Demo::connect(endpoint, credentials, runners)?;
-    while !is_hung_up(io::stdin()) {
-        demo.turn()?;
+    loop {
+        let turned = demo.turn();
+        // Whoever closes stdin may end the connections next: then that is no news.
+        if is_hung_up(io::stdin()) {
+            return Ok(ExitCode::SUCCESS);
+        }
+        turned?;
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 struct Demo<'a> {

@@ -85,6 +85,10 @@ pub struct Config {
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',', value_parser = AllowedOrigin::parse)]
     pub allow_origin: Vec<AllowedOrigin>,
 
+    /// Show what there is to see: 25 simulated runners, as clients from a process of their own
+    #[arg(long)]
+    pub demo: bool,
+
     /// What to log: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
     pub log_level: LevelFilter,

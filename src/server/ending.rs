@@ -31,6 +31,7 @@ impl Server {
                 self.open,
                 self.config.drain.as_secs()
             );
+            self.end_demo();
             self.listeners.clear();
             self.acceptable = false;
             let open = self
@@ -91,6 +92,7 @@ impl Server {
             }
         }
         self.connections.shrink();
+        self.look_after_demo();
         self.forget();
     }
 
