@@ -132,6 +132,7 @@ fn runners_have_tokens_where_tokens_are_asked_for() {
     let token = String::from_utf8(token).expect("UTF-8");
     let mut client = spectator(&server, &format!(r#","token":"{}""#, token.trim()));
     see_runners_move(&mut client, 25);
+    drop(client);
     let (_, stdout, log) = server.stop();
     let link = stdout.lines().nth(1).expect("a second line");
     let command = format!(
