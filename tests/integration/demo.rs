@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, getpgid, kill_process, pidfd_open};
 use serde_json::Value;
 
 use crate::scratch::Scratch;
@@ -59,7 +59,11 @@ fn spectator(server: &Server, fields: &str) -> Client {
 
 #[test]
 fn runners_come_with_the_server_and_move_and_a_link_shows_them() {
-    let server = Server::start(&["--demo", "--wgs84", "--max-message-bytes", "256"]);
+    let flags = ["--demo", "--wgs84", "--max-message-bytes", "256"];
+    let mut command = program(&[&["serve", "--listen", "127.0.0.1:0"], &flags[..]].concat());
+    // A setting for another run, which the runners would be refused with.
+    command.env("SPECTATE_MESSAGES", "5");
+    let server = Server::run(command);
     let address = server.address();
     let seen = see_runners_move(&mut spectator(&server, ""), 25);
     assert!(seen.keys().copied().eq(1..=25));
@@ -72,6 +76,9 @@ fn runners_come_with_the_server_and_move_and_a_link_shows_them() {
         assert!(within("speed", 2.2..4.5) && within("accuracy", 1.0..20.0));
         assert!(within("heading", 0.0..360.0) && within("battery", 0.0..1.0));
     }
+    // What a terminal sends to the server's group does not reach them.
+    let runners = runners(&server);
+    assert_eq!(getpgid(Some(runners)), Ok(runners));
     let (status, stdout, log) = server.stop();
     assert_eq!(status.code(), Some(0));
     let link = format!("\nsee it move: http://{address}/?follow={}\n", ids());
@@ -143,6 +150,34 @@ fn runners_have_tokens_where_tokens_are_asked_for() {
     );
     assert!(link.ends_with(&command), "{link}");
     assert!(!(stdout + &log).contains("a secret of tests"));
+}
+
+#[test]
+fn runners_renew_their_tokens() {
+    let file = Scratch::new("demo-renewed", SECRET);
+    let key = ["--jwt-hs256-secret-file", file.path()];
+    let server = Server::start(&key);
+    let mint = [&["token", "--sub", "me", "--follow", "*"], &key[..]].concat();
+    let token = program(&mint).output().expect("it runs").stdout;
+    let token = String::from_utf8(token).expect("UTF-8");
+    let mut client = spectator(&server, &format!(r#","token":"{}""#, token.trim()));
+    let url = format!("ws://{}", server.address());
+    let flags = ["simulate", "--demo", "--users=2", "--ttl=1s", "--url", &url];
+    let mut child = program(&[&flags, &key[..]].concat())
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program is built");
+    // Longer than a token lasts, also one that is made at the beginning of a second.
+    let mut begin_ms = None;
+    loop {
+        let fix: Value = serde_json::from_str(&client.receive()).expect("JSON");
+        let at_ms = fix["timestamp"].as_u64().expect("a timestamp");
+        if at_ms > *begin_ms.get_or_insert(at_ms) + 3000 {
+            break;
+        }
+    }
+    drop(child.stdin.take());
+    assert_eq!(wait_for_exit(&mut child).code(), Some(0));
 }
 
 #[test]
