@@ -1,23 +1,22 @@
 //! Who follows whom, and where everyone was last. Connections are plain numbers here: the hub
 //! never sees a socket, a clock or a message's meaning.
 
+mod audience;
+mod last_known;
 mod member;
+mod presence;
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use slab::Slab;
 
+use crate::position::Spelling;
 use crate::queue::SlotQueue;
-use member::{Follow, Member, SPARE_ENTRIES_MAX, give_back_spare};
-
-/// A fix this far ahead of the server's clock, in milliseconds, counts as made now: a phone's
-/// wrong clock must not freeze its dot.
-const FUTURE_MS_MAX: f64 = 60_000.0;
-
-/// What a last known position may weigh on average, in bytes: with more, fewer are kept.
-const LAST_KNOWN_BYTES_MEAN_MAX: usize = 256;
+use audience::Audiences;
+use last_known::LastKnown;
+use member::{Follow, Member, give_back_spare};
 
 /// The clocks' readings, taken once per tick and handed in.
 #[derive(Clone, Copy, Debug)]
@@ -56,14 +55,19 @@ struct Runner {
     followers: Vec<Follower>,
     /// Connections that declared this id.
     declared: u32,
+    /// Of those, the ones that follow it.
+    own_followers: u32,
+    /// Followers that asked for presence.
+    watchers: u32,
+    /// Whether its last known position is a live one.
+    is_live: bool,
+    /// Whether its presence changed, and the watchers are to be told.
+    has_changed: bool,
+    /// Whether somebody asked for its audience.
+    has_askers: bool,
+    /// Whether its audience changed, and they are to be told.
+    is_awaited: bool,
     last: Option<LastKnown>,
-}
-
-#[derive(Debug)]
-struct LastKnown {
-    message: Vec<u8>,
-    received_at: Instant,
-    newest_fix_ms: Option<f64>,
 }
 
 /// The registry of follows and last known positions.
@@ -74,6 +78,12 @@ pub struct Hub {
     members: Vec<Member>,
     /// Runners with a last known position, the longest unheard first.
     heard: SlotQueue,
+    /// The first of them that is live: those behind it are too, those before it are stale.
+    first_live: Option<u32>,
+    live: usize,
+    /// Runners whose presence changed since it was last asked for.
+    changed: Vec<u32>,
+    audiences: Audiences,
     last_known: usize,
     last_known_bytes: usize,
     last_known_max: usize,
@@ -88,6 +98,10 @@ impl Hub {
             runners: Slab::new(),
             members: Vec::new(),
             heard: SlotQueue::default(),
+            first_live: None,
+            live: 0,
+            changed: Vec::new(),
+            audiences: Audiences::default(),
             last_known: 0,
             last_known_bytes: 0,
             last_known_max,
@@ -96,18 +110,23 @@ impl Hub {
     }
 
     /// Adds a follow and says its slot, or `None` if the connection follows the user already.
-    pub fn follow(&mut self, connection: u32, user: &str) -> Option<u32> {
+    /// How the id is written here is how presence messages write it.
+    pub fn follow(&mut self, connection: u32, user: &str, spelling: Spelling) -> Option<u32> {
         if self.slot(connection, user).is_some() {
             return None;
         }
         let key = self.key_or_new(user);
         let member = self.member(connection);
         let slot = member.following.len() as u32;
+        let (is_own, asks_presence) = (member.declared() == Some(key), member.asks_presence);
         let runner = &mut self.runners[key as usize];
         let at = runner.followers.len() as u32;
         runner.followers.push(Follower { connection, slot });
-        self.members[connection as usize].push(Follow { runner: key, at });
+        runner.own_followers += u32::from(is_own);
+        runner.watchers += u32::from(asks_presence);
+        self.members[connection as usize].push(Follow::new(key, at, spelling));
         self.follows += 1;
+        self.await_audience(key);
         Some(slot)
     }
 
@@ -116,11 +135,12 @@ impl Hub {
         let slot = self.slot(connection, user)?;
         let member = &mut self.members[connection as usize];
         let follow = member.swap_remove(slot);
+        let (declared, asks_presence) = (member.declared(), member.asks_presence);
         let renumbered = member.following.len() as u32;
         if let Some(moved) = member.following.get(slot as usize) {
-            self.runners[moved.runner as usize].followers[moved.at as usize].slot = slot;
+            self.runners[moved.runner as usize].followers[moved.at() as usize].slot = slot;
         }
-        self.detach(follow);
+        self.detach(follow, declared, asks_presence);
         Some(Unfollowed { slot, renumbered })
     }
 
@@ -153,21 +173,30 @@ impl Hub {
 
     /// Binds the connection to a user id for good; `false` if it is bound to another one.
     pub fn declare(&mut self, connection: u32, user: &str) -> bool {
-        if let Some(declared) = self.member(connection).declared {
+        if let Some(declared) = self.member(connection).declared() {
             return &*self.runners[declared as usize].id == user;
         }
         let key = self.key_or_new(user);
-        self.runners[key as usize].declared += 1;
-        self.members[connection as usize].declared = Some(key);
+        let member = &mut self.members[connection as usize];
+        member.declare(key);
+        let is_follower = member.slot(key).is_some();
+        let runner = &mut self.runners[key as usize];
+        runner.declared += 1;
+        runner.own_followers += u32::from(is_follower);
+        let is_first = runner.declared == 1;
+        if is_first {
+            self.note_change(key);
+        }
+        if is_follower {
+            self.await_audience(key);
+        }
         true
     }
 
     /// The user that the connection declared.
     pub fn declared(&self, connection: u32) -> Option<RunnerKey> {
-        self.members
-            .get(connection as usize)?
-            .declared
-            .map(RunnerKey)
+        let member = self.members.get(connection as usize)?;
+        member.declared().map(RunnerKey)
     }
 
     /// A user's id.
@@ -182,20 +211,22 @@ impl Hub {
         let Some(member) = self.members.get_mut(connection as usize) else {
             return;
         };
-        let Member {
-            following,
-            declared,
-            ..
-        } = std::mem::take(member);
-        for follow in following {
-            self.detach(follow);
+        let member = std::mem::take(member);
+        let declared = member.declared();
+        for follow in member.following {
+            self.detach(follow, declared, member.asks_presence);
         }
         while self.members.last().is_some_and(Member::is_nobody) {
             self.members.pop();
         }
         give_back_spare(&mut self.members);
         if let Some(key) = declared {
-            self.runners[key as usize].declared -= 1;
+            self.forget_asker(key, connection);
+            let runner = &mut self.runners[key as usize];
+            runner.declared -= 1;
+            if runner.declared == 0 {
+                self.note_change(key);
+            }
             self.forget_unused(key);
         }
     }
@@ -211,103 +242,11 @@ impl Hub {
         self.forget_unused(runner.0);
     }
 
-    /// Keeps `message` as the user's last known position; `false` if its fix, made at
-    /// `timestamp_ms` by its sender's clock, is older than the user's newest.
-    pub fn publish(
-        &mut self,
-        runner: RunnerKey,
-        message: &[u8],
-        timestamp_ms: Option<f64>,
-        now: Now,
-    ) -> bool {
-        let key = runner.0;
-        let fix_ms = fix_ms(timestamp_ms, now);
-        match &mut self.runners[key as usize].last {
-            Some(last) => {
-                if matches!((fix_ms, last.newest_fix_ms), (Some(fix), Some(newest)) if fix < newest)
-                {
-                    return false;
-                }
-                self.last_known_bytes = self.last_known_bytes + message.len() - last.message.len();
-                last.message.clear();
-                last.message.shrink_to(2 * message.len());
-                last.message.extend_from_slice(message);
-                last.received_at = now.monotonic;
-                last.newest_fix_ms = fix_ms.or(last.newest_fix_ms);
-            }
-            last => {
-                self.last_known += 1;
-                self.last_known_bytes += message.len();
-                *last = Some(LastKnown {
-                    message: message.to_vec(),
-                    received_at: now.monotonic,
-                    newest_fix_ms: fix_ms,
-                });
-            }
-        }
-        self.heard.remove(key);
-        self.heard.push(key);
-        while self.last_known > self.last_known_max
-            || self.last_known_bytes
-                > self
-                    .last_known_max
-                    .saturating_mul(LAST_KNOWN_BYTES_MEAN_MAX)
-        {
-            // The newest always stays: it is on its way to followers.
-            match self.heard.first() {
-                Some(oldest) if oldest != key => self.forget_last_known(oldest),
-                _ => break,
-            }
-        }
-        true
-    }
-
-    /// Forgets last known positions that were received before this time, so many at most; says
-    /// whether there may be more of them.
-    pub fn forget_before(&mut self, time: Instant, forget_max: usize) -> bool {
-        for _ in 0..forget_max {
-            let oldest = self.heard.first().filter(|oldest| {
-                let last = self.runners[*oldest as usize].last.as_ref();
-                last.is_none_or(|last| last.received_at < time)
-            });
-            match oldest {
-                Some(oldest) => self.forget_last_known(oldest),
-                None => {
-                    self.give_back_room();
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    fn give_back_room(&mut self) {
-        if self.keys.capacity() > 4 * self.keys.len() + SPARE_ENTRIES_MAX {
-            self.keys.shrink_to(2 * self.keys.len());
-            self.runners.shrink_to_fit();
-            self.heard.shrink_to(self.runners.capacity());
-        }
-    }
-
     /// The connections that follow a runner.
     pub fn followers(&self, runner: RunnerKey) -> &[Follower] {
         self.runners
             .get(runner.0 as usize)
             .map_or(&[], |runner| &runner.followers)
-    }
-
-    /// The newest message about the runner in one slot of a connection, and its age.
-    pub fn newest(&self, connection: u32, slot: u32, now: Instant) -> Option<(&[u8], Duration)> {
-        let follow = self
-            .members
-            .get(connection as usize)?
-            .following
-            .get(slot as usize)?;
-        let last = self.runners[follow.runner as usize].last.as_ref()?;
-        Some((
-            &last.message,
-            now.saturating_duration_since(last.received_at),
-        ))
     }
 
     /// How many follows there are, over all connections.
@@ -337,6 +276,12 @@ impl Hub {
             id: Rc::clone(&id),
             followers: Vec::new(),
             declared: 0,
+            own_followers: 0,
+            watchers: 0,
+            is_live: false,
+            has_changed: false,
+            has_askers: false,
+            is_awaited: false,
             last: None,
         };
         let key = self.runners.insert(runner) as u32;
@@ -344,25 +289,22 @@ impl Hub {
         key
     }
 
-    /// Takes a follow out of its runner's list.
-    fn detach(&mut self, follow: Follow) {
-        let followers = &mut self.runners[follow.runner as usize].followers;
-        followers.swap_remove(follow.at as usize);
+    /// Takes a follow out of its runner's list: that of a connection which declared this user, and
+    /// asked for presence or not.
+    fn detach(&mut self, follow: Follow, declared: Option<u32>, asks_presence: bool) {
+        let runner = &mut self.runners[follow.runner as usize];
+        runner.own_followers -= u32::from(declared == Some(follow.runner));
+        runner.watchers -= u32::from(asks_presence);
+        let followers = &mut runner.followers;
+        followers.swap_remove(follow.at() as usize);
         give_back_spare(followers);
-        if let Some(moved) = followers.get(follow.at as usize) {
-            self.members[moved.connection as usize].following[moved.slot as usize].at = follow.at;
+        if let Some(moved) = followers.get(follow.at() as usize) {
+            self.members[moved.connection as usize].following[moved.slot as usize]
+                .move_to(follow.at());
         }
         self.follows -= 1;
+        self.await_audience(follow.runner);
         self.forget_unused(follow.runner);
-    }
-
-    fn forget_last_known(&mut self, key: u32) {
-        self.heard.remove(key);
-        if let Some(last) = self.runners[key as usize].last.take() {
-            self.last_known -= 1;
-            self.last_known_bytes -= last.message.len();
-        }
-        self.forget_unused(key);
     }
 
     fn forget_unused(&mut self, key: u32) {
@@ -372,15 +314,4 @@ impl Hub {
             self.keys.remove(&runner.id);
         }
     }
-}
-
-/// What a sender's timestamp counts as: nothing if it is missing, now if it is in the far future.
-fn fix_ms(timestamp_ms: Option<f64>, now: Now) -> Option<f64> {
-    timestamp_ms.map(|fix| {
-        if fix > now.unix_ms + FUTURE_MS_MAX {
-            now.unix_ms
-        } else {
-            fix
-        }
-    })
 }

@@ -1,5 +1,6 @@
-//! User ids and positions, valid by construction: whoever holds one need not check it again.
-//! Knows nothing of JSON beyond the text of its numbers, and nothing of sockets or clocks.
+//! User ids and positions, valid by construction: whoever holds one need not check it again. And
+//! what else is told of a user. Knows nothing of JSON beyond the text of its numbers, and nothing
+//! of sockets or clocks.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -41,6 +42,61 @@ impl<'a> UserId<'a> {
     pub fn json(&self) -> &'a str {
         self.json
     }
+
+    /// Which of the two ways it was written in.
+    pub fn spelling(&self) -> Spelling {
+        if self.json.starts_with('"') {
+            Spelling::String
+        } else {
+            Spelling::Integer
+        }
+    }
+}
+
+/// The two ways to write a user id in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// `5`
+    Integer,
+    /// `"5"`, or the same with escapes.
+    String,
+}
+
+/// How fresh the last known position of a user is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Received within `--stale-after`.
+    Live,
+    /// Received before that.
+    Stale,
+    /// There is none, or none any more.
+    Unknown,
+}
+
+impl State {
+    /// The word for it in messages and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Live => "live",
+            State::Stale => "stale",
+            State::Unknown => "unknown",
+        }
+    }
+}
+
+/// What is known of a user besides positions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Presence<'a> {
+    /// The text of the user's id.
+    pub user: &'a str,
+    /// How to write it.
+    pub spelling: Spelling,
+    /// How fresh the last known position is.
+    pub state: State,
+    /// Whether a connection is open that declared the id.
+    pub is_connected: bool,
+    /// Age of the last known position, in seconds.
+    pub age_s: Option<f64>,
 }
 
 /// The optional fields of a position, in the order in which they are relayed. Names and units are

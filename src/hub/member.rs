@@ -2,30 +2,91 @@
 
 use std::collections::HashMap;
 
+use crate::position::Spelling;
+
 /// Follows of one connection that are searched one by one; more are looked up.
 const SEARCHED_MAX: usize = 64;
 
 /// A list's unused room below which giving it back is not worth the work, in entries.
 pub(super) const SPARE_ENTRIES_MAX: usize = 64;
 
+/// Stands for no runner.
+const NOBODY: u32 = u32::MAX;
+
+/// Marks a follow whose user was written as an integer. What it marks is smaller: a runner has no
+/// more followers than there are connections, and there are fewer.
+const INTEGER: u32 = 1 << 31;
+
 /// The same follow, seen from the connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Follow {
     pub(super) runner: u32,
-    /// Where in the runner's `followers`.
-    pub(super) at: u32,
+    /// Where in the runner's `followers`, and [`INTEGER`].
+    at: u32,
 }
 
-#[derive(Debug, Default)]
+impl Follow {
+    pub(super) fn new(runner: u32, at: u32, spelling: Spelling) -> Follow {
+        let mark = match spelling {
+            Spelling::Integer => INTEGER,
+            Spelling::String => 0,
+        };
+        Follow {
+            runner,
+            at: at | mark,
+        }
+    }
+
+    /// Where in the runner's `followers`.
+    pub(super) fn at(self) -> u32 {
+        self.at & !INTEGER
+    }
+
+    pub(super) fn move_to(&mut self, at: u32) {
+        self.at = at | self.at & INTEGER;
+    }
+
+    pub(super) fn spelling(self) -> Spelling {
+        if self.at & INTEGER == 0 {
+            Spelling::String
+        } else {
+            Spelling::Integer
+        }
+    }
+}
+
+#[derive(Debug)]
 pub(super) struct Member {
     pub(super) following: Vec<Follow>,
     /// The slot of each runner, where there are too many follows to search.
     #[expect(clippy::box_collection, reason = "most connections have none")]
     pub(super) slots: Option<Box<HashMap<u32, u32>>>,
-    pub(super) declared: Option<u32>,
+    /// The runner that it is, or [`NOBODY`]: there is one of these for each connection, and an
+    /// `Option` would double it.
+    declared: u32,
+    pub(super) asks_presence: bool,
+}
+
+impl Default for Member {
+    fn default() -> Member {
+        Member {
+            following: Vec::new(),
+            slots: None,
+            declared: NOBODY,
+            asks_presence: false,
+        }
+    }
 }
 
 impl Member {
+    pub(super) fn declared(&self) -> Option<u32> {
+        (self.declared != NOBODY).then_some(self.declared)
+    }
+
+    pub(super) fn declare(&mut self, runner: u32) {
+        self.declared = runner;
+    }
+
     pub(super) fn slot(&self, runner: u32) -> Option<u32> {
         match &self.slots {
             Some(slots) => slots.get(&runner).copied(),
@@ -62,7 +123,7 @@ impl Member {
     }
 
     pub(super) fn is_nobody(&self) -> bool {
-        self.following.is_empty() && self.declared.is_none()
+        self.following.is_empty() && self.declared == NOBODY && !self.asks_presence
     }
 }
 

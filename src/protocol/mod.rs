@@ -1,16 +1,19 @@
 //! The messages: text to types for what clients send, types to text for what they receive.
 //! Knows no sockets, no clocks, and nobody's follows.
 
+mod geojson;
 mod refusal;
 
 use std::borrow::Cow;
 use std::io::Write;
 
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::auth::Token;
-use crate::position::{Bounds, Extra, Position, UserId};
+use crate::position::{Bounds, Extra, Position, Presence, Spelling, UserId};
+pub use geojson::{Feature, encode_feature};
 pub use refusal::{Refusal, quote};
 
 /// What a client said.
@@ -43,6 +46,10 @@ pub struct Hello<'a> {
     pub user: Option<Result<UserId<'a>, Refusal>>,
     /// What shows who this is.
     pub token: Option<Token<'a>>,
+    /// Whether to send presence from now on; `None` leaves it as it was.
+    pub presence: Option<Result<bool, Refusal>>,
+    /// Whether to tell how many follow this user from now on; `None` leaves it as it was.
+    pub audience: Option<Result<bool, Refusal>>,
     /// Users to follow in addition to those followed already.
     pub following: Ids<'a>,
 }
@@ -93,6 +100,15 @@ impl<'a> Field<'a> {
         self.0 == Some("true")
     }
 
+    /// The value of the field of this name, if there is one other than `null`.
+    fn switch(self, name: &'static str) -> Option<Result<bool, Refusal>> {
+        self.known().map(|json| match json {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(Refusal::NotASwitch(name)),
+        })
+    }
+
     /// The value, if there is one other than `null`.
     fn known(self) -> Option<&'a str> {
         self.0.filter(|json| *json != "null")
@@ -111,6 +127,8 @@ struct Fields<'a> {
     follow: Field<'a>,
     unfollow: Field<'a>,
     token: Field<'a>,
+    presence: Field<'a>,
+    audience: Field<'a>,
     lat: Field<'a>,
     lng: Field<'a>,
     accuracy: Field<'a>,
@@ -152,6 +170,8 @@ pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> 
         return Ok(ClientMessage::Hello(Hello {
             user: fields.user_id.known().map(user_id),
             token: fields.token.known().map(token),
+            presence: fields.presence.switch("presence"),
+            audience: fields.audience.switch("audience"),
             following: ids("following", fields.following),
         }));
     }
@@ -251,9 +271,34 @@ pub fn encode_last_known(position: &[u8], age_s: f64, out: &mut Vec<u8>) {
     let _ = write!(out, ",\"age\":{age_s:.1}}}");
 }
 
+/// Writes the message that tells presence.
+pub fn encode_presence(presence: &Presence, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"presence\":{\"userId\":");
+    // Writes into a Vec cannot fail.
+    let _ = match presence.spelling {
+        Spelling::Integer => out.write_all(presence.user.as_bytes()),
+        Spelling::String => write!(out, "{}", Value::from(presence.user)),
+    };
+    let _ = write!(
+        out,
+        ",\"state\":\"{}\",\"connected\":{}",
+        presence.state.word(),
+        presence.is_connected
+    );
+    if let Some(age_s) = presence.age_s {
+        let _ = write!(out, ",\"age\":{age_s:.1}");
+    }
+    out.extend_from_slice(b"}}");
+}
+
+/// Writes the message that tells how many connections follow a user.
+pub fn encode_audience(connections: usize, out: &mut Vec<u8>) {
+    let _ = write!(out, "{{\"audience\":{connections}}}");
+}
+
 /// Writes the error message for a refusal.
 pub fn encode_error(refusal: &Refusal, out: &mut Vec<u8>) {
-    let message = serde_json::Value::String(refusal.to_string());
+    let message = Value::from(refusal.to_string());
     let _ = write!(
         out,
         "{{\"error\":{{\"code\":\"{}\",\"message\":{message}}}}}",

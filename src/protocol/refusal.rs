@@ -16,12 +16,16 @@ pub enum Refusal {
     NoMessage,
     /// The field of this name should be a list.
     NotAList(&'static str),
+    /// The field of this name should be true or false.
+    NotASwitch(&'static str),
     /// This many ids of a list are none; the first of them, as JSON.
     BadIds(usize, String),
     /// The `userId`, given as JSON, is none.
     BadUser(String),
     /// A position without a `userId` on a connection that declared none.
     MissingUser,
+    /// An audience asked for on a connection that declared no `userId`.
+    AudienceOfNobody,
     /// The position is none.
     BadPosition(PositionError),
     /// The connection declared another user, given as JSON, than the message names.
@@ -43,8 +47,14 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Refusal::BadJson(_) => "bad_json",
-            Refusal::NotAnObject | Refusal::NoMessage | Refusal::NotAList(_) => "bad_message",
-            Refusal::BadIds(..) | Refusal::BadUser(_) | Refusal::MissingUser => "bad_id",
+            Refusal::NotAnObject
+            | Refusal::NoMessage
+            | Refusal::NotAList(_)
+            | Refusal::NotASwitch(_) => "bad_message",
+            Refusal::BadIds(..)
+            | Refusal::BadUser(_)
+            | Refusal::MissingUser
+            | Refusal::AudienceOfNobody => "bad_id",
             Refusal::BadPosition(_) => "bad_position",
             Refusal::WrongUser(_) => "wrong_user",
             Refusal::TooManyFollows(..) => "too_many_follows",
@@ -68,6 +78,7 @@ impl fmt::Display for Refusal {
                  or follow or unfollow"
             ),
             Refusal::NotAList(field) => write!(f, "{field} must be a list of user ids"),
+            Refusal::NotASwitch(field) => write!(f, "{field} must be true or false"),
             Refusal::BadIds(1, first) => write!(f, "1 id was left out, {first}: {ID_RULE}"),
             Refusal::BadIds(count, first) => {
                 write!(
@@ -82,6 +93,10 @@ impl fmt::Display for Refusal {
                     "userId is missing: put it into the position, or into a hello before it"
                 )
             }
+            Refusal::AudienceOfNobody => write!(
+                f,
+                "userId is missing: an audience is told to a connection that says who it is"
+            ),
             Refusal::BadPosition(error) => error.fmt(f),
             Refusal::WrongUser(declared) => {
                 write!(

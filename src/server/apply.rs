@@ -1,18 +1,14 @@
 //! What a message does: to the hub, to the followers' outboxes, to the sender's own.
 
-use std::time::Duration;
-
 use super::Server;
 use super::close::CloseReason;
 use super::connections::ConnectionId;
-use super::frames::append_text_frame;
 use super::outbox::Pushed;
 use super::rate::{Bucket, Verdict};
 use crate::hub::RunnerKey;
 use crate::position::{Position, UserId};
 use crate::protocol::{
-    self, ClientMessage, Hello, Ids, Publication, Refusal, decode, encode_error, encode_position,
-    quote,
+    ClientMessage, Hello, Ids, Publication, Refusal, decode, encode_error, encode_position, quote,
 };
 
 /// So many messages in a row that each brought an error end the connection.
@@ -109,6 +105,21 @@ impl Server {
             Some(Err(refusal)) => refusals.push(refusal),
             Some(Ok(user)) => {
                 if let Err(refusal) = self.declare(id, &user) {
+                    refusals.push(refusal);
+                }
+            }
+        }
+        // Whom it follows already comes before whom it follows from now on.
+        match hello.presence {
+            None => {}
+            Some(Err(refusal)) => refusals.push(refusal),
+            Some(Ok(asks)) => self.ask_presence(id, asks),
+        }
+        match hello.audience {
+            None => {}
+            Some(Err(refusal)) => refusals.push(refusal),
+            Some(Ok(wants)) => {
+                if let Err(refusal) = self.ask_audience(id, wants) {
                     refusals.push(refusal);
                 }
             }
@@ -253,10 +264,13 @@ impl Server {
         refusals: &mut Refusals,
     ) -> Result<(), CloseReason> {
         refusals.extend(ids.refusal);
+        // What changed until now is told to those who follow already.
+        self.tell();
         let follows_max = self.config.max_follows as usize;
         let mut over: Option<(usize, &str)> = None;
         let mut denied: Option<(usize, &str)> = None;
-        let mut knows_some = false;
+        let mut owes_some = false;
+        let asks_presence = self.hub.asks_presence(id.slot());
         let Some(entry) = self.connections.get_mut(id) else {
             return Ok(());
         };
@@ -273,16 +287,20 @@ impl Server {
                 }
                 continue;
             }
-            let Some(slot) = self.hub.follow(id.slot(), user.text()) else {
+            let Some(slot) = (self.hub).follow(id.slot(), user.text(), user.spelling()) else {
                 continue;
             };
+            if asks_presence {
+                entry.connection.outbox.push_presence(slot);
+                owes_some = true;
+            }
             if self
                 .hub
                 .newest(id.slot(), slot, self.now.monotonic)
                 .is_some()
             {
                 entry.connection.outbox.push_last_known(slot);
-                knows_some = true;
+                owes_some = true;
             }
         }
         log::debug!(
@@ -297,7 +315,7 @@ impl Server {
             refusals.push(Refusal::TooManyFollows(count, follows_max, quote(first)));
         }
         // Positions that come from now on must find their last known ones gone out before them.
-        if knows_some {
+        if owes_some {
             self.flush_connection(id)
         } else {
             Ok(())
@@ -322,6 +340,7 @@ impl Server {
         if users.len() == 0 {
             return Ok(());
         }
+        self.tell();
         // What was accepted before still goes out, and its slots are as they were.
         if let Some(entry) = self.connections.get_mut(id) {
             entry.is_held = false;
@@ -344,23 +363,5 @@ impl Server {
             self.hub.following(id.slot())
         );
         Ok(())
-    }
-}
-
-/// Appends the newest position of a runner as a frame: as it was relayed, or as a last known one
-/// with its age. `message` is room to write it in.
-pub(super) fn append_newest(
-    position: &[u8],
-    age: Option<Duration>,
-    message: &mut Vec<u8>,
-    out: &mut Vec<u8>,
-) {
-    match age {
-        None => append_text_frame(position, out),
-        Some(age) => {
-            message.clear();
-            protocol::encode_last_known(position, age.as_secs_f64(), message);
-            append_text_frame(message, out);
-        }
     }
 }

@@ -65,6 +65,10 @@ pub struct Config {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse)]
     pub drain: Duration,
 
+    /// Age at which a last known position counts as stale
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_above_zero)]
+    pub stale_after: Duration,
+
     /// Age at which a last known position is forgotten
     #[arg(long, value_name = "TIME", default_value = "6h", value_parser = parse_above_zero)]
     pub forget_after: Duration,
@@ -81,8 +85,8 @@ pub struct Config {
     #[command(flatten)]
     pub keys: KeyFlags,
 
-    /// Origin of pages on other hosts that may connect (https://app.example.com, https://*.example.com, '*'); may be given several times
-    #[arg(long, value_name = "ORIGIN", value_delimiter = ',', value_parser = AllowedOrigin::parse)]
+    /// Origins of pages on other hosts that may connect
+    #[arg(long, help = "Origin of pages on other hosts that may connect (https://app.example.com, https://*.example.com, '*'); may be given several times", value_name = "ORIGIN", value_delimiter = ',', value_parser = AllowedOrigin::parse)]
     pub allow_origin: Vec<AllowedOrigin>,
 
     /// Show what there is to see: 25 simulated runners, as clients from a process of their own

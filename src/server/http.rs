@@ -4,6 +4,7 @@ use httparse::{EMPTY_HEADER, Header, Status};
 use tungstenite::handshake::derive_accept_key;
 
 use super::origin::Origin;
+use super::query;
 use crate::auth::{self, Token};
 
 /// Largest request head, in bytes.
@@ -20,7 +21,7 @@ const SUBPROTOCOL: &str = "spectate.v1";
 const SUBPROTOCOL_TOKEN: &str = "bearer.";
 
 /// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// Whether the loop turns.
     Healthz,
@@ -28,6 +29,8 @@ pub enum Route {
     Readyz,
     /// The counters.
     Metrics,
+    /// Last known positions of these users; `None` if the request does not say whose.
+    Positions(Option<Vec<String>>),
 }
 
 /// A complete request head.
@@ -123,6 +126,30 @@ impl Response {
         }
     }
 
+    /// GeoJSON (RFC 7946).
+    pub fn geo_json(body: Vec<u8>) -> Response {
+        Response {
+            status: "200 OK",
+            headers: "",
+            content_type: "application/geo+json",
+            body,
+            head_only: false,
+        }
+    }
+
+    /// A request that cannot be carried out as it is.
+    pub fn bad_request(body: &str) -> Response {
+        Response::refuse("400 Bad Request", "", body)
+    }
+
+    /// The same, and pages from anywhere may read it (Fetch, 3.2.2).
+    pub fn for_any_page(self) -> Response {
+        Response {
+            headers: "Access-Control-Allow-Origin: *\r\n",
+            ..self
+        }
+    }
+
     /// No more WebSockets are taken.
     pub fn full() -> Response {
         Response::refuse(
@@ -190,11 +217,7 @@ pub fn parse(bytes: &[u8]) -> Head {
             "",
             "speak HTTP/1.1, or HTTP/1.0 for plain requests",
         )),
-        Err(error) => Err(Response::refuse(
-            "400 Bad Request",
-            "",
-            &format!("this is not HTTP: {error}"),
-        )),
+        Err(error) => Err(Response::bad_request(&format!("this is not HTTP: {error}"))),
     };
     match parsed.and_then(|head_bytes| Ok((route(&request)?, head_bytes))) {
         Ok((request, head_bytes)) => Head::Complete(request, head_bytes),
@@ -214,11 +237,7 @@ fn route(request: &httparse::Request) -> Result<Request, Response> {
     let is_1_1 = request.version == Some(1);
     let hosts = values(request.headers, "host").count();
     if hosts > 1 || (is_1_1 && hosts == 0) {
-        return Err(Response::refuse(
-            "400 Bad Request",
-            "",
-            "a request needs one Host header",
-        ));
+        return Err(Response::bad_request("a request needs one Host header"));
     }
     if is_handshake(request.headers) {
         return upgrade(method, is_1_1, request.headers);
@@ -229,11 +248,12 @@ fn route(request: &httparse::Request) -> Result<Request, Response> {
         "/healthz" => Route::Healthz,
         "/readyz" => Route::Readyz,
         "/metrics" => Route::Metrics,
+        "/positions" => Route::Positions(query::ids(target)),
         _ => {
             return Err(Response::refuse(
                 "404 Not Found",
                 "",
-                "nothing is here; there are /healthz, /readyz and /metrics, and WebSockets on any path",
+                "nothing is here; there are /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
             ));
         }
     };
@@ -270,16 +290,12 @@ fn upgrade(method: &str, is_1_1: bool, headers: &[Header]) -> Result<Request, Re
         ));
     }
     if !is_1_1 {
-        return Err(Response::refuse(
-            "400 Bad Request",
-            "",
+        return Err(Response::bad_request(
             "a WebSocket handshake needs HTTP/1.1",
         ));
     }
     if !has_token(headers, "connection", "upgrade") {
-        return Err(Response::refuse(
-            "400 Bad Request",
-            "",
+        return Err(Response::bad_request(
             "a WebSocket handshake needs Connection: Upgrade",
         ));
     }
@@ -294,9 +310,7 @@ fn upgrade(method: &str, is_1_1: bool, headers: &[Header]) -> Result<Request, Re
     let key = match (keys.next(), keys.next()) {
         (Some(key), None) if is_nonce(key) => key,
         _ => {
-            return Err(Response::refuse(
-                "400 Bad Request",
-                "",
+            return Err(Response::bad_request(
                 "a WebSocket handshake needs one Sec-WebSocket-Key of 16 bytes in base64",
             ));
         }

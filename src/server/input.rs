@@ -7,6 +7,7 @@ use super::connection::Input;
 use super::connections::ConnectionId;
 use super::http::{Refused, Request, Response, Route};
 use super::metrics::Gauges;
+use super::process::Process;
 use super::{FRAME_BYTES_MAX, MESSAGES_PER_TURN_MAX, PUSHES_MAX, Server};
 
 impl Server {
@@ -107,7 +108,9 @@ impl Server {
                 token,
             } => self.admit(id, &accept, &origin, token.as_ref())?,
             Request::Plain {
-                route, head_only, ..
+                route,
+                token,
+                head_only,
             } => {
                 debug!(
                     "request id={} peer={} route={route:?}",
@@ -123,9 +126,15 @@ impl Server {
                     Route::Metrics => Response::metrics(self.metrics.render(Gauges {
                         connections: self.open,
                         follows: self.hub.follows_total(),
+                        runners: self.hub.runners_by_state(),
+                        started_unix_ms: self.started_unix_ms,
+                        process: Process::read(),
                     })),
+                    Route::Positions(ids) => self.positions(ids.as_deref(), token.as_ref()),
                 };
-                entry.connection.reply(&response.head_only(head_only), now);
+                if let Some(entry) = self.connections.get_mut(id) {
+                    entry.connection.reply(&response.head_only(head_only), now);
+                }
             }
         }
         Ok(())

@@ -1,8 +1,11 @@
 //! Plain counters, and their Prometheus text. Knows nothing of what is counted.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt::{self, Display, Write as _};
 use std::time::Duration;
+
+use super::process::Process;
+use crate::position::State;
 
 /// Upper bounds of the histogram of tick durations, in seconds.
 const TICK_BUCKETS_S: [f64; 8] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0];
@@ -43,6 +46,12 @@ pub struct Gauges {
     pub connections: usize,
     /// Follows in force.
     pub follows: usize,
+    /// Users by the state of their last known position.
+    pub runners: [(State, usize); 3],
+    /// When the process started, in milliseconds since the start of 1970 UTC.
+    pub started_unix_ms: f64,
+    /// The process itself.
+    pub process: Process,
 }
 
 impl Metrics {
@@ -70,7 +79,7 @@ impl Metrics {
             out,
             "spectate_connections",
             "WebSockets open.",
-            gauges.connections as u64,
+            gauges.connections,
         )?;
         counter(
             out,
@@ -96,8 +105,21 @@ impl Metrics {
             out,
             "spectate_follows",
             "Follows in force, over all connections.",
-            gauges.follows as u64,
+            gauges.follows,
         )?;
+        head(
+            out,
+            "spectate_runners",
+            "gauge",
+            "Users who are followed, connected or remembered, by the state of their last known position.",
+        )?;
+        for (state, count) in gauges.runners {
+            writeln!(
+                out,
+                "spectate_runners{{state=\"{}\"}} {count}",
+                state.word()
+            )?;
+        }
         head(
             out,
             "spectate_positions_received_total",
@@ -146,16 +168,11 @@ impl Metrics {
             "Bytes written to sockets.",
             self.bytes_sent,
         )?;
-        head(
+        counter(
             out,
             "spectate_loop_busy_seconds_total",
-            "counter",
             "Time that the loop spent working.",
-        )?;
-        writeln!(
-            out,
-            "spectate_loop_busy_seconds_total {}",
-            self.busy.as_secs_f64()
+            self.busy.as_secs_f64(),
         )?;
         self.write_ticks(out)?;
         head(
@@ -168,7 +185,8 @@ impl Metrics {
             out,
             "spectate_build_info{{version=\"{}\"}} 1",
             env!("CARGO_PKG_VERSION")
-        )
+        )?;
+        write_process(&gauges, out)
     }
 
     fn write_ticks(&self, out: &mut String) -> fmt::Result {
@@ -193,16 +211,52 @@ impl Metrics {
     }
 }
 
+/// The names that Prometheus clients give to every process. What is not known is left out.
+fn write_process(gauges: &Gauges, out: &mut String) -> fmt::Result {
+    let process = &gauges.process;
+    if let Some(bytes) = process.resident_bytes {
+        gauge(
+            out,
+            "process_resident_memory_bytes",
+            "Memory that is in RAM.",
+            bytes,
+        )?;
+    }
+    if let Some(count) = process.open_fds {
+        gauge(out, "process_open_fds", "Descriptors open.", count)?;
+    }
+    if let Some(count) = process.max_fds {
+        gauge(
+            out,
+            "process_max_fds",
+            "Most descriptors that may be open.",
+            count,
+        )?;
+    }
+    counter(
+        out,
+        "process_cpu_seconds_total",
+        "Time used on processors, in the process and in the kernel for it.",
+        process.cpu.as_secs_f64(),
+    )?;
+    gauge(
+        out,
+        "process_start_time_seconds",
+        "When the process started, since the start of 1970 UTC.",
+        gauges.started_unix_ms / 1000.0,
+    )
+}
+
 fn head(out: &mut String, name: &str, kind: &str, help: &str) -> fmt::Result {
     writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}")
 }
 
-fn gauge(out: &mut String, name: &str, help: &str, value: u64) -> fmt::Result {
+fn gauge(out: &mut String, name: &str, help: &str, value: impl Display) -> fmt::Result {
     head(out, name, "gauge", help)?;
     writeln!(out, "{name} {value}")
 }
 
-fn counter(out: &mut String, name: &str, help: &str, value: u64) -> fmt::Result {
+fn counter(out: &mut String, name: &str, help: &str, value: impl Display) -> fmt::Result {
     head(out, name, "counter", help)?;
     writeln!(out, "{name} {value}")
 }

@@ -1,7 +1,7 @@
 //! The server: one loop that owns every socket, the poll and the clock.
 //!
 //! ```text
-//! tick:  wait → accept → read → expire → flush → reap
+//! tick:  wait → grow stale → accept → read → expire → flush → reap
 //! ```
 //!
 //! Whatever goes wrong with a connection comes back to the tick as a [`CloseReason`], and `reap`
@@ -21,10 +21,15 @@ pub mod http;
 mod input;
 mod limits;
 mod listen;
+mod marks;
 mod metrics;
 pub mod origin;
 pub mod outbox;
 mod output;
+mod positions;
+mod presence;
+mod process;
+mod query;
 mod rate;
 pub mod reader;
 
@@ -135,6 +140,8 @@ struct Server {
     message: Vec<u8>,
     metrics: Metrics,
     now: Now,
+    /// When the server started, in milliseconds since the start of 1970 UTC.
+    started_unix_ms: f64,
     next_sweep: Instant,
     /// When held positions go out, if a flush interval is set.
     next_release: Instant,
@@ -142,6 +149,8 @@ struct Server {
     more_events: bool,
     /// Whether more last known positions are old than one tick forgets.
     forgetting: bool,
+    /// Whether more of them turn stale than one tick takes.
+    is_growing_stale: bool,
     /// Whether connections may wait to be accepted.
     acceptable: bool,
     /// Whether that failed, and was told, since the last sweep.
@@ -208,10 +217,12 @@ impl Server {
             message: Vec::new(),
             metrics: Metrics::default(),
             now,
+            started_unix_ms: now.unix_ms,
             next_sweep: now.monotonic + SWEEP_INTERVAL,
             next_release: now.monotonic + config.flush_interval,
             more_events: false,
             forgetting: false,
+            is_growing_stale: false,
             acceptable: false,
             accept_failed: false,
             readable: Vec::new(),
@@ -233,6 +244,7 @@ impl Server {
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
             self.wait(&mut events)?;
+            self.grow_stale();
             self.accept();
             self.read();
             self.expire();
@@ -276,10 +288,18 @@ impl Server {
     }
 
     fn until_next_step(&self) -> Duration {
-        if !self.readable.is_empty() || self.acceptable || self.forgetting {
+        if !self.readable.is_empty()
+            || self.acceptable
+            || self.forgetting
+            || self.is_growing_stale
+            || self.hub.has_changes()
+        {
             return Duration::ZERO;
         }
         let mut next = self.next_sweep;
+        if let Some(deadline) = self.hub.audience_deadline() {
+            next = next.min(deadline);
+        }
         if !self.held.is_empty() {
             next = next.min(self.next_release);
         }

@@ -1,24 +1,16 @@
 //! What one connection still has to send. While its socket takes bytes, every position goes out;
 //! once it does not, the outbox keeps one mark for each runner that the follower is behind on, and
-//! sends the newest position of each when the socket drains. Knows no clock and no message.
+//! sends the newest position of each when the socket drains. Last known positions, presence and
+//! audience are marks from the start. Knows no clock and no message.
 
 use std::io::{self, ErrorKind, Write};
 
 use super::frames::{Frames, append_text_frame};
-use crate::queue::SlotQueue;
-
-/// Most bytes gathered for one write(2).
-const WRITE_BYTES_MAX: usize = 256 * 1024;
-
-/// Most bytes gathered for one write(2) to a socket that is behind: what is handed to the kernel
-/// can no longer be replaced by something newer.
-const CATCH_UP_BYTES_MAX: usize = 4 * 1024;
+use super::marks::{Behind, Gathered, WRITE_BYTES_MAX};
+pub use super::marks::{Gather, Mark, Newest};
 
 /// Most bytes of errors kept for a peer that does not read.
 pub const ERROR_BYTES_MAX: usize = 64 * 1024;
-
-/// Stands for the pong among the slots of gathered frames. A connection has fewer follows.
-const PONG: u32 = u32::MAX - 1;
 
 /// Room for this many entries is kept between ticks; more is given back.
 const SPARE_ENTRIES_MAX: usize = 4;
@@ -28,37 +20,6 @@ const SPARE_ENTRIES_MAX: usize = 4;
 struct Due {
     frame: u32,
     slot: u32,
-}
-
-/// What is owed beyond `wire` while the socket takes no more, or a last known position is due.
-#[derive(Debug, Default)]
-struct Behind {
-    /// Slots of the follows whose newest position is owed, in the order in which they fell due.
-    marks: SlotQueue,
-    /// By slot: whether it is owed as a last known position, with its age.
-    with_age: Vec<bool>,
-    /// Whether the socket took no more.
-    blocked: bool,
-    /// How much of `wire` is the rest of a position's frame that was begun.
-    begun_bytes: usize,
-    /// The answer to the newest ping.
-    pong: Vec<u8>,
-}
-
-/// One write's bytes, gathered from several places; shared by all connections.
-#[derive(Debug, Default)]
-pub struct Gather {
-    bytes: Vec<u8>,
-    /// Which slot each frame is about, and where in `bytes` it ends.
-    frames: Vec<(u32, usize)>,
-}
-
-impl Gather {
-    fn start(&mut self, with: &[u8]) {
-        self.bytes.clear();
-        self.frames.clear();
-        self.bytes.extend_from_slice(with);
-    }
 }
 
 /// What a flush did.
@@ -87,10 +48,6 @@ pub enum Pushed {
     Conflated,
 }
 
-/// Newest positions by slot: appends the frame, or says that there is none any more.
-pub trait Newest: FnMut(u32, bool, &mut Vec<u8>) -> bool {}
-impl<F: FnMut(u32, bool, &mut Vec<u8>) -> bool> Newest for F {}
-
 /// The outbox of one connection.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -108,12 +65,16 @@ impl Outbox {
 
     /// Whether positions become marks instead of frames.
     pub fn is_behind(&self) -> bool {
-        self.behind.is_some()
+        self.behind.as_ref().is_some_and(|behind| behind.blocked)
+    }
+
+    fn blocked(&mut self) -> Option<&mut Behind> {
+        self.behind.as_deref_mut().filter(|behind| behind.blocked)
     }
 
     /// Owes a position: frame `frame` of this tick, about the connection's follow `slot`.
     pub fn push(&mut self, frame: u32, slot: u32) -> Pushed {
-        match &mut self.behind {
+        match self.blocked() {
             None => {
                 self.due.push(Due { frame, slot });
                 if self.due.len() == 1 {
@@ -123,7 +84,7 @@ impl Outbox {
                 }
             }
             Some(behind) => {
-                if behind.marks.push(slot) {
+                if behind.mark_position(slot) {
                     Pushed::Marked
                 } else {
                     Pushed::Conflated
@@ -133,15 +94,19 @@ impl Outbox {
     }
 
     /// Owes the last known position, with its age, of a user just followed. A flush must follow
-    /// before the next position of that user, which would be conflated with it.
+    /// before the next position of that user, which would come twice.
     pub fn push_last_known(&mut self, slot: u32) {
-        let behind = self.behind.get_or_insert_default();
-        behind.marks.push(slot);
-        let index = slot as usize;
-        if behind.with_age.len() <= index {
-            behind.with_age.resize(index + 1, false);
-        }
-        behind.with_age[index] = true;
+        self.behind.get_or_insert_default().mark_last_known(slot);
+    }
+
+    /// Owes presence of the user in this slot.
+    pub fn push_presence(&mut self, slot: u32) {
+        self.behind.get_or_insert_default().mark_presence(slot);
+    }
+
+    /// Owes how many follow the connection's user.
+    pub fn push_audience(&mut self) {
+        self.behind.get_or_insert_default().audience = true;
     }
 
     /// Forgets what is owed for a follow that ended. The follow in slot `renumbered` has taken
@@ -151,13 +116,7 @@ impl Outbox {
         let Some(behind) = &mut self.behind else {
             return;
         };
-        behind.marks.remove(slot);
-        behind.marks.renumber(renumbered, slot);
-        let aged = behind.take_age(renumbered);
-        behind.take_age(slot);
-        if aged && slot != renumbered {
-            behind.with_age[slot as usize] = true;
-        }
+        behind.unfollow(slot, renumbered);
     }
 
     /// Owes bytes that are no position: a reply, a close frame.
@@ -170,15 +129,17 @@ impl Outbox {
     pub fn push_error(&mut self, message: &[u8]) -> bool {
         append_text_frame(message, &mut self.wire);
         match &self.behind {
-            None => true,
-            Some(behind) => self.wire.len() - behind.begun_bytes <= ERROR_BYTES_MAX,
+            Some(behind) if behind.blocked => {
+                self.wire.len() - behind.begun_bytes <= ERROR_BYTES_MAX
+            }
+            _ => true,
         }
     }
 
     /// Owes the answer to a ping: in order, or when the socket takes no more, to the last alone
     /// (RFC 6455, 5.5.3).
     pub fn push_pong(&mut self, frame: &[u8]) {
-        match &mut self.behind {
+        match self.blocked() {
             None => self.wire.extend_from_slice(frame),
             Some(behind) => {
                 behind.pong.clear();
@@ -195,12 +156,10 @@ impl Outbox {
 
     /// Room taken on the heap, in bytes.
     pub fn heap_bytes(&self) -> usize {
-        let behind = self.behind.as_ref().map_or(0, |behind| {
-            size_of::<Behind>()
-                + behind.marks.heap_bytes()
-                + behind.with_age.capacity()
-                + behind.pong.capacity()
-        });
+        let behind = self
+            .behind
+            .as_ref()
+            .map_or(0, |behind| size_of::<Behind>() + behind.heap_bytes());
         self.wire.capacity() + self.due.capacity() * size_of::<Due>() + behind
     }
 
@@ -289,19 +248,18 @@ impl Outbox {
         newest: &mut impl Newest,
     ) -> bool {
         gather.start(&self.wire);
-        if let Some(behind) = &mut self.behind {
-            behind.gather(gather, newest);
-        }
+        let has_all_marks =
+            (self.behind.as_mut()).is_none_or(|behind| behind.gather(gather, newest));
         if gather.bytes.is_empty() {
             self.behind = None;
         }
-        if self.behind.is_none() && !hold {
+        if has_all_marks && !hold {
             for due in &self.due {
                 if gather.bytes.len() >= WRITE_BYTES_MAX {
                     break;
                 }
                 gather.bytes.extend_from_slice(frames.frame(due.frame));
-                gather.frames.push((due.slot, gather.bytes.len()));
+                gather.frames.push((Gathered::Due, gather.bytes.len()));
             }
         }
         !gather.bytes.is_empty()
@@ -325,17 +283,18 @@ impl Outbox {
         let mut start = self.wire.len();
         self.wire = Vec::new();
         let mut due = 0;
-        for &(slot, end) in &gather.frames {
+        for &(gathered, end) in &gather.frames {
             if start >= taken {
                 break;
             }
-            match &mut self.behind {
-                Some(behind) if slot == PONG => behind.pong.clear(),
-                Some(behind) => {
-                    behind.unmark(slot);
-                    flushed.positions += 1;
+            match (gathered, &mut self.behind) {
+                (Gathered::Pong, Some(behind)) => behind.pong.clear(),
+                (Gathered::Mark(mark), Some(behind)) => {
+                    behind.unmark(mark);
+                    let is_position = matches!(mark, Mark::LastKnown(_) | Mark::Newest(_));
+                    flushed.positions += usize::from(is_position);
                 }
-                None => {
+                _ => {
                     due += 1;
                     flushed.positions += 1;
                 }
@@ -355,47 +314,10 @@ impl Outbox {
         behind.blocked = true;
         behind.begun_bytes = begun_bytes;
         for due in std::mem::take(&mut self.due) {
-            if !behind.marks.push(due.slot) {
+            if !behind.mark_position(due.slot) {
                 flushed.conflated += 1;
             }
         }
-    }
-}
-
-impl Behind {
-    fn gather(&mut self, gather: &mut Gather, newest: &mut impl Newest) {
-        if !self.pong.is_empty() {
-            gather.bytes.extend_from_slice(&self.pong);
-            gather.frames.push((PONG, gather.bytes.len()));
-        }
-        let bytes_max = if self.blocked {
-            CATCH_UP_BYTES_MAX
-        } else {
-            WRITE_BYTES_MAX
-        };
-        let mut next = self.marks.first();
-        while let Some(slot) = next
-            && gather.bytes.len() < bytes_max
-        {
-            next = self.marks.after(slot);
-            let with_age = self.with_age.get(slot as usize) == Some(&true);
-            if newest(slot, with_age, &mut gather.bytes) {
-                gather.frames.push((slot, gather.bytes.len()));
-            } else {
-                self.unmark(slot);
-            }
-        }
-    }
-
-    fn unmark(&mut self, slot: u32) {
-        self.marks.remove(slot);
-        self.take_age(slot);
-    }
-
-    fn take_age(&mut self, slot: u32) -> bool {
-        self.with_age
-            .get_mut(slot as usize)
-            .is_some_and(std::mem::take)
     }
 }
 

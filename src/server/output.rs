@@ -1,14 +1,20 @@
 //! The step of the tick that writes.
 
 use std::net::Shutdown;
+use std::time::Instant;
 
+use super::Server;
 use super::close::CloseReason;
 use super::connections::ConnectionId;
-use super::{Server, apply};
+use super::frames::append_text_frame;
+use super::outbox::Mark;
+use crate::hub::Hub;
+use crate::protocol::{encode_audience, encode_last_known, encode_presence};
 
 impl Server {
     /// Sends what is owed, most often in one write for each connection that is owed something.
     pub(super) fn flush(&mut self) {
+        self.tell();
         if self.now.monotonic >= self.next_release {
             self.release();
         }
@@ -42,13 +48,7 @@ impl Server {
         let (hub, now) = (&self.hub, self.now.monotonic);
         let message = &mut self.message;
         let newest =
-            |slot: u32, with_age: bool, out: &mut Vec<u8>| match hub.newest(id.slot(), slot, now) {
-                None => false,
-                Some((position, age)) => {
-                    apply::append_newest(position, with_age.then_some(age), message, out);
-                    true
-                }
-            };
+            |mark: Mark, out: &mut Vec<u8>| append_mark(hub, id.slot(), mark, now, message, out);
         let flushed =
             entry
                 .connection
@@ -68,4 +68,30 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Appends what is true now about a mark of a connection, as a frame; `false` if there is nothing
+/// to say any more. `message` is room to write in.
+fn append_mark(
+    hub: &Hub,
+    connection: u32,
+    mark: Mark,
+    now: Instant,
+    message: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> bool {
+    message.clear();
+    let known = match mark {
+        Mark::Audience => (hub.audience(connection)).map(|count| encode_audience(count, message)),
+        Mark::Presence(slot) => (hub.presence(connection, slot, now))
+            .map(|presence| encode_presence(&presence, message)),
+        Mark::LastKnown(slot) => (hub.newest(connection, slot, now))
+            .map(|(position, age)| encode_last_known(position, age.as_secs_f64(), message)),
+        Mark::Newest(slot) => (hub.newest(connection, slot, now))
+            .map(|(position, _)| message.extend_from_slice(position)),
+    };
+    if known.is_some() {
+        append_text_frame(message, out);
+    }
+    known.is_some()
 }

@@ -16,7 +16,7 @@ const SECRET: &[u8] = b"a secret of tests that is long enough";
 const OTHER_SECRET: &[u8] = b"another secret, which is as long as that";
 
 /// A file with a secret, and a server that asks for tokens.
-fn start(name: &str, flags: &[&str]) -> (Server, Scratch) {
+pub(crate) fn start(name: &str, flags: &[&str]) -> (Server, Scratch) {
     let file = Scratch::new(name, SECRET);
     let keys = ["--jwt-hs256-secret-file", file.path()];
     (Server::start(&[&keys, flags].concat()), file)
@@ -47,9 +47,14 @@ fn grant(user: &str, follow: Follow, publish: Publish) -> Grant {
 }
 
 /// A token of user 5, who may follow 6 and send its own positions.
-fn five() -> String {
+pub(crate) fn five() -> String {
     let grant = grant("5", Follow::Only(ids(&["6"])), Publish::Own);
     signed(&grant, SECRET)
+}
+
+/// A token that lets one send positions of everybody.
+pub(crate) fn gateway() -> String {
+    signed(&grant("gateway", Follow::Own, Publish::Everybody), SECRET)
 }
 
 /// A token of user 5 that ends with the whole second after so many of them.
@@ -60,14 +65,14 @@ fn five_for(seconds: u64) -> (String, Duration) {
     (signed(&grant, SECRET), end)
 }
 
-fn expired() -> String {
+pub(crate) fn expired() -> String {
     let mut grant = grant("5", Follow::Own, Publish::Own);
     grant.expires_at_s = now().as_secs() - 1;
     signed(&grant, SECRET)
 }
 
 /// A hello with a token; `rest` is more of its JSON.
-fn hello(token: &str, rest: &str) -> String {
+pub(crate) fn hello(token: &str, rest: &str) -> String {
     format!(r#"{{"initialRequest":true,"token":"{token}"{rest}}}"#)
 }
 

@@ -268,36 +268,6 @@ fn head_gets_the_head_of_get_and_no_body() {
 }
 
 #[test]
-fn metrics_are_prometheus_text_with_the_names_that_were_promised() {
-    let server = Server::start(&[]);
-    let answer = answer(&server, "GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n");
-    let content_type = answer.header("Content-Type").expect("one");
-    assert!(content_type.starts_with("text/plain; version=0.0.4"));
-    for name in [
-        "spectate_connections",
-        "spectate_connections_accepted_total",
-        "spectate_connections_closed_total",
-        "spectate_follows",
-        "spectate_positions_received_total",
-        "spectate_positions_rejected_total",
-        "spectate_positions_late_total",
-        "spectate_positions_delivered_total",
-        "spectate_positions_conflated_total",
-        "spectate_bytes_received_total",
-        "spectate_bytes_sent_total",
-        "spectate_loop_busy_seconds_total",
-        "spectate_tick_seconds",
-        "spectate_build_info",
-    ] {
-        assert!(answer.body.contains(&format!("# TYPE {name} ")), "{name}");
-    }
-    for line in answer.body.lines().filter(|line| !line.starts_with('#')) {
-        let (_, value) = line.rsplit_once(' ').expect("a name and a value");
-        assert!(value.parse::<f64>().is_ok(), "{line}");
-    }
-}
-
-#[test]
 fn requests_that_cannot_be_served_are_told_why() {
     let server = Server::start(&[]);
     let good = upgrade("");

@@ -166,7 +166,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// What each room may name: rooms of this crate, and other crates.
-const ROOMS: [(&str, &[&str], &[&str]); 30] = [
+const ROOMS: [(&str, &[&str], &[&str]); 38] = [
     ("position.rs", &[], &["std"]),
     ("queue.rs", &[], &["std"]),
     ("duration.rs", &[], &["std"]),
@@ -176,19 +176,53 @@ const ROOMS: [(&str, &[&str], &[&str]); 30] = [
         &["std", "serde", "serde_json"],
     ),
     ("protocol/refusal.rs", &["position"], &["std"]),
-    ("hub.rs", &["queue"], &["std", "slab"]),
+    (
+        "protocol/geojson.rs",
+        &[
+            "position",
+            "protocol/ClientMessage",
+            "protocol/Publication",
+            "protocol/decode",
+        ],
+        &[],
+    ),
+    ("hub.rs", &["position", "queue"], &["std", "slab"]),
+    ("hub/audience.rs", &["hub/Hub"], &["std"]),
+    (
+        "hub/last_known.rs",
+        &[
+            "hub/Hub",
+            "hub/Now",
+            "hub/RunnerKey",
+            "hub/member",
+            "position",
+        ],
+        &["std"],
+    ),
+    ("hub/member.rs", &["position"], &["std"]),
+    (
+        "hub/presence.rs",
+        &["hub/Hub", "hub/RunnerKey", "position"],
+        &["std"],
+    ),
     ("logger.rs", &[], &["std", "log", "rustix", "simple_logger"]),
     ("cli.rs", &["server", "client"], &["std", "clap"]),
     ("main.rs", &["cli", "client", "server"], &["std"]),
     ("server/close.rs", &["auth"], &["std", "tungstenite"]),
     ("server/frames.rs", &[], &["tungstenite"]),
-    ("server/outbox.rs", &["queue", "server/frames"], &["std"]),
+    ("server/marks.rs", &["queue"], &[]),
+    (
+        "server/outbox.rs",
+        &["server/frames", "server/marks"],
+        &["std"],
+    ),
     (
         "server/http.rs",
-        &["auth", "server/origin"],
+        &["auth", "server/origin", "server/query"],
         &["httparse", "tungstenite"],
     ),
     ("server/origin.rs", &[], &["std"]),
+    ("server/query.rs", &[], &["percent_encoding"]),
     (
         "server/reader.rs",
         &["server/close", "server/http"],
@@ -210,7 +244,12 @@ const ROOMS: [(&str, &[&str], &[&str]); 30] = [
         &["server/access", "server/connection", "server/rate"],
         &["std", "mio", "slab"],
     ),
-    ("server/metrics.rs", &[], &["std"]),
+    (
+        "server/metrics.rs",
+        &["position", "server/process"],
+        &["std"],
+    ),
+    ("server/process.rs", &[], &["std", "rustix"]),
     ("server/rate.rs", &[], &["std"]),
     ("server/drain.rs", &["server/connections"], &["std"]),
     ("server/limits.rs", &[], &["std", "rustix"]),
@@ -314,12 +353,30 @@ fn pure_rooms_see_no_sockets_clocks_or_log() {
             "protocol/refusal.rs",
             &["net", "time", "log", "mio", "slab"],
         ),
+        (
+            "protocol/geojson.rs",
+            &["net", "time", "log", "mio", "slab"],
+        ),
         ("hub.rs", &["net", "io", "log", "mio", "serde_json"]),
         ("client/course.rs", &["net", "io", "time", "log", "mio"]),
         ("client/lake.rs", &["net", "io", "time", "log", "mio"]),
         ("client/motion.rs", &["net", "io", "time", "log", "mio"]),
         ("client/joggers.rs", &["net", "io", "time", "log", "mio"]),
         ("server/demo.rs", &["mio", "time", "hub"]),
+        (
+            "hub/audience.rs",
+            &["net", "io", "log", "mio", "serde_json"],
+        ),
+        (
+            "hub/last_known.rs",
+            &["net", "io", "log", "mio", "serde_json"],
+        ),
+        ("hub/member.rs", &["net", "io", "log", "mio", "serde_json"]),
+        (
+            "hub/presence.rs",
+            &["net", "io", "log", "mio", "serde_json"],
+        ),
+        ("server/marks.rs", &["mio", "hub", "net", "time", "log"]),
         ("server/http.rs", &["mio", "hub", "net", "time", "log"]),
         ("server/frames.rs", &["mio", "hub", "net", "time", "log"]),
         ("server/outbox.rs", &["mio", "hub", "net", "time", "log"]),

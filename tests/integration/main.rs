@@ -13,7 +13,10 @@ mod handshake;
 mod interop;
 mod layering;
 mod limits;
+mod metrics;
 mod origins;
+mod positions;
+mod presence;
 mod readme;
 mod relay;
 #[path = "../tokens/scratch.rs"]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use spectate::hub::{Hub, Now};
+use spectate::position::{Spelling, State};
 
 const CONNECTIONS: u32 = 5;
 const USERS: u32 = 6;
@@ -12,7 +13,7 @@ const LAST_KNOWN_MAX: usize = 4;
 
 #[derive(Clone, Debug)]
 enum Operation {
-    Follow(u32, u32),
+    Follow(u32, u32, Spelling),
     Unfollow(u32, u32),
     Declare(u32, u32),
     Leave(u32),
@@ -20,17 +21,25 @@ enum Operation {
     Publish(u32, Option<i32>),
     /// Forget what is older than so many steps.
     Forget(u32),
+    /// What is older than so many steps is stale.
+    Stale(u32),
+    AskPresence(u32, bool),
+    AskAudience(u32, bool),
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
     let (connection, user) = (0..CONNECTIONS, 0..USERS);
+    let spelling = prop_oneof![Just(Spelling::Integer), Just(Spelling::String)];
     prop_oneof![
-        6 => (connection.clone(), user.clone()).prop_map(|(c, u)| Operation::Follow(c, u)),
+        6 => (connection.clone(), user.clone(), spelling).prop_map(|(c, u, s)| Operation::Follow(c, u, s)),
         3 => (connection.clone(), user.clone()).prop_map(|(c, u)| Operation::Unfollow(c, u)),
         1 => (connection.clone(), user.clone()).prop_map(|(c, u)| Operation::Declare(c, u)),
-        1 => connection.prop_map(Operation::Leave),
+        1 => connection.clone().prop_map(Operation::Leave),
+        2 => (connection.clone(), prop::bool::weighted(0.7)).prop_map(|(c, on)| Operation::AskPresence(c, on)),
+        2 => (connection, prop::bool::weighted(0.7)).prop_map(|(c, on)| Operation::AskAudience(c, on)),
         5 => (user, prop::option::of(-90..90i32)).prop_map(|(u, t)| Operation::Publish(u, t)),
         1 => (0..20u32).prop_map(Operation::Forget),
+        2 => (0..10u32).prop_map(Operation::Stale),
     ]
 }
 
@@ -38,13 +47,18 @@ struct LastKnown {
     message: String,
     received_at: Instant,
     newest_fix_ms: Option<f64>,
+    is_live: bool,
 }
 
 #[derive(Default)]
 struct Model {
-    follows: BTreeSet<(u32, String)>,
+    /// How each was written first.
+    follows: BTreeMap<(u32, String), Spelling>,
     declared: BTreeMap<u32, String>,
     last_known: BTreeMap<String, LastKnown>,
+    asks_presence: BTreeSet<u32>,
+    /// Whether who asked for the audience wants it still, and what it was told last.
+    askers: BTreeMap<u32, (bool, Option<usize>)>,
 }
 
 impl Model {
@@ -67,6 +81,7 @@ impl Model {
             message: message.to_owned(),
             received_at: now.monotonic,
             newest_fix_ms: fix.or(newest),
+            is_live: true,
         };
         self.last_known.insert(user.to_owned(), last);
         while self.last_known.len() > LAST_KNOWN_MAX {
@@ -81,12 +96,56 @@ impl Model {
     }
 
     fn users(&self) -> BTreeSet<&str> {
-        let followed = self.follows.iter().map(|(_, user)| user.as_str());
+        let followed = self.follows.keys().map(|(_, user)| user.as_str());
         let declared = self.declared.values().map(String::as_str);
         followed
             .chain(declared)
             .chain(self.last_known.keys().map(String::as_str))
             .collect()
+    }
+
+    fn state(&self, user: &str) -> State {
+        match self.last_known.get(user) {
+            Some(last) if last.is_live => State::Live,
+            Some(_) => State::Stale,
+            None => State::Unknown,
+        }
+    }
+
+    /// What presence would say of each user.
+    fn presence(&self) -> BTreeMap<String, (State, bool)> {
+        (0..USERS)
+            .map(|user| user.to_string())
+            .map(|user| {
+                let is_connected = self.declared.values().any(|declared| *declared == user);
+                (user.clone(), (self.state(&user), is_connected))
+            })
+            .collect()
+    }
+
+    fn is_watched(&self, user: &str) -> bool {
+        (self.follows.keys())
+            .any(|(c, followed)| followed == user && self.asks_presence.contains(c))
+    }
+
+    fn audience(&self, connection: u32) -> usize {
+        let user = &self.declared[&connection];
+        let followers = (self.follows.keys()).filter(|(_, followed)| followed == user);
+        let others = followers.filter(|(follower, _)| self.declared.get(follower) != Some(user));
+        others.count()
+    }
+
+    /// That these are told their audience: all of them want it, and have something new to hear.
+    fn tell(&mut self, due: &[u32]) {
+        let once: BTreeSet<u32> = due.iter().copied().collect();
+        assert_eq!(once.len(), due.len(), "once each: {due:?}");
+        for connection in due {
+            let audience = self.audience(*connection);
+            let asker = self.askers.get_mut(connection).expect("one that asked");
+            assert!(asker.0, "{connection} wants it no more");
+            assert_ne!(asker.1, Some(audience), "nothing new for {connection}");
+            asker.1 = Some(audience);
+        }
     }
 
     /// That the hub agrees, from both of its sides.
@@ -96,7 +155,7 @@ impl Model {
         for connection in 0..CONNECTIONS {
             let followed: Vec<&str> = self
                 .follows
-                .iter()
+                .keys()
                 .filter(|(c, _)| *c == connection)
                 .map(|(_, user)| user.as_str())
                 .collect();
@@ -113,6 +172,28 @@ impl Model {
                 slots.iter().copied().eq(0..followed.len() as u32),
                 "slots are dense: {slots:?}"
             );
+            let wants = self
+                .askers
+                .get(&connection)
+                .is_some_and(|(wants, _)| *wants);
+            assert_eq!(
+                hub.audience(connection),
+                wants.then(|| self.audience(connection))
+            );
+            for user in followed {
+                let slot = hub.slot(connection, user).expect("followed");
+                let Some(presence) = hub.presence(connection, slot, now) else {
+                    assert!(!self.asks_presence.contains(&connection));
+                    continue;
+                };
+                assert!(self.asks_presence.contains(&connection));
+                let spelling = self.follows[&(connection, user.to_owned())];
+                assert_eq!((presence.user, presence.spelling), (user, spelling));
+                let told = (presence.state, presence.is_connected);
+                assert_eq!(told, self.presence()[user]);
+                let age = (self.last_known.get(user)).map(|last| now - last.received_at);
+                assert_eq!(presence.age_s, age.map(|age| age.as_secs_f64()));
+            }
         }
         for user in (0..USERS).map(|user| user.to_string()) {
             let followers: BTreeSet<(u32, u32)> =
@@ -123,7 +204,7 @@ impl Model {
                         .collect()
                 });
             let expected: BTreeSet<(u32, u32)> = (0..CONNECTIONS)
-                .filter(|connection| self.follows.contains(&(*connection, user.clone())))
+                .filter(|connection| self.follows.contains_key(&(*connection, user.clone())))
                 .map(|connection| (connection, hub.slot(connection, &user).expect("followed")))
                 .collect();
             assert_eq!(followers, expected);
@@ -157,17 +238,18 @@ proptest! {
         for (step, operation) in operations.into_iter().enumerate() {
             let monotonic = start + Duration::from_secs(step as u64);
             let now = Now { monotonic, unix_ms: 1.7e12 + step as f64 * 1000.0 };
+            let before = model.presence();
             match operation {
-                Operation::Follow(connection, user) => {
+                Operation::Follow(connection, user, spelling) => {
                     let user = user.to_string();
-                    let known = model.follows.contains(&(connection, user.clone()));
-                    prop_assert_eq!(hub.follow(connection, &user).is_none(), known);
-                    model.follows.insert((connection, user));
+                    let known = model.follows.contains_key(&(connection, user.clone()));
+                    prop_assert_eq!(hub.follow(connection, &user, spelling).is_none(), known);
+                    model.follows.entry((connection, user)).or_insert(spelling);
                 }
                 Operation::Unfollow(connection, user) => {
                     let user = user.to_string();
                     let known = model.follows.remove(&(connection, user.clone()));
-                    prop_assert_eq!(hub.unfollow(connection, &user).is_some(), known);
+                    prop_assert_eq!(hub.unfollow(connection, &user).is_some(), known.is_some());
                 }
                 Operation::Declare(connection, user) => {
                     let user = user.to_string();
@@ -176,8 +258,10 @@ proptest! {
                 }
                 Operation::Leave(connection) => {
                     hub.leave(connection);
-                    model.follows.retain(|(other, _)| *other != connection);
+                    model.follows.retain(|(other, _), _| *other != connection);
                     model.declared.remove(&connection);
+                    model.asks_presence.remove(&connection);
+                    model.askers.remove(&connection);
                 }
                 Operation::Publish(user, offset_s) => {
                     let (user, message) = (user.to_string(), format!("{user} at {step}"));
@@ -192,14 +276,59 @@ proptest! {
                         model.last_known.retain(|_, last| last.received_at >= time);
                     }
                 }
+                Operation::Stale(steps) => {
+                    if let Some(time) = monotonic.checked_sub(Duration::from_secs(u64::from(steps))) {
+                        while hub.stale_before(time, 1) {}
+                        for last in model.last_known.values_mut() {
+                            last.is_live &= last.received_at >= time;
+                        }
+                    }
+                }
+                Operation::AskPresence(connection, asks) => {
+                    let is_new = match asks {
+                        true => model.asks_presence.insert(connection),
+                        false => {
+                            model.asks_presence.remove(&connection);
+                            false
+                        }
+                    };
+                    prop_assert_eq!(hub.ask_presence(connection, asks), is_new);
+                }
+                Operation::AskAudience(connection, wants) => {
+                    let is_first = wants && model.declared.contains_key(&connection) && !model.askers.contains_key(&connection);
+                    prop_assert_eq!(hub.ask_audience(connection, wants), is_first);
+                    if is_first {
+                        model.askers.insert(connection, (true, Some(model.audience(connection))));
+                    } else if let Some(asker) = model.askers.get_mut(&connection) {
+                        *asker = (wants, None);
+                    }
+                }
             }
             model.check(&hub, monotonic);
+            let changed: BTreeSet<String> = hub.take_changed().into_iter().map(|runner| hub.id(runner).to_owned()).collect();
+            let after = model.presence();
+            let expected: BTreeSet<String> = after.into_iter().filter(|(user, now)| before[user] != *now && model.is_watched(user)).map(|(user, _)| user).collect();
+            prop_assert_eq!(changed, expected, "whose presence changed");
+            model.tell(&hub.due_audiences(monotonic, 100));
+        }
+        let end = start + Duration::from_secs(1000);
+        model.tell(&hub.due_audiences(end, 100));
+        model.tell(&hub.due_audiences(end + Duration::from_secs(1), 100));
+        for (connection, (wants, told)) in &model.askers {
+            prop_assert!(!wants || *told == Some(model.audience(*connection)), "{} knows", connection);
+        }
+        let counted: BTreeMap<&str, usize> = hub.runners_by_state().map(|(state, count)| (state.word(), count)).into();
+        for state in [State::Live, State::Stale, State::Unknown] {
+            let users = model.users().into_iter().filter(|user| model.state(user) == state);
+            prop_assert_eq!(counted[state.word()], users.count());
         }
         for connection in 0..CONNECTIONS {
             hub.leave(connection);
         }
         while hub.forget_before(start + Duration::from_secs(1_000_000), 1) {}
         prop_assert_eq!((hub.follows_total(), hub.runners_total()), (0, 0), "nothing stays behind");
+        prop_assert_eq!(hub.take_changed().len(), 0);
+        prop_assert_eq!(hub.due_audiences(end + Duration::from_secs(2), 100).len(), 0);
     }
 }
 
@@ -211,7 +340,7 @@ fn heavy_last_known_positions_crowd_out_the_oldest() {
         unix_ms: 0.0,
     };
     for user in ["1", "2", "3"] {
-        hub.follow(0, user);
+        hub.follow(0, user, Spelling::String);
         let runner = hub.runner_or_new(user);
         assert!(hub.publish(runner, &[b'x'; 400], None, now));
     }
@@ -228,7 +357,7 @@ fn a_crowd_leaving_one_runner_costs_each_of_them_the_same() {
     const FOLLOWERS: u32 = 100_000;
     let mut hub = Hub::new(1);
     for connection in 0..FOLLOWERS {
-        hub.follow(connection, "runner");
+        hub.follow(connection, "runner", Spelling::String);
     }
     for connection in 0..FOLLOWERS {
         hub.leave(connection);
@@ -245,7 +374,7 @@ proptest! {
         for (follow, user) in changes {
             let name = user.to_string();
             if follow {
-                prop_assert_eq!(hub.follow(0, &name).is_some(), followed.insert(user));
+                prop_assert_eq!(hub.follow(0, &name, Spelling::String).is_some(), followed.insert(user));
             } else {
                 prop_assert_eq!(hub.unfollow(0, &name).is_some(), followed.remove(&user));
             }
@@ -256,4 +385,75 @@ proptest! {
         hub.leave(0);
         prop_assert_eq!(hub.runners_total(), 0);
     }
+}
+
+#[test]
+fn an_audience_that_changes_all_the_time_is_told_once_a_second() {
+    const FOLLOWERS: u32 = 100_000;
+    let start = Instant::now();
+    let mut hub = Hub::new(1);
+    hub.declare(0, "runner");
+    assert!(hub.ask_audience(0, true), "at once");
+    let mut told = Vec::new();
+    // They come within 10 seconds, and go within another 10.
+    for step in 0..2 * FOLLOWERS {
+        let now = start + Duration::from_secs(10) * step / FOLLOWERS;
+        let connection = 1 + step % FOLLOWERS;
+        if step < FOLLOWERS {
+            hub.follow(connection, "runner", Spelling::String);
+        } else {
+            hub.leave(connection);
+        }
+        if hub.due_audiences(now, 10) == [0] {
+            told.push((now, hub.audience(0)));
+        }
+    }
+    assert!((18..=20).contains(&told.len()), "{told:?}");
+    for pair in told.windows(2) {
+        assert!(pair[1].0 - pair[0].0 >= Duration::from_secs(1), "{pair:?}");
+    }
+    let end = start + Duration::from_secs(22);
+    assert_eq!(hub.due_audiences(end, 10), [0]);
+    assert_eq!(hub.audience(0), Some(0));
+    assert!(
+        hub.due_audiences(end + Duration::from_secs(1), 10)
+            .is_empty()
+    );
+}
+
+#[test]
+fn many_with_one_id_that_asked_for_its_audience_leave_at_the_same_cost_each() {
+    // A list of those who asked that is searched would need 10^10 steps for this.
+    const CONNECTIONS: u32 = 100_000;
+    let mut hub = Hub::new(1);
+    for connection in 0..CONNECTIONS {
+        hub.declare(connection, "runner");
+        assert!(hub.ask_audience(connection, true));
+    }
+    for connection in 0..CONNECTIONS {
+        hub.leave(connection);
+    }
+    assert_eq!(hub.runners_total(), 0);
+}
+
+#[test]
+fn a_crowd_whose_positions_turn_stale_together_does_so_in_steps() {
+    const RUNNERS: usize = 100_000;
+    let now = Now {
+        monotonic: Instant::now(),
+        unix_ms: 0.0,
+    };
+    let mut hub = Hub::new(RUNNERS);
+    for runner in 0..RUNNERS {
+        let runner = hub.runner_or_new(&runner.to_string());
+        assert!(hub.publish(runner, b"{}", None, now));
+    }
+    let later = now.monotonic + Duration::from_secs(1);
+    let mut steps = 1;
+    while hub.stale_before(later, 1000) {
+        steps += 1;
+        assert_eq!(hub.runners_by_state()[1].1, 1000 * (steps - 1));
+    }
+    assert_eq!(steps, 101);
+    assert_eq!(hub.runners_by_state()[0], (State::Live, 0));
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use spectate::hub::{Hub, Now};
+use spectate::position::Spelling;
 use spectate::server::frames::{Frames, append_text_frame};
-use spectate::server::outbox::{Gather, Outbox, Pushed};
+use spectate::server::outbox::{Gather, Mark, Outbox, Pushed};
 use tungstenite::protocol::frame::FrameHeader;
 
 const USERS: u32 = 5;
@@ -18,6 +19,10 @@ enum Operation {
     Publish(u32),
     Follow(u32),
     Unfollow(u32),
+    /// A user's presence changes.
+    Change(u32),
+    /// The number of followers changes.
+    Audience,
     Error,
     Ping,
     /// The socket takes so many bytes more.
@@ -31,7 +36,9 @@ fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         8 => user.clone().prop_map(Operation::Publish),
         2 => user.clone().prop_map(Operation::Follow),
-        1 => user.prop_map(Operation::Unfollow),
+        1 => user.clone().prop_map(Operation::Unfollow),
+        2 => user.prop_map(Operation::Change),
+        1 => Just(Operation::Audience),
         1 => Just(Operation::Error),
         1 => Just(Operation::Ping),
         4 => (0..60usize).prop_map(Operation::Room),
@@ -70,10 +77,12 @@ struct Awaited {
     newest: Option<u32>,
     /// Whether a last known position must come before all others.
     last_known_due: bool,
+    /// Whether presence must come before that.
+    presence_due: bool,
 }
 
-/// Messages are `p user number`, `k user number` for last known ones, `e number` and pongs `o
-/// number`; numbers rise.
+/// Messages are `p user number`, `k user number` for last known ones, `h user number` for
+/// presence, `a number` for the audience, `e number` and pongs `o number`; numbers rise.
 struct World {
     hub: Hub,
     outbox: Outbox,
@@ -90,6 +99,11 @@ struct World {
     awaited: BTreeMap<String, Awaited>,
     /// The newest number received per user.
     seen: BTreeMap<String, u32>,
+    /// The number of each user's presence now, and the newest received.
+    presence: BTreeMap<String, u32>,
+    seen_presence: BTreeMap<String, u32>,
+    audience: u32,
+    seen_audience: u32,
     read: usize,
     /// Users that were unfollowed after the frame that comes next was begun.
     half_sent: BTreeSet<String>,
@@ -97,7 +111,7 @@ struct World {
 
 impl World {
     fn new() -> World {
-        World {
+        let mut world = World {
             hub: Hub::new(100),
             outbox: Outbox::default(),
             socket: Socket::default(),
@@ -114,9 +128,15 @@ impl World {
             pongs: Vec::new(),
             awaited: BTreeMap::new(),
             seen: BTreeMap::new(),
+            presence: BTreeMap::new(),
+            seen_presence: BTreeMap::new(),
+            audience: 0,
+            seen_audience: 0,
             read: 0,
             half_sent: BTreeSet::new(),
-        }
+        };
+        world.hub.ask_presence(CONNECTION, true);
+        world
     }
 
     fn next_number(&mut self) -> u32 {
@@ -140,11 +160,16 @@ impl World {
             Pushed::First | Pushed::Due
         ) {
             self.certain.push(message);
+        } else {
+            assert!(
+                self.is_blocked,
+                "{message} as a mark, though the socket takes everything"
+            );
         }
     }
 
     fn follow(&mut self, user: &str) {
-        let Some(slot) = self.hub.follow(CONNECTION, user) else {
+        let Some(slot) = self.hub.follow(CONNECTION, user, Spelling::String) else {
             return;
         };
         let last_known =
@@ -162,14 +187,30 @@ impl World {
             first: last_known.unwrap_or(self.number + 1),
             newest: last_known,
             last_known_due: last_known.is_some(),
+            presence_due: true,
         };
         self.awaited.insert(user.to_owned(), awaited);
-        // After an unfollow, the same position may come again.
+        // After an unfollow, the same may come again.
         self.seen.remove(user);
+        self.seen_presence.remove(user);
+        self.outbox.push_presence(slot);
         if last_known.is_some() {
             self.outbox.push_last_known(slot);
-            self.flush(true);
         }
+        self.flush(true);
+    }
+
+    fn change(&mut self, user: &str) {
+        let number = self.next_number();
+        self.presence.insert(user.to_owned(), number);
+        if let Some(slot) = self.hub.slot(CONNECTION, user) {
+            self.outbox.push_presence(slot);
+        }
+    }
+
+    fn change_audience(&mut self) {
+        self.audience = self.next_number();
+        self.outbox.push_audience();
     }
 
     fn unfollow(&mut self, user: &str) {
@@ -185,18 +226,29 @@ impl World {
 
     fn flush(&mut self, hold: bool) {
         let (hub, now) = (&self.hub, self.now.monotonic);
-        let newest = |slot: u32, with_age: bool, out: &mut Vec<u8>| match hub
-            .newest(CONNECTION, slot, now)
-        {
-            None => false,
-            Some((message, _)) => {
-                let mut message = message.to_vec();
-                if with_age {
-                    message[0] = b'k';
+        let (presence, audience) = (&self.presence, self.audience);
+        let newest = |mark: Mark, out: &mut Vec<u8>| {
+            let (slot, kind) = match mark {
+                Mark::Audience => {
+                    append_text_frame(format!("a {audience}").as_bytes(), out);
+                    return true;
                 }
-                append_text_frame(&message, out);
-                true
-            }
+                Mark::Presence(slot) => {
+                    let user = hub.presence(CONNECTION, slot, now).expect("asked for").user;
+                    let number = presence.get(user).copied().unwrap_or_default();
+                    append_text_frame(format!("h {user} {number}").as_bytes(), out);
+                    return true;
+                }
+                Mark::LastKnown(slot) => (slot, b'k'),
+                Mark::Newest(slot) => (slot, b'p'),
+            };
+            let Some((message, _)) = hub.newest(CONNECTION, slot, now) else {
+                return false;
+            };
+            let mut message = message.to_vec();
+            message[0] = kind;
+            append_text_frame(&message, out);
+            true
         };
         let flushed = self
             .outbox
@@ -256,6 +308,23 @@ impl World {
                     .expect("answers a ping, once, in order");
                 self.pongs.drain(..=at);
             }
+            ["a", number] => {
+                let number: u32 = number.parse().expect("a number");
+                assert!(number > self.seen_audience, "{text}: older, or twice");
+                self.seen_audience = number;
+            }
+            ["h", user, number] => {
+                let number: u32 = number.parse().expect("a number");
+                let Some(awaited) = self.awaited.get_mut(user) else {
+                    return;
+                };
+                if unfollowed.contains(user) {
+                    return;
+                }
+                awaited.presence_due = false;
+                let seen = self.seen_presence.insert(user.to_owned(), number);
+                assert!(seen <= Some(number), "{text} after {seen:?}");
+            }
             [kind, user, number] => {
                 let number: u32 = number.parse().expect("a number");
                 self.certain.retain(|message| message != text);
@@ -272,6 +341,7 @@ impl World {
                     "{text}: last known ones come first, once"
                 );
                 awaited.last_known_due = false;
+                assert!(!awaited.presence_due, "{text}: presence comes first");
                 let seen = self.seen.insert(user.to_owned(), number);
                 assert!(
                     seen < Some(number),
@@ -304,7 +374,11 @@ impl World {
         assert!(self.errors.is_empty() && self.pongs.is_empty());
         for (user, Awaited { newest, .. }) in &self.awaited {
             assert_eq!(self.seen.get(user), newest.as_ref(), "the newest of {user}");
+            let presence = self.presence.get(user).copied().unwrap_or_default();
+            let seen = self.seen_presence.get(user);
+            assert_eq!(seen, Some(&presence), "the presence of {user}");
         }
+        assert_eq!(self.seen_audience, self.audience);
     }
 }
 
@@ -318,6 +392,8 @@ proptest! {
                 Operation::Publish(user) => world.publish(&user.to_string()),
                 Operation::Follow(user) => world.follow(&user.to_string()),
                 Operation::Unfollow(user) => world.unfollow(&user.to_string()),
+                Operation::Change(user) => world.change(&user.to_string()),
+                Operation::Audience => world.change_audience(),
                 Operation::Error => world.error(),
                 Operation::Ping => world.ping(),
                 Operation::Room(bytes) => world.socket.room += bytes,
@@ -331,9 +407,11 @@ proptest! {
 /// A follower of this many users whose socket takes nothing.
 fn stalled(users: u32) -> World {
     let mut world = World::new();
+    world.socket.room = usize::MAX;
     for user in 0..users {
         world.follow(&user.to_string());
     }
+    world.socket.room = 0;
     world.publish("0");
     world.flush(false);
     assert!(world.is_blocked);
@@ -414,7 +492,7 @@ fn followers_of_the_same_runners_are_written_to_without_a_copy() {
                 &frames,
                 false,
                 &mut Gather::default(),
-                |_: u32, _: bool, _: &mut Vec<u8>| false,
+                |_: Mark, _: &mut Vec<u8>| false,
             )
             .expect("the socket does not fail");
         assert_eq!((flushed.bytes, flushed.positions), (80, 20));

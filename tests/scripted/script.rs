@@ -8,7 +8,7 @@ use spectate::server::close::CloseReason;
 use spectate::server::connection::{Connection, Input, Timeouts};
 use spectate::server::frames::Frames;
 use spectate::server::http::Request;
-use spectate::server::outbox::{Flushed, Gather};
+use spectate::server::outbox::{Flushed, Gather, Mark};
 use spectate::server::reader::Reader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
@@ -165,7 +165,7 @@ impl Driver {
     }
 
     pub fn flush(&mut self) -> Flushed {
-        let newest = |_: u32, _: bool, _: &mut Vec<u8>| false;
+        let newest = |_: Mark, _: &mut Vec<u8>| false;
         self.connection
             .flush(&self.frames, false, &mut self.gather, newest, self.now)
             .expect("the script takes writes")

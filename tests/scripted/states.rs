@@ -1,6 +1,7 @@
 //! Every state with its input and output cut anywhere.
 
 use spectate::server::close::CloseReason;
+use spectate::server::outbox::Mark;
 
 use crate::script::{
     ACCEPT, Driver, MESSAGE_BYTES_MAX, Step, close, fragment, ping, request, text,
@@ -353,7 +354,7 @@ fn a_connection_whose_socket_fails_owes_nothing_any_more() {
         driver.connection.outbox.push(frame, slot);
     }
     driver.connection.stream_mut().breaks = true;
-    let newest = |_: u32, _: bool, _: &mut Vec<u8>| false;
+    let newest = |_: Mark, _: &mut Vec<u8>| false;
     let (frames, gather, now) = (&driver.frames, &mut driver.gather, driver.now);
     let flushed = driver.connection.flush(frames, false, gather, newest, now);
     assert_eq!(flushed, Err(CloseReason::SocketError));

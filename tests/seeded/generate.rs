@@ -61,8 +61,10 @@ const VALUES: [&str; 31] = [
     "{\"userId\":5}",
 ];
 
-const OTHER_KEYS: [&str; 11] = [
+const OTHER_KEYS: [&str; 13] = [
     "token",
+    "presence",
+    "audience",
     "accuracy",
     "altitude",
     "altitudeAccuracy",

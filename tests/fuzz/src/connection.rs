@@ -80,6 +80,7 @@ impl World {
     /// Nothing older after something newer, and nothing lost.
     fn check_frames(&self, frames: &[Sent], is_whole: bool) {
         let mut numbers = [0; SLOTS];
+        let mut presence = [0; SLOTS];
         let mut positions = 0;
         let mut last_known = 0;
         let mut errors = Vec::new();
@@ -94,6 +95,14 @@ impl World {
             let mut number = || -> Option<u32> { words.next()?.parse().ok() };
             let slot = number().expect("a slot") as usize;
             let number = number().expect("a number");
+            if kind == "h" {
+                assert!(
+                    number > presence[slot],
+                    "older presence after newer, or twice"
+                );
+                presence[slot] = number;
+                continue;
+            }
             match kind {
                 "p" => {
                     positions += 1;
@@ -118,6 +127,7 @@ impl World {
             return;
         }
         assert_eq!(errors.len(), self.errors.len(), "an error was lost");
+        assert_eq!(presence, self.presence, "the newest presence");
         assert_eq!(positions as usize + last_known, self.taken, "as counted");
         for (number, newest) in numbers.iter().zip(&self.numbers) {
             assert!(newest.is_none_or(|newest| *number == newest), "the newest");

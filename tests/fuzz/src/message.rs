@@ -16,13 +16,15 @@ const CODES: [&str; 4] = ["bad_json", "bad_message", "bad_id", "bad_position"];
 /// Longest error message, in bytes of JSON.
 const ERROR_BYTES_MAX: usize = 512;
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "initialRequest",
     "userId",
     "following",
     "follow",
     "unfollow",
     "token",
+    "presence",
+    "audience",
     "lat",
     "lng",
     "accuracy",
@@ -62,6 +64,8 @@ fn check(text: &str, decoded: &Result<ClientMessage, Refusal>, bounds: Bounds) {
                 Some(Err(refusal)) => check_refusal(refusal),
                 None => assert_eq!(fields.known("userId"), None),
             }
+            check_switch(&hello.presence, fields.known("presence"));
+            check_switch(&hello.audience, fields.known("audience"));
             check_ids(&hello.following, fields.known("following"));
         }
         Ok(ClientMessage::Position(publication)) => {
@@ -185,6 +189,18 @@ fn check_id(id: &UserId) {
     assert_eq!(text, id.text(), "the text is what was written");
     let integer = id.json().strip_prefix('-').unwrap_or(id.json());
     assert!(id.json().starts_with('"') || integer.bytes().all(|byte| byte.is_ascii_digit()));
+}
+
+/// A switch is what was written, if that is one.
+fn check_switch(switch: &Option<Result<bool, Refusal>>, written: Option<&str>) {
+    match (switch, written) {
+        (None, None) | (Some(Ok(true)), Some("true")) | (Some(Ok(false)), Some("false")) => {}
+        (Some(Err(refusal)), Some(written)) => {
+            check_refusal(refusal);
+            assert!(!["true", "false"].contains(&written));
+        }
+        (switch, written) => panic!("{switch:?} for {written:?}"),
+    }
 }
 
 /// Each entry of the list is taken or counted in the refusal.

@@ -30,6 +30,8 @@ pub enum Operation {
     Position(usize, usize),
     /// The last known position of the user in this slot.
     LastKnown(usize),
+    /// Presence of the user in this slot.
+    Presence(usize),
     /// The user's position is known no longer.
     Forget(usize),
     /// An error about a message.
@@ -78,7 +80,7 @@ pub fn stream(operations: &[Operation]) -> Vec<u8> {
 }
 
 fn operation(tape: &mut Tape) -> Operation {
-    match tape.byte() % 20 {
+    match tape.byte() % 21 {
         0 | 1 => Operation::Arrive(tape.piece().to_vec()),
         2..=4 => {
             let first = tape.byte();
@@ -119,6 +121,7 @@ fn operation(tape: &mut Tape) -> Operation {
             4 => Operation::Close(CloseReason::SocketError),
             _ => Operation::Leave,
         },
+        20 => Operation::Presence(usize::from(tape.byte()) % SLOTS),
         _ => match tape.byte() % 8 {
             0 => Operation::End,
             1 => Operation::Reset,

@@ -52,7 +52,7 @@ impl Talk {
         for _ in 0..turns_max {
             let more = talk.turn(reader, MESSAGES_PER_TURN_MAX, false, now);
             talk.connection
-                .flush(&Frames::default(), false, &mut gather, |_, _, _| false, now)
+                .flush(&Frames::default(), false, &mut gather, |_, _| false, now)
                 .expect("the script takes writes");
             if more.is_err() || more == Ok(false) && talk.script().steps.is_empty() {
                 return talk;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use spectate::server::close::CloseReason;
 use spectate::server::connection::Due;
 use spectate::server::frames::{Frames, append_text_frame};
-use spectate::server::outbox::{ERROR_BYTES_MAX, Gather};
+use spectate::server::outbox::{ERROR_BYTES_MAX, Gather, Mark};
 use spectate::server::reader::Reader;
 
 use super::plan::{Operation, SLOTS};
@@ -30,6 +30,8 @@ pub struct World {
     /// Its number.
     pub numbers: [Option<u32>; SLOTS],
     pub positions: u32,
+    /// The number of the newest presence.
+    pub presence: [u32; SLOTS],
     /// Positions that the socket took, by the flushes' own count.
     pub taken: usize,
     pub errors: Vec<String>,
@@ -54,6 +56,7 @@ impl World {
             newest: [const { None }; SLOTS],
             numbers: [None; SLOTS],
             positions: 0,
+            presence: [0; SLOTS],
             taken: 0,
             errors: Vec::new(),
             tick_error_bytes: 0,
@@ -83,12 +86,20 @@ impl World {
             Operation::Flush(hold) => self.flush(*hold),
             Operation::Position(slot, padding) if is_open => self.publish(*slot, *padding),
             Operation::LastKnown(slot) if is_open => self.follow(*slot),
+            Operation::Presence(slot) if is_open => {
+                self.presence[*slot] += 1;
+                let outbox = &mut self.talk.connection.outbox;
+                outbox.push_presence(*slot as u32);
+            }
             Operation::Forget(slot) => {
                 self.newest[*slot] = None;
                 self.numbers[*slot] = None;
             }
             Operation::Error(padding) if is_open => self.refuse(*padding),
-            Operation::Position(..) | Operation::LastKnown(_) | Operation::Error(_) => {}
+            Operation::Position(..)
+            | Operation::LastKnown(_)
+            | Operation::Presence(_)
+            | Operation::Error(_) => {}
             Operation::Pass(milliseconds) => {
                 self.now += Duration::from_millis(*milliseconds);
                 self.expire();
@@ -147,12 +158,21 @@ impl World {
         let was_finished = self.talk.connection.ending().is_some()
             && !self.talk.connection.is_open()
             && self.talk.connection.outbox.is_empty();
-        let newest = &self.newest;
-        let newest = |slot: u32, with_age: bool, out: &mut Vec<u8>| {
+        let (newest, presence) = (&self.newest, &self.presence);
+        let newest = |mark: Mark, out: &mut Vec<u8>| {
+            let (slot, kind) = match mark {
+                Mark::LastKnown(slot) => (slot, 'k'),
+                Mark::Newest(slot) => (slot, 'p'),
+                Mark::Presence(slot) => {
+                    let number = presence[slot as usize];
+                    append_text_frame(format!("h {slot} {number}").as_bytes(), out);
+                    return true;
+                }
+                Mark::Audience => return false,
+            };
             let Some(message) = &newest[slot as usize] else {
                 return false;
             };
-            let kind = if with_age { 'k' } else { 'p' };
             append_text_frame(format!("{kind}{message}").as_bytes(), out);
             true
         };
