@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 
-use super::{Keys, SigningKey, Unusable, VerifyingKey};
+use super::{Keys, SigningKey, Token, Unusable, VerifyingKey};
 
 /// Longest key file, in bytes: many times the largest key.
 const KEY_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -110,6 +110,27 @@ pub fn load_signing_key(
                              or --jwt-private-key-file FILE"
                 .to_owned(),
         ),
+    }
+}
+
+/// Reads a token; the newline at the end of the file is not part of it. Lines for the operator go
+/// to `warnings`.
+///
+/// # Errors
+/// A line that names the file, when it cannot be read or holds something else than one token.
+pub fn load_token(path: &Path, warnings: &mut Vec<String>) -> Result<Token<'static>, String> {
+    let bytes = read_secret(path, warnings)?;
+    // What stands in a JWT (RFC 7515, 7.1).
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let token = trim(&bytes);
+    match str::from_utf8(token) {
+        Ok(text) if !text.is_empty() && token.iter().all(is_token) => {
+            Ok(Token::new(text.to_owned()))
+        }
+        _ => Err(format!(
+            "{}: this is no token (spectate token makes them)",
+            path.display()
+        )),
     }
 }
 

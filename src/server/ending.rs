@@ -30,6 +30,7 @@ impl Server {
                 self.open,
                 self.config.drain.as_secs()
             );
+            self.end_demo();
             self.listeners.clear();
             self.acceptable = false;
             let open = self
@@ -83,6 +84,7 @@ impl Server {
         }
         self.expire_grants();
         self.connections.shrink();
+        self.look_after_demo();
         self.forget();
     }
 
