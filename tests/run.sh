@@ -4,11 +4,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-if ! /usr/bin/python3 -c 'import websockets, jwt, cryptography' 2>/dev/null && command -v apt-get >/dev/null; then
+if ! { /usr/bin/python3 -c 'import websockets, jwt, cryptography' && command -v promtool; } >/dev/null 2>&1 &&
+    command -v apt-get >/dev/null; then
     as_root=""
     [ "$(id -u)" = 0 ] || as_root="sudo"
     $as_root apt-get update -qq || true
-    $as_root apt-get install -y -qq python3 python3-websockets python3-jwt python3-cryptography >/dev/null || true
+    $as_root apt-get install -y -qq python3 python3-websockets python3-jwt python3-cryptography prometheus >/dev/null || true
 fi
 
 cargo fmt --check
