@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use log::LevelFilter;
 
+use super::map::{OPENSTREETMAP, Tiles};
 use super::origin::AllowedOrigin;
 use crate::auth::KeyFlags;
 use crate::duration::{parse, parse_above_zero};
@@ -92,6 +93,10 @@ pub struct Config {
     /// Show what there is to see: 25 simulated runners, as clients from a process of their own
     #[arg(long)]
     pub demo: bool,
+
+    /// Tiles under the map, a credit may follow the URL; or none
+    #[arg(long, value_name = "URL", default_value = OPENSTREETMAP, value_parser = Tiles::parse)]
+    pub tiles: Tiles,
 
     /// What to log: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]

@@ -1,5 +1,7 @@
 //! Request heads to routes, and the fixed answers. Knows no sockets and nobody's data.
 
+use std::borrow::Cow;
+
 use httparse::{EMPTY_HEADER, Header, Status};
 use tungstenite::handshake::derive_accept_key;
 
@@ -23,6 +25,8 @@ const SUBPROTOCOL_TOKEN: &str = "bearer.";
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
+    /// The live map.
+    Map,
     /// Whether the loop turns.
     Healthz,
     /// Whether new connections are welcome.
@@ -81,7 +85,7 @@ pub struct Refused {
 pub struct Response {
     status: &'static str,
     /// Further header lines, each with its CRLF.
-    headers: &'static str,
+    headers: Cow<'static, str>,
     content_type: &'static str,
     body: Vec<u8>,
     head_only: bool,
@@ -91,7 +95,7 @@ impl Response {
     /// A short text in answer to a request that failed.
     fn refuse(status: &'static str, headers: &'static str, body: &str) -> Response {
         Response {
-            headers,
+            headers: Cow::Borrowed(headers),
             ..Response::text(status, body)
         }
     }
@@ -107,7 +111,7 @@ impl Response {
         body.push(b'\n');
         Response {
             status,
-            headers: "",
+            headers: Cow::Borrowed(""),
             content_type: "text/plain; charset=utf-8",
             body,
             head_only: false,
@@ -119,9 +123,20 @@ impl Response {
         let content_type = "text/plain; version=0.0.4; charset=utf-8";
         Response {
             status: "200 OK",
-            headers: "",
+            headers: Cow::Borrowed(""),
             content_type,
             body: body.into_bytes(),
+            head_only: false,
+        }
+    }
+
+    /// A page and its header lines, each with its CRLF.
+    pub fn page(html: &str, headers: &str) -> Response {
+        Response {
+            status: "200 OK",
+            headers: Cow::Owned(headers.to_owned()),
+            content_type: "text/html; charset=utf-8",
+            body: html.as_bytes().to_vec(),
             head_only: false,
         }
     }
@@ -130,7 +145,7 @@ impl Response {
     pub fn geo_json(body: Vec<u8>) -> Response {
         Response {
             status: "200 OK",
-            headers: "",
+            headers: Cow::Borrowed(""),
             content_type: "application/geo+json",
             body,
             head_only: false,
@@ -145,7 +160,7 @@ impl Response {
     /// The same, and pages from anywhere may read it (Fetch, 3.2.2).
     pub fn for_any_page(self) -> Response {
         Response {
-            headers: "Access-Control-Allow-Origin: *\r\n",
+            headers: Cow::Borrowed("Access-Control-Allow-Origin: *\r\n"),
             ..self
         }
     }
@@ -245,6 +260,7 @@ fn route(request: &httparse::Request) -> Result<Request, Response> {
     let target = request.path.unwrap_or_default();
     let path = path(target);
     let route = match path {
+        "/" => Route::Map,
         "/healthz" => Route::Healthz,
         "/readyz" => Route::Readyz,
         "/metrics" => Route::Metrics,
@@ -253,7 +269,7 @@ fn route(request: &httparse::Request) -> Result<Request, Response> {
             return Err(Response::refuse(
                 "404 Not Found",
                 "",
-                "nothing is here; there are /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
+                "nothing is here; there are /, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
             ));
         }
     };

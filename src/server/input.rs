@@ -118,6 +118,7 @@ impl Server {
                     entry.peer
                 );
                 let response = match route {
+                    Route::Map => Response::page(&self.page.html, &self.page.headers),
                     Route::Healthz => Response::text("200 OK", "ok"),
                     Route::Readyz if self.drain.is_some() => {
                         Response::text("503 Service Unavailable", "draining")

@@ -21,6 +21,7 @@ pub mod http;
 mod input;
 mod limits;
 mod listen;
+pub mod map;
 mod marks;
 mod metrics;
 pub mod origin;
@@ -56,6 +57,7 @@ use demo::Demo;
 use drain::Drain;
 use frames::Frames;
 use limits::PerAddress;
+use map::Page;
 use metrics::Metrics;
 use outbox::Gather;
 use reader::Reader;
@@ -141,6 +143,7 @@ struct Server {
     gather: Gather,
     /// A message being written.
     message: Vec<u8>,
+    page: Page,
     metrics: Metrics,
     now: Now,
     /// When the server started, in milliseconds since the start of 1970 UTC.
@@ -224,6 +227,7 @@ impl Server {
             pushes: 0,
             gather: Gather::default(),
             message: Vec::new(),
+            page: Page::new(&config.tiles),
             metrics: Metrics::default(),
             now,
             started_unix_ms: now.unix_ms,

@@ -1,0 +1,186 @@
+// Three sheets on top of each other: the ground, the trails, the dots with their tags.
+
+const DOT_PX = 7;
+const TAG_AWAY_PX = 17;
+const TAP_AWAY_PX = 22;
+const TAG_CHARACTERS_MAX = 24;
+const TAGS_EVERY_MS = 500;
+
+const sheets = Object.fromEntries(['ground', 'trails', 'dots'].map(id => [id, $(id).getContext('2d')]));
+const nothing = { view: false, ground: false, trails: false, dots: false };
+const dirty = { ...nothing };
+let frame = 0;
+let selected = null;
+let tags = { chosenAt: -Infinity, zoom: 0, runners: new Set() };
+let ink, paper, strength;
+
+function changed(what) {
+  dirty[what] = true;
+  frame ||= requestAnimationFrame(draw);
+}
+
+function draw() {
+  frame = 0;
+  const now = clock();
+  let areMoving = false;
+  for (const runner of runners.values()) areMoving = place(runner, now) || areMoving;
+  if (flight) flyOn();
+  const centred = runners.get(keeping.id);
+  if (centred && isDrawn(centred) && !flight) {
+    const x = wrap(centred.x, 1);
+    if (x !== view.x || centred.y !== view.y) look(x, centred.y, view.zoom);
+  }
+  const { view: hasMoved, ground, trails } = dirty;
+  Object.assign(dirty, nothing);
+  if (hasMoved) {
+    drawScale();
+    // Where the map is, for programs that read the page.
+    const numbers = { lat: latitude(view.y).toFixed(6), lng: longitude(view.x).toFixed(6), zoom: view.zoom.toFixed(4) };
+    Object.assign(map.dataset, numbers);
+  }
+  if (hasMoved || ground) drawGround();
+  if (hasMoved || trails) drawTrails();
+  drawDots(now);
+  if (flight || areMoving) changed('dots');
+}
+
+const colour = ({ hue }) => `hsl(${hue} ${strength})`;
+
+function blank(sheet) {
+  sheet.clearRect(0, 0, view.width, view.height);
+  sheet.globalAlpha = 0.45;
+  sheet.lineWidth = 3;
+  sheet.lineJoin = sheet.lineCap = 'round';
+  return sheet;
+}
+
+function drawTrails() {
+  const sheet = blank(sheets.trails), px = worldPx();
+  for (const runner of everybody().filter(isDrawn)) {
+    const left = screenX(-turns(runner.x)), top = screenY(0);
+    let lastX = Infinity, lastY = Infinity;
+    sheet.strokeStyle = colour(runner);
+    sheet.beginPath();
+    for (const { x, y } of runner.trail) {
+      const atX = left + x * px, atY = top + y * px;
+      if (abs(atX - lastX) + abs(atY - lastY) < 2) continue;
+      sheet.lineTo(atX, atY);
+      lastX = atX;
+      lastY = atY;
+    }
+    sheet.stroke();
+  }
+}
+
+function drawDots(now) {
+  const sheet = blank(sheets.dots);
+  const spots = everybody().filter(isDrawn)
+    .map(runner => ({ runner, px: screenX(runner.x - turns(runner.x)), py: screenY(runner.y) }))
+    .filter(({ px, py }) => px > -80 && py > -20 && px < view.width + 20 && py < view.height + 20);
+  // From the end of each trail to the dot, which is still on its way.
+  for (const { runner, px, py } of spots) {
+    const last = runner.trail.at(-1);
+    sheet.strokeStyle = colour(runner);
+    sheet.beginPath();
+    sheet.moveTo(screenX(last.x - turns(runner.x)), screenY(last.y));
+    sheet.lineTo(px, py);
+    sheet.stroke();
+  }
+  for (const spot of spots) drawDot(sheet, spot);
+  if (now - tags.chosenAt > TAGS_EVERY_MS || tags.zoom !== view.zoom) chooseTags(spots, now);
+  sheet.font = '600 12px system-ui, sans-serif';
+  sheet.textBaseline = 'middle';
+  for (const spot of spots) if (tags.runners.has(spot.runner)) drawTag(sheet, spot, now);
+}
+
+const isChosen = ({ id }) => id === selected || id === keeping.id;
+
+// Live: solid. Stale: a faded ring.
+function drawDot(sheet, { runner, px, py }) {
+  const isLive = shownState(runner) === 'live', { heading } = runner.fix;
+  sheet.globalAlpha = isLive ? 1 : 0.7;
+  sheet.fillStyle = colour(runner);
+  sheet.strokeStyle = paper;
+  sheet.lineWidth = 2;
+  if (isLive && heading !== undefined) {
+    const north = heading * PI / 180;
+    sheet.beginPath();
+    for (const [turn, far] of [[0, 16], [0.6, 9], [-0.6, 9]]) {
+      sheet.lineTo(px + Math.sin(north + turn) * far, py - cos(north + turn) * far);
+    }
+    sheet.closePath();
+    sheet.stroke();
+    sheet.fill();
+  }
+  const ring = radius => { sheet.beginPath(); sheet.arc(px, py, radius, 0, 7); };
+  ring(DOT_PX);
+  if (!isLive) {
+    sheet.fillStyle = paper;
+    sheet.strokeStyle = colour(runner);
+    sheet.lineWidth = 3;
+  }
+  sheet.fill();
+  sheet.stroke();
+  if (isChosen(runner)) {
+    ring(DOT_PX + 5);
+    sheet.globalAlpha = 1;
+    sheet.lineWidth = 2;
+    sheet.strokeStyle = ink;
+    sheet.stroke();
+  }
+}
+
+// Tags that would lie on each other are left out; who had one keeps it if that can be.
+function chooseTags(spots, now) {
+  const had = tags.runners, taken = new Set();
+  tags = { chosenAt: now, zoom: view.zoom, runners: new Set() };
+  const rank = ({ runner }) => isChosen(runner) ? 0 : had.has(runner) ? 1 : 2;
+  for (const { runner, px, py } of [...spots].sort((a, b) => rank(a) - rank(b))) {
+    const cells = [0, 1, 2].map(right => `${floor(px / 40) + right} ${floor(py / 20)}`);
+    if (cells.some(cell => taken.has(cell))) continue;
+    for (const cell of cells) taken.add(cell);
+    tags.runners.add(runner);
+  }
+}
+
+function drawTag(sheet, { runner, px, py }, now) {
+  const isLive = shownState(runner) === 'live', { id } = runner;
+  const name = id.length > TAG_CHARACTERS_MAX ? `${id.slice(0, TAG_CHARACTERS_MAX)}…` : id;
+  const words = isLive ? name : `${name} · ${ageInWords(runner, now)}`;
+  if (runner.tag?.words !== words) runner.tag = { words, width: sheet.measureText(words).width };
+  const left = px + TAG_AWAY_PX;
+  sheet.globalAlpha = 0.8;
+  sheet.fillStyle = paper;
+  sheet.fillRect(left, py - 9, runner.tag.width + 8, 18);
+  sheet.globalAlpha = isLive ? 1 : 0.8;
+  sheet.fillStyle = ink;
+  sheet.fillText(words, left + 4, py + 1);
+}
+
+// Selects the dot at these pixels, or nobody.
+function tap({ x, y }) {
+  let best = { id: null, away: TAP_AWAY_PX };
+  for (const runner of everybody().filter(isDrawn)) {
+    const away = hypot(screenX(runner.x - turns(runner.x)) - x, screenY(runner.y) - y);
+    if (away < best.away) best = { id: runner.id, away };
+  }
+  select(best.id);
+}
+
+function readColours() {
+  const style = getComputedStyle(document.documentElement);
+  [ink, paper, strength] = ['--ink', '--paper', '--strength'].map(name => style.getPropertyValue(name));
+  changed('view');
+}
+on(matchMedia('(prefers-color-scheme: dark)'), 'change', readColours);
+
+new ResizeObserver(() => {
+  const dpr = min(devicePixelRatio, 2);
+  Object.assign(view, { width: map.clientWidth, height: map.clientHeight });
+  for (const { canvas } of Object.values(sheets)) {
+    canvas.width = view.width * dpr;
+    canvas.height = view.height * dpr;
+    canvas.getContext('2d').scale(dpr, dpr);
+  }
+  changed('view');
+}).observe(map);

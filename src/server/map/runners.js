@@ -1,0 +1,145 @@
+// The runners that are followed: what the server says of them, and where their dots are by now.
+
+const GLIDE_MS_MAX = 10_000;
+const RETURN_MS = 1000; // of a glide to where a stale runner turns up again
+const WAYPOINTS_MAX = 50;
+const TRAIL_POINTS_MAX = 2000; // of one runner
+const TRAILS_POINTS_MAX = 40_000; // of all
+const STANDING = 2.5e-8; // about a metre at the equator
+
+const runners = new Map();
+const everybody = () => [...runners.values()];
+
+const newRunner = id => ({
+  id,
+  state: 'unknown',
+  isTold: false, // whether the server has said how it is
+  connected: false,
+  heardAt: null, // when the server received the last fix, by this page's clock
+  fix: null, // the last position as sent
+  isMappable: false,
+  x: 0, y: 0, // the dot
+  from: null, // the point that it came through last; `d` is how far along its way, as of `path`
+  path: [], // fixes that it has still to reach
+  begun: 0,
+  glideMs: 0,
+  trail: [],
+  hue: hue(id),
+  row: null,
+});
+
+// Neighbouring numbers get hues far apart, and everybody sees the same runner in the same one.
+function hue(id) {
+  let number = Number(id);
+  if (!Number.isSafeInteger(number)) {
+    number = [...id].reduce((sum, c) => (sum * 31 + c.codePointAt(0)) % 1_000_003, 0);
+  }
+  return round(wrap(number * 137.508, 360));
+}
+
+// While the page is cut off, nothing that it knows is live.
+const shownState = ({ state }) => state === 'live' && !link.isOpen ? 'stale' : state;
+const isDrawn = ({ isMappable, state }) => isMappable && state !== 'unknown';
+
+function become(runner, state) {
+  if (runner.isTold && runner.state !== state) tell(runner.id, state);
+  runner.state = state;
+  changed('dots');
+}
+
+function hearPresence(runner, { state, connected, age }, now) {
+  become(runner, state);
+  Object.assign(runner, { connected, isTold: true });
+  if (age !== undefined) runner.heardAt = now - age * 1000;
+  if (state === 'unknown') {
+    Object.assign(runner, { heardAt: null, fix: null, isMappable: false, path: [], trail: [] });
+  }
+}
+
+function hearPosition(runner, fix, now) {
+  const isNews = fix.age === undefined;
+  const heardAt = now - (fix.age ?? 0) * 1000;
+  // A last known position is told again after each reconnect.
+  if (isNews || runner.fix?.lat !== fix.lat || runner.fix?.lng !== fix.lng) moveDot(runner, fix, heardAt, now);
+  Object.assign(runner, { fix, heardAt });
+  if (isNews) become(runner, 'live');
+}
+
+function moveDot(runner, { lat, lng }, heardAt, now) {
+  const { isMappable } = runner;
+  runner.isMappable = abs(lat) <= LATITUDE_MAX && abs(lng) <= 180;
+  changed('dots');
+  if (!runner.isMappable) return Object.assign(runner, { path: [], trail: [] });
+  const to = project(lat, lng);
+  if (!isMappable) {
+    Object.assign(runner, to);
+    return keepTrail(runner, to);
+  }
+  place(runner, now);
+  // The short way round, past the date line too.
+  to.x += round(runner.x - to.x);
+  let before = runner.from = { x: runner.x, y: runner.y, d: 0 };
+  runner.path = [...runner.path, to].slice(-WAYPOINTS_MAX);
+  for (const point of runner.path) {
+    point.d = before.d + hypot(point.x - before.x, point.y - before.y);
+    before = point;
+  }
+  runner.begun = now;
+  runner.glideMs = clamp(heardAt - runner.heardAt, 0, runner.state === 'live' ? GLIDE_MS_MAX : RETURN_MS);
+  if (calm.matches) runner.glideMs = 0;
+}
+
+// Puts the dot where it is by now, never beyond the last fix. `true` while it is under way.
+function place(runner, now) {
+  const { path, begun, glideMs } = runner;
+  if (path.length === 0) return false;
+  const gone = now - begun >= glideMs ? Infinity : max(now - begun, 0) / glideMs * path.at(-1).d;
+  while (path.length > 0 && path[0].d <= gone) {
+    runner.from = path.shift();
+    keepTrail(runner, runner.from);
+  }
+  const { from } = runner, [to = from] = path;
+  const k = to === from ? 0 : (gone - from.d) / (to.d - from.d);
+  runner.x = from.x + (to.x - from.x) * k;
+  runner.y = from.y + (to.y - from.y) * k;
+  return path.length > 0;
+}
+
+function keepTrail({ trail }, { x, y }) {
+  const last = trail.at(-1);
+  if (last && hypot(x - last.x, y - last.y) < STANDING) return;
+  trail.push({ x, y });
+  const most = clamp(TRAILS_POINTS_MAX / runners.size, 20, TRAIL_POINTS_MAX);
+  if (trail.length > most) trail.splice(0, trail.length - most);
+  changed('trails');
+}
+
+function ageInWords({ heardAt }, now) {
+  const seconds = max(now - heardAt, 0) / 1000, hours = floor(seconds / 3600);
+  if (seconds < 60) return `${floor(seconds)} s`;
+  if (hours < 1) return `${floor(seconds / 60)} min`;
+  return hours < 48 ? `${hours} h ${floor(seconds / 60) % 60} min` : `${floor(hours / 24)} days`;
+}
+
+function stateInWords(runner, now) {
+  if (runner.heardAt === null) return runner.isTold ? 'no position yet' : 'asking';
+  return `${link.isOpen ? runner.state : 'not connected'}, ${ageInWords(runner, now)}`;
+}
+
+function detailsInWords({ fix, isMappable, connected, state }) {
+  const words = [];
+  if (fix) {
+    const { lat, lng, speed, heading, altitude, accuracy, battery } = fix;
+    words.push(`${isMappable ? '' : 'off the map: '}${lat.toFixed(5)}, ${lng.toFixed(5)}`);
+    const add = (value, text) => { if (value !== undefined) words.push(text(value)); };
+    add(speed, mps => `${(mps * 3.6).toFixed(1)} km/h`);
+    add(heading, degrees => `${['N', 'NE', 'E', 'SE', 'S', 'SW', 'W', 'NW'][round(degrees / 45) % 8]} ${round(degrees)}°`);
+    add(altitude, metres => `${round(metres)} m high`);
+    add(accuracy, metres => `±${round(metres)} m`);
+    add(battery, part => `battery ${round(part * 100)} %`);
+  }
+  // That nobody says to be a live runner is no news: a gateway may speak for it.
+  if (state !== 'live' && link.isOpen) words.push(connected ? 'connected, but sends nothing' : 'not connected to the server');
+  // Numbers stay with their units.
+  return words.map(part => part.replaceAll(' ', '\u00a0')).join(' · ');
+}

@@ -1,0 +1,99 @@
+// Sharing: this device's own position, as another runner's.
+
+const sharing = { id: null, watch: null, fix: null, lock: null };
+
+// With a token one is who it says; the server alone judges whether it is good.
+function readSubject() {
+  try {
+    const claims = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
+    const bytes = Uint8Array.from(atob(claims), c => c.charCodeAt(0));
+    $('me').value = JSON.parse(new TextDecoder().decode(bytes)).sub;
+    $('me').readOnly = true;
+  } catch {
+    $('me').readOnly = false;
+  }
+}
+
+if (!isSecureContext) {
+  $('share-hint').textContent =
+    'Browsers tell a page where you are only over a secure connection: open this map by https, or on localhost.';
+  $('share-form').className = 'warning';
+  for (const control of $('share-form').elements) control.disabled = true;
+}
+
+on($('share-form'), 'submit', event => {
+  event.preventDefault();
+  const id = $('me').value.trim();
+  if (!isId(id)) return note('An id has 1 to 64 bytes and no control characters.');
+  sharing.id = id;
+  $('sharing-as').textContent = `Sharing as ${id}`;
+  $('audience').textContent = '';
+  $('fix').textContent = 'Waiting for your position. Your browser may ask you for it.';
+  showSharing();
+  sendHello();
+  follow([id]);
+  sharing.watch = navigator.geolocation.watchPosition(hearFix, hearNoFix, { enableHighAccuracy: true });
+  keepAwake();
+  $('stop').focus();
+});
+
+function showSharing() {
+  $('share-form').hidden = sharing.id !== null;
+  $('sharing').hidden = sharing.id === null;
+}
+
+function stopSharing() {
+  navigator.geolocation.clearWatch(sharing.watch);
+  sharing.lock?.release();
+  Object.assign(sharing, { id: null, watch: null, fix: null, lock: null });
+  showSharing();
+  $('me').focus();
+  // A connection cannot take back who it is.
+  reconnect();
+}
+on($('stop'), 'click', stopSharing);
+
+function hearFix({ coords, timestamp }) {
+  const { latitude: lat, longitude: lng, accuracy, altitude, altitudeAccuracy, heading, speed } = coords;
+  sharing.fix = {
+    userId: sharing.id, lat, lng, accuracy, altitude, altitudeAccuracy, heading, speed, timestamp: round(timestamp),
+  };
+  $('fix').textContent = `${lat.toFixed(5)}, ${lng.toFixed(5)}, ±${round(accuracy)} m`;
+  sendFix();
+}
+
+// Of what was measured while there was no connection only the last is worth telling.
+function sendFix() {
+  if (!sharing.fix || !link.isOpen) return;
+  send(sharing.fix);
+  sharing.fix = null;
+}
+
+function hearNoFix({ code }) {
+  if (code !== GeolocationPositionError.PERMISSION_DENIED) {
+    $('fix').textContent = 'Your device does not know where it is. Still trying.';
+    return;
+  }
+  stopSharing();
+  note('Your browser does not let this page see your position. Allow it in the settings of this site, then share again.');
+}
+
+function hearAudience(count) {
+  $('audience').textContent = `${count || 'Nobody'} ${count > 1 ? 'are' : 'is'} watching`;
+}
+
+// A phone that goes to sleep stops sharing.
+async function keepAwake() {
+  let words = 'The screen stays on meanwhile.';
+  try {
+    const lock = await navigator.wakeLock.request('screen');
+    if (sharing.id === null) return lock.release();
+    sharing.lock = lock;
+  } catch {
+    words = 'Keep this page open and the screen on: a sleeping phone shares nothing.';
+  }
+  $('awake').textContent = words;
+}
+
+// The browser takes the lock back when the page is out of sight.
+on(document, 'visibilitychange', () => { if (!document.hidden && sharing.id !== null) keepAwake(); });
