@@ -76,11 +76,15 @@ impl Chromium {
             .spawn()
             .expect("there is a shell");
         let waiting = Arc::new(Waiting::default());
+        let commands = child.stdin.take().expect("piped");
         let said = child.stdout.take().expect("piped");
         let listener = Arc::clone(&waiting);
-        std::thread::spawn(move || listener.listen(said));
+        std::thread::spawn(move || {
+            listener.listen(said);
+            child.wait()
+        });
         Some(Chromium {
-            commands: Mutex::new(child.stdin.take().expect("piped")),
+            commands: Mutex::new(commands),
             waiting,
             last_id: AtomicU64::new(0),
         })
@@ -194,15 +198,10 @@ impl Tab {
         self.events.try_iter().collect()
     }
 
-    /// Waits for an event.
-    pub(crate) fn wait_for_event(&self, method: &str) -> Value {
-        loop {
-            let event = self.events.recv_timeout(ANSWER);
-            let event = event.unwrap_or_else(|_| panic!("there is no {method}"));
-            if event["method"] == method {
-                return event;
-            }
-        }
+    /// The next event, once there is one.
+    pub(crate) fn next_event(&self) -> Value {
+        let event = self.events.recv_timeout(ANSWER);
+        event.unwrap_or_else(|_| panic!("the page does nothing"))
     }
 }
 
@@ -238,7 +237,9 @@ fn profile() -> PathBuf {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
     for entry in fs::read_dir(root).expect("cargo made it").flatten() {
         let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix("chromium-"));
+        let pid = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("chromium-"));
         if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
             let _ = fs::remove_dir_all(entry.path());
         }

@@ -1,5 +1,6 @@
 //! The map as a person sees and uses it, in a tab.
 
+use std::cell::RefCell;
 use std::f64::consts::PI;
 use std::net::SocketAddr;
 
@@ -13,6 +14,7 @@ const WAIT_MS: u32 = 20_000;
 /// The map in a tab.
 pub(crate) struct Page {
     pub(crate) tab: Tab,
+    events: RefCell<Vec<Value>>,
 }
 
 impl Page {
@@ -20,7 +22,13 @@ impl Page {
     pub(crate) fn new(chromium: &'static Chromium) -> Page {
         let page = Page {
             tab: chromium.tab(),
+            events: RefCell::default(),
         };
+        // The keys and the clipboard are those of the window in front, and there are many.
+        page.tab.call(
+            "Emulation.setFocusEmulationEnabled",
+            json!({"enabled": true}),
+        );
         page.resize(1280, 800);
         page
     }
@@ -36,7 +44,96 @@ impl Page {
     pub(crate) fn go(&self, url: &str) {
         let answer = self.tab.call("Page.navigate", json!({"url": url}));
         assert!(answer["errorText"].is_null(), "{url}: {answer}");
-        self.tab.wait_for_event("Page.loadEventFired");
+        self.wait_until_loaded();
+    }
+
+    /// Begins to open an address, which is served by whoever calls this.
+    pub(crate) fn start(&self, url: &str) {
+        let go = format!("location.href = {url:?}");
+        self.tab.evaluate(&go);
+    }
+
+    /// Opens the same address again.
+    pub(crate) fn reload(&self) {
+        self.tab.call("Page.reload", json!({}));
+        self.wait_until_loaded();
+    }
+
+    fn wait_until_loaded(&self) {
+        let mut events = self.events.borrow_mut();
+        loop {
+            let event = self.tab.next_event();
+            let is_loaded = event["method"] == "Page.loadEventFired";
+            events.push(event);
+            if is_loaded {
+                return;
+            }
+        }
+    }
+
+    /// All that happened in the tab: the protocol's events.
+    pub(crate) fn all_events(&self) -> Vec<Value> {
+        let mut events = self.events.borrow_mut();
+        events.extend(self.tab.events());
+        events.clone()
+    }
+
+    /// Asserts that the console saw nothing but talk.
+    pub(crate) fn assert_no_complaints(&self) {
+        assert_eq!(
+            Page::complaints_in(&self.all_events()),
+            Vec::<String>::new()
+        );
+    }
+
+    /// Has a preference of the person be this.
+    pub(crate) fn emulate(&self, name: &str, value: &str) {
+        let features = json!({"features": [{"name": name, "value": value}]});
+        self.tab.call("Emulation.setEmulatedMedia", features);
+    }
+
+    /// Takes the network away, or gives it back.
+    pub(crate) fn offline(&self, is_offline: bool) {
+        self.tab.call(
+            "Network.emulateNetworkConditions",
+            json!({"offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}),
+        );
+    }
+
+    /// Has the monotonic clock of pages opened from now on be ahead by `skip` milliseconds.
+    pub(crate) fn with_clock_that_skips(&self) {
+        self.tab.call(
+            "Page.addScriptToEvaluateOnNewDocument",
+            json!({"source": "{
+                const now = performance.now.bind(performance);
+                window.skip = 0;
+                performance.now = () => now() + window.skip;
+            }"}),
+        );
+    }
+
+    /// Lets the page know where the device is.
+    pub(crate) fn allow_geolocation(&self) {
+        self.allow(&["geolocation"]);
+    }
+
+    /// Grants permissions.
+    pub(crate) fn allow(&self, permissions: &[&str]) {
+        let permissions = json!({"permissions": permissions});
+        self.tab
+            .call_browser("Browser.grantPermissions", permissions);
+    }
+
+    /// Does not let the page know where the device is.
+    pub(crate) fn deny_geolocation(&self) {
+        let denied = json!({"permission": {"name": "geolocation"}, "setting": "denied"});
+        self.tab.call_browser("Browser.setPermission", denied);
+    }
+
+    /// Where the device is, and how exactly that is known, in metres.
+    pub(crate) fn measure(&self, lat: f64, lng: f64, accuracy: f64) {
+        let place = json!({"latitude": lat, "longitude": lng, "accuracy": accuracy});
+        self.tab.call("Emulation.setGeolocationOverride", place);
     }
 
     /// The size of the window, in CSS pixels.
@@ -75,16 +172,65 @@ impl Page {
         outcome[0].clone()
     }
 
+    /// Lets so many milliseconds go by in the page.
+    pub(crate) fn wait_ms(&self, ms: u32) {
+        self.get(&format!("new Promise(done => setTimeout(done, {ms}))"));
+    }
+
+    /// Waits until the map has been where it is for some frames.
+    pub(crate) fn wait_until_still(&self) {
+        self.get(
+            "new Promise(done => {
+                let last = '', frames = 0;
+                (function look() {
+                    const { lat, lng, zoom } = document.getElementById('map').dataset;
+                    const now = [lat, lng, zoom].join();
+                    frames = now === last ? frames + 1 : 0;
+                    last = now;
+                    // More than half a second, in which the page looks after the view.
+                    if (frames > 40) done();
+                    else requestAnimationFrame(look);
+                })();
+            })",
+        );
+    }
+
+    /// Waits until what was done is drawn, where motion is reduced and nothing takes time.
+    pub(crate) fn wait_for_a_frame(&self) {
+        self.get(
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))",
+        );
+    }
+
+    /// The colour of a runner in the list.
+    pub(crate) fn list_colour(&self, user: &str) -> [u8; 4] {
+        let selector = format!("{} i", row(user));
+        let colour = text(&self.get(&format!(
+            "getComputedStyle(document.querySelector({selector:?})).borderTopColor"
+        )));
+        let parts: Vec<u8> = colour
+            .split(|c: char| !c.is_ascii_digit())
+            .filter_map(|part| part.parse().ok())
+            .collect();
+        match parts[..] {
+            [red, green, blue] => [red, green, blue, 255],
+            _ => panic!("{colour}"),
+        }
+    }
+
     /// Waits until the text of an element contains this.
     pub(crate) fn wait_for_text(&self, selector: &str, part: &str) {
         self.wait_for(&format!(
-            "document.querySelector({selector:?})?.innerText.includes({part:?})"
+            "document.querySelector({selector:?})?.innerText.replaceAll('\u{a0}', ' ').includes({part:?})"
         ));
     }
 
     /// Waits until a runner in the list has this state.
     pub(crate) fn wait_for_state(&self, user: &str, state: &str) {
-        self.wait_for(&format!("document.querySelector({:?})", format!("{}[data-state={state}]", row(user))));
+        self.wait_for(&format!(
+            "document.querySelector({:?})",
+            format!("{}[data-state={state}]", row(user))
+        ));
     }
 
     /// Presses a key, with the modifiers that the protocol numbers.
@@ -125,14 +271,13 @@ impl Page {
                 return [box.x + box.width / 2, box.y + box.height / 2];
             }})()"
         ));
-        self.mouse("mousePressed", &place[0], &place[1], 1);
-        self.mouse("mouseReleased", &place[0], &place[1], 1);
+        let [x, y] = [0, 1].map(|index: usize| place[index].as_f64().expect("a number"));
+        self.mouse("mousePressed", x, y, 1);
+        self.mouse("mouseReleased", x, y, 1);
     }
 
     /// An event of the mouse, at this place of the window.
-    pub(crate) fn mouse(&self, kind: &str, x: impl Into<Value> + Clone, y: impl Into<Value> + Clone, clicks: u32)
-    {
-        let (x, y): (Value, Value) = (x.into(), y.into());
+    pub(crate) fn mouse(&self, kind: &str, x: f64, y: f64, clicks: u32) {
         self.tab.call(
             "Input.dispatchMouseEvent",
             json!({"type": kind, "x": x, "y": y, "button": "left", "clickCount": clicks}),
@@ -141,7 +286,10 @@ impl Page {
 
     /// Where a place is on the map, in pixels of the map.
     pub(crate) fn spot(&self, lat: f64, lng: f64) -> (f64, f64) {
-        let view = self.get("[...['lat', 'lng', 'zoom'].map(key => Number(map.dataset[key])), map.clientWidth, map.clientHeight]");
+        let view = self.get(
+            "(map => [...['lat', 'lng', 'zoom'].map(key => Number(map.dataset[key])), map.clientWidth, map.clientHeight])
+                (document.getElementById('map'))",
+        );
         let number = |index: usize| view[index].as_f64().expect("a number");
         let world = 256.0 * number(2).exp2();
         let across = |lng: f64| lng / 360.0 + 0.5;
@@ -152,24 +300,37 @@ impl Page {
         )
     }
 
-    /// The colours red, green, blue and opacity of the dots' sheet at these pixels.
+    /// Red, green, blue and opacity of the dots' sheet at these pixels.
     pub(crate) fn pixel(&self, x: f64, y: f64) -> [u8; 4] {
+        self.pixel_of("dots", x, y)
+    }
+
+    /// The same of any sheet.
+    pub(crate) fn pixel_of(&self, sheet: &str, x: f64, y: f64) -> [u8; 4] {
         let pixel = self.get(&format!(
-            "[...dots.getContext('2d').getImageData({}, {}, 1, 1).data]",
+            "[...document.getElementById({sheet:?}).getContext('2d').getImageData({}, {}, 1, 1).data]",
             x.round(),
             y.round()
         ));
-        let part = |index: usize| pixel[index].as_u64().and_then(|part| u8::try_from(part).ok());
+        let part = |index: usize| {
+            pixel[index]
+                .as_u64()
+                .and_then(|part| u8::try_from(part).ok())
+        };
         [0, 1, 2, 3].map(|index| part(index).expect("a byte"))
     }
 
     /// The errors that the browser's console has seen so far, and uncaught exceptions.
     pub(crate) fn complaints_in(events: &[Value]) -> Vec<String> {
+        // How often tests read pixels is nothing that the page could mend.
+        let is_our_own = |text: &Value| text.as_str().is_some_and(|text| text.contains("readback"));
         let is_bad = |event: &Value| {
             let (method, parameters) = (&event["method"], &event["params"]);
             method == "Runtime.exceptionThrown"
                 || (method == "Runtime.consoleAPICalled" && parameters["type"] != "log")
-                || (method == "Log.entryAdded" && parameters["entry"]["level"] != "info")
+                || (method == "Log.entryAdded"
+                    && parameters["entry"]["level"] != "info"
+                    && !is_our_own(&parameters["entry"]["text"]))
         };
         let bad = events.iter().filter(|event| is_bad(event));
         bad.map(|event| event["params"].to_string()).collect()

@@ -43,10 +43,13 @@ function forgetToken() {
 on(window, 'hashchange', () => {
   const renewed = readToken();
   if (!renewed || renewed === token) return;
+  const before = subject();
   token = renewed;
-  readSubject();
-  if (link.isOpen) send({ token });
-  else reconnect();
+  showSubject();
+  // A connection stays the same person's, and what it was refused before it asks for again.
+  if (!link.isOpen || subject() !== before) return reconnect();
+  send({ token });
+  sendFollow(everybody().filter(runner => !runner.isTold).map(({ id }) => id));
 });
 
 function send(message) {

@@ -2,16 +2,21 @@
 
 const sharing = { id: null, watch: null, fix: null, lock: null };
 
-// With a token one is who it says; the server alone judges whether it is good.
-function readSubject() {
+// Who the token says one is; the server alone judges whether it is good.
+function subject() {
   try {
     const claims = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
     const bytes = Uint8Array.from(atob(claims), c => c.charCodeAt(0));
-    $('me').value = JSON.parse(new TextDecoder().decode(bytes)).sub;
-    $('me').readOnly = true;
+    return JSON.parse(new TextDecoder().decode(bytes)).sub;
   } catch {
-    $('me').readOnly = false;
+    return null;
   }
+}
+
+function showSubject() {
+  const id = subject();
+  $('me').readOnly = id !== null;
+  if (id !== null) $('me').value = id;
 }
 
 if (!isSecureContext) {

@@ -19,6 +19,6 @@ setInterval(() => {
 }, TURN_MS);
 
 readColours();
-readSubject();
+showSubject();
 follow(new URLSearchParams(location.search).getAll('follow').flatMap(idsFrom));
 connect();

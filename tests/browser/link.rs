@@ -1,0 +1,181 @@
+//! The page's connection: lost and found again, refused, dead without a word.
+
+use crate::chromium::Chromium;
+use crate::fake::Fake;
+use crate::page::{Page, row};
+use crate::support::{Server, program};
+
+const POSITION: &str = r#"{"userId":5,"lat":51.5,"lng":-0.16}"#;
+
+fn restart(server: Server) -> Server {
+    let address = server.address().to_string();
+    let (status, ..) = server.stop();
+    assert!(status.success());
+    Server::run(program(&["serve", "--listen", &address, "--tiles", "none"]))
+}
+
+#[test]
+fn after_a_restart_of_the_server_the_page_comes_back_and_follows_again() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none", "--drain", "200ms"]);
+    server.connect().send(POSITION);
+    let page = Page::open(chromium, server.address(), "?follow=5");
+    page.wait_for_state("5", "live");
+    page.wait_for_text("#link", "Connected");
+    page.get(
+        "window.said = [];
+         new MutationObserver(() => said.push(document.getElementById('link').innerText + document.querySelector('li').innerText))
+             .observe(document.getElementById('link'), { subtree: true, childList: true, characterData: true })",
+    );
+    let server = restart(server);
+    page.wait_for(
+        "said.some(words => words.includes('The server is restarting, trying again in'))",
+    );
+    page.wait_for_text("#link", "Connected");
+    page.wait_for_state("5", "unknown");
+    server.connect().send(POSITION);
+    page.wait_for_state("5", "live");
+    page.wait_for("said.some(words => words.includes('not connected, '))");
+}
+
+#[test]
+fn a_server_that_is_gone_is_tried_again_later_each_time_and_at_once_if_asked_to() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let fake = Fake::start();
+    let address = fake.address();
+    let page = Page::new(chromium);
+    page.start(&format!("http://{address}/"));
+    let mut visit = fake.accept();
+    page.wait_for_text("#link", "Connected");
+    visit.receive();
+    drop(visit);
+    drop(fake);
+    page.wait_for_text("#link", "Connection lost, trying again in");
+    // After some failures the wait is long enough to be cut short.
+    page.wait_for(
+        "/No connection, trying again in [3-8] s/.test(document.getElementById('link').innerText)",
+    );
+    let server = Server::run(program(&["serve", "--listen", &address.to_string()]));
+    page.click("#retry");
+    page.wait_for_text("#link", "Connected");
+    drop(server);
+}
+
+#[test]
+fn a_refusal_that_coming_back_does_not_mend_is_told_and_ends_it() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    for (code, words) in [
+        (4001, "shows nobody without a token"),
+        (4002, "Your access has ended"),
+        (4003, "no connections from pages at this address"),
+        (4077, "refuses this page (4077)"),
+    ] {
+        let fake = Fake::start();
+        let page = Page::new(chromium);
+        page.with_clock_that_skips();
+        page.start(&format!("http://{}/", fake.address()));
+        fake.accept().close(code);
+        page.wait_for_text("#link", words);
+        assert!(!page.text("#link").contains("trying again"));
+        assert_eq!(
+            page.get("document.getElementById('link').dataset.state"),
+            "stopped"
+        );
+        page.click("#retry");
+        let _visit = fake.accept();
+        page.wait_for_text("#link", "Connected");
+    }
+}
+
+#[test]
+fn other_ends_are_no_reason_to_stay_away() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let fake = Fake::start();
+    let page = Page::new(chromium);
+    page.start(&format!("http://{}/?follow=5", fake.address()));
+    for code in [4201, 1011] {
+        let mut visit = fake.accept();
+        assert_eq!(
+            visit.receive(),
+            r#"{"initialRequest":true,"presence":true}"#
+        );
+        assert_eq!(visit.receive(), r#"{"follow":["5"]}"#);
+        visit.close(code);
+    }
+    let visit = fake.accept();
+    page.wait_for_text("#link", "Connected");
+    visit.close(1013);
+    page.wait_for_text("#link", "The server is full, trying again in");
+}
+
+#[test]
+fn a_connection_that_died_without_a_word_is_found_out_and_replaced() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let fake = Fake::start();
+    let page = Page::new(chromium);
+    page.with_clock_that_skips();
+    page.start(&format!("http://{}/?follow=5,6", fake.address()));
+    let mut visit = fake.accept();
+    for _ in 0..2 {
+        visit.receive();
+    }
+    visit.send(POSITION);
+    page.wait_for_state("5", "live");
+    page.get("window.skip = 21_000");
+    assert_eq!(visit.receive(), r#"{"unfollow":["5"]}"#);
+    assert_eq!(visit.receive(), r#"{"follow":["5"]}"#);
+    // An answer, whatever it is, is a sign of life.
+    visit.send(POSITION);
+    page.wait_for_text(&row("5"), "live, 0 s");
+    page.get("window.skip = 42_000");
+    visit.receive();
+    visit.receive();
+    page.get("window.skip = 53_000");
+    let mut next = fake.accept();
+    assert_eq!(next.receive(), r#"{"initialRequest":true,"presence":true}"#);
+    assert_eq!(next.receive(), r#"{"follow":["5","6"]}"#);
+    page.wait_for_text("#link", "Connected");
+}
+
+#[test]
+fn without_a_network_nothing_is_live_and_with_it_everything_is_again() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    server.connect().send(POSITION);
+    let page = Page::open(chromium, server.address(), "?follow=5");
+    page.wait_for_state("5", "live");
+    page.offline(true);
+    page.wait_for_text("#link", "trying again");
+    page.wait_for_text(&row("5"), "not connected, ");
+    page.wait_for_state("5", "stale");
+    page.offline(false);
+    page.wait_for_text("#link", "Connected");
+    page.wait_for_state("5", "live");
+}
+
+#[test]
+fn what_the_server_refuses_is_told_in_its_words() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none", "--max-follows", "2"]);
+    let page = Page::open(chromium, server.address(), "?follow=5,6,7");
+    page.wait_for_text(
+        "#note",
+        "The server says: a connection follows at most 2 users",
+    );
+    page.click("#note button");
+    page.wait_for("document.getElementById('note').hidden");
+}

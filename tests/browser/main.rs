@@ -1,0 +1,18 @@
+//! The live map in a headless Chromium, served by the real program: what a person sees, and what
+//! they can do. Where no Chromium can be found a line on stderr says so, and nothing is tested.
+
+mod chromium;
+mod fake;
+mod fields;
+mod link;
+mod look;
+mod page;
+mod runners;
+#[path = "../tokens/scratch.rs"]
+mod scratch;
+mod sharing;
+#[path = "../integration/support.rs"]
+#[expect(dead_code, reason = "other tests need the rest")]
+mod support;
+mod tokens;
+mod usage;

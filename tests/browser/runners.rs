@@ -1,0 +1,252 @@
+//! Runners on the map and in the list beside it: where, in which state, since when.
+
+use crate::chromium::Chromium;
+use crate::page::{Page, row};
+use crate::support::Server;
+
+/// What begins to record where the dot in this colour is from frame to frame: the middle of its
+/// pixels that are opaque, in the row `y`.
+fn record(colour: [u8; 4], y: f64) -> String {
+    format!(
+        "window.places = [];
+        (function look() {{
+            const dots = document.getElementById('dots');
+            const {{ data }} = dots.getContext('2d').getImageData(0, {}, dots.width, 1);
+            const xs = [];
+            for (let x = 0; x < dots.width; x += 1) {{
+                const [r, g, b, a] = data.slice(4 * x, 4 * x + 4);
+                if (a === 255 && [r, g, b].join() === '{}') xs.push(x);
+            }}
+            if (xs.length > 0) places.push((xs[0] + xs.at(-1)) / 2);
+            requestAnimationFrame(look);
+        }})()",
+        y.round(),
+        colour[..3]
+            .iter()
+            .map(u8::to_string)
+            .collect::<Vec<_>>()
+            .join(",")
+    )
+}
+
+#[test]
+fn dots_are_where_the_runners_are_in_the_colours_of_the_list() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let mut gateway = server.connect();
+    let places = [
+        ("5", 51.5073, -0.1657),
+        ("6", 51.5110, -0.1600),
+        ("7", 51.5050, -0.1720),
+    ];
+    for (user, lat, lng) in places {
+        gateway.send(&format!(r#"{{"userId":{user},"lat":{lat},"lng":{lng}}}"#));
+    }
+    gateway.barrier();
+    let page = Page::open(chromium, server.address(), "?follow=5,6,7");
+    for (user, ..) in places {
+        page.wait_for_state(user, "live");
+    }
+    page.wait_until_still();
+    let mut colours = Vec::new();
+    for (user, lat, lng) in places {
+        let (x, y) = page.spot(lat, lng);
+        let dot = page.pixel(x, y);
+        assert_eq!(dot, page.list_colour(user), "{user} at {x}, {y}");
+        assert_eq!(
+            page.pixel(x - 30.0, y - 30.0)[3],
+            0,
+            "nothing is beside {user}"
+        );
+        colours.push(dot);
+    }
+    colours.dedup();
+    assert_eq!(colours.len(), 3);
+    page.assert_no_complaints();
+}
+
+#[test]
+fn who_is_off_the_map_is_listed_and_not_drawn() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let mut gateway = server.connect();
+    for (user, lat, lng) in [
+        ("north", 95.6, 12.3),
+        ("east", 12.3, 181.0),
+        ("here", 0.0, 0.0),
+    ] {
+        gateway.send(&format!(r#"{{"userId":"{user}","lat":{lat},"lng":{lng}}}"#));
+    }
+    gateway.barrier();
+    let page = Page::open(chromium, server.address(), "?follow=north,east,here,nobody");
+    page.wait_for_text(&row("north"), "off the map: 95.60000, 12.30000");
+    page.wait_for_text(&row("east"), "off the map: 12.30000, 181.00000");
+    page.wait_for_text(&row("nobody"), "no position yet");
+    page.wait_for_state("nobody", "unknown");
+    page.wait_for_text("#count", "3 live, 1 unknown");
+    page.wait_until_still();
+    let (x, y) = page.spot(0.0, 0.0);
+    assert_eq!(page.pixel(x, y), page.list_colour("here"));
+    let drawn = page.get(
+        "(() => {
+            const { width, height } = document.getElementById('dots');
+            const { data } = document.getElementById('dots').getContext('2d').getImageData(0, 0, width, height);
+            const rows = [];
+            for (let i = 3; i < data.length; i += 4) if (data[i] > 0) rows.push(Math.floor(i / 4 / width));
+            return [rows[0], rows.at(-1)];
+        })()",
+    );
+    let inside = |index: usize| (drawn[index].as_f64().expect("a row") - y).abs() < 15.0;
+    assert!(
+        inside(0) && inside(1),
+        "only one dot is drawn: {drawn} around {y}"
+    );
+}
+
+#[test]
+fn a_dot_glides_to_its_next_fix_and_never_beyond() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let mut gateway = server.connect();
+    let page = Page::open(chromium, server.address(), "?follow=5");
+    gateway.send(r#"{"userId":5,"lat":51.5,"lng":-0.16}"#);
+    page.wait_for_state("5", "live");
+    page.wait_until_still();
+    let (begin, y) = page.spot(51.5, -0.16);
+    let (end, _) = page.spot(51.5, -0.158);
+    assert!(end - begin > 60.0, "{begin} to {end}");
+    page.wait_ms(800);
+    page.get(&record(page.list_colour("5"), y));
+    gateway.send(r#"{"userId":5,"lat":51.5,"lng":-0.158}"#);
+    page.wait_for(&format!(
+        "Math.abs(places.at(-1) - {end}) < 1 && places.length > 20"
+    ));
+    let places: Vec<f64> = serde_json::from_value(page.get("places")).expect("numbers");
+    assert!((places[0] - begin).abs() < 1.5, "{places:?}");
+    assert!(places.iter().all(|x| *x < end + 1.5), "{places:?}");
+    assert!(places.is_sorted_by(|a, b| *a <= *b + 1.0), "{places:?}");
+    let under_way: std::collections::BTreeSet<i64> = places
+        .iter()
+        .filter(|x| (begin + 5.0..end - 5.0).contains(*x))
+        .map(|x| x.round() as i64)
+        .collect();
+    assert!(under_way.len() >= 5, "it jumps: {places:?}");
+    // Behind it stays a trail, which is no dot.
+    let trail = page.pixel_of("trails", f64::midpoint(begin, end), y);
+    assert!((80..180).contains(&trail[3]), "{trail:?}");
+    page.assert_no_complaints();
+}
+
+#[test]
+fn with_reduced_motion_a_dot_jumps() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let mut gateway = server.connect();
+    let page = Page::new(chromium);
+    page.emulate("prefers-reduced-motion", "reduce");
+    page.go(&format!("http://{}/?follow=5", server.address()));
+    gateway.send(r#"{"userId":5,"lat":51.5,"lng":-0.16}"#);
+    page.wait_for_state("5", "live");
+    page.wait_until_still();
+    let (begin, y) = page.spot(51.5, -0.16);
+    let (end, _) = page.spot(51.5, -0.158);
+    page.wait_ms(800);
+    page.get(&record(page.list_colour("5"), y));
+    gateway.send(r#"{"userId":5,"lat":51.5,"lng":-0.158}"#);
+    page.wait_for(&format!(
+        "Math.abs(places.at(-1) - {end}) < 1 && places.length > 20"
+    ));
+    let places: Vec<f64> = serde_json::from_value(page.get("places")).expect("numbers");
+    let jumped = |x: &f64| (x - begin).abs() < 1.5 || (x - end).abs() < 1.5;
+    assert!(places.iter().all(jumped), "{places:?}");
+}
+
+#[test]
+fn a_runner_goes_stale_fades_and_comes_back() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none", "--stale-after", "3s"]);
+    let mut runner = server.join("5", "[]");
+    let page = Page::open(chromium, server.address(), "?follow=5");
+    page.wait_for_text(&row("5"), "connected, but sends nothing");
+    runner.send(r#"{"lat":51.5,"lng":-0.16}"#);
+    page.wait_for_state("5", "live");
+    page.wait_for_text(&row("5"), "live, 0 s");
+    page.wait_until_still();
+    let (x, y) = page.spot(51.5, -0.16);
+    let colour = page.list_colour("5");
+    assert_eq!(page.pixel(x, y), colour);
+    page.wait_for_state("5", "stale");
+    page.wait_for_text(&row("5"), "stale, 3 s");
+    page.wait_for_text("#count", "1 stale");
+    page.wait_for("document.getElementById('news').textContent.includes('5 is stale')");
+    let faded = page.pixel(x, y);
+    assert!(faded[3] < 255 && faded[..3] != colour[..3], "{faded:?}");
+    runner.send(r#"{"lat":51.5,"lng":-0.16}"#);
+    page.wait_for_state("5", "live");
+    page.wait_until_still();
+    assert_eq!(page.pixel(x, y), colour);
+    page.wait_for("document.getElementById('news').textContent.includes('5 is live')");
+    drop(runner);
+    page.wait_for_text(&row("5"), "not connected to the server");
+    page.assert_no_complaints();
+}
+
+#[test]
+fn ages_go_on_by_the_pages_own_clock() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let mut gateway = server.connect();
+    let page = Page::new(chromium);
+    page.with_clock_that_skips();
+    page.go(&format!("http://{}/?follow=5", server.address()));
+    gateway.send(r#"{"userId":5,"lat":51.5,"lng":-0.16,"heading":90,"speed":2.5,"accuracy":4,"battery":0.5}"#);
+    page.wait_for_text(&row("5"), "live, 0 s");
+    for words in [
+        "51.50000, -0.16000",
+        "9.0 km/h",
+        "E 90°",
+        "±4 m",
+        "battery 50 %",
+    ] {
+        page.wait_for_text(&row("5"), words);
+    }
+    page.get("window.skip = 15_000");
+    page.wait_for_text(&row("5"), "live, 15 s");
+}
+
+#[test]
+fn integers_of_any_length_and_names_are_followed_as_they_are() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let mut gateway = server.connect();
+    gateway.send(r#"{"userId":12345678901234567890123,"lat":1,"lng":2}"#);
+    gateway.send(r#"{"userId":"<b>Anna</b> & Co","lat":1,"lng":2.1}"#);
+    gateway.barrier();
+    let page = Page::open(
+        chromium,
+        server.address(),
+        "?follow=12345678901234567890123,%3Cb%3EAnna%3C/b%3E+%26+Co",
+    );
+    page.wait_for_state("12345678901234567890123", "live");
+    page.wait_for_state("<b>Anna</b> & Co", "live");
+    assert_eq!(page.text("li:last-child b"), "<b>Anna</b> & Co");
+    // And no way leads from text to markup.
+    let refused = page.get(
+        "(() => { try { document.body.innerHTML = '<b>'; return 'taken' } catch { return 'refused' } })()",
+    );
+    assert_eq!(refused, "refused");
+}

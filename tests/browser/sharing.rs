@@ -1,0 +1,136 @@
+//! "Share my position": what the browser measures reaches the followers, and who watches is told.
+
+use serde_json::{Value, json};
+
+use crate::chromium::Chromium;
+use crate::page::{Page, row};
+use crate::support::Server;
+
+#[test]
+fn a_shared_position_reaches_its_followers_and_the_page_says_how_many_there_are() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let (mut follower, _) = server.spectator(r#"["me"]"#);
+    let page = Page::open(chromium, server.address(), "");
+    page.allow_geolocation();
+    page.measure(51.5, -0.16, 7.0);
+    page.click("summary");
+    page.click("#me");
+    page.write("me");
+    page.press("Enter");
+    page.wait_for_text("#sharing", "Sharing as me");
+    page.wait_for_text("#audience", "1 is watching");
+    let position: Value = serde_json::from_str(&follower.receive()).expect("JSON");
+    let timestamp = position["timestamp"].as_f64().expect("a time");
+    assert!(
+        timestamp > 1.6e12 && timestamp.fract() == 0.0,
+        "{timestamp}"
+    );
+    let expected = json!({"userId": "me", "lat": 51.5, "lng": -0.16, "accuracy": 7, "timestamp": position["timestamp"]});
+    assert_eq!(position, expected);
+    // It is on one's own map too, and one does not count as one's watcher.
+    page.wait_for_state("me", "live");
+    let mut second = server.join("6", r#"["me"]"#);
+    second.receive();
+    page.wait_for_text("#audience", "2 are watching");
+    page.measure(51.501, -0.16, 7.0);
+    let position: Value = serde_json::from_str(&follower.receive()).expect("JSON");
+    assert_eq!(
+        (&position["lat"], &position["userId"]),
+        (&json!(51.501), &json!("me"))
+    );
+
+    // Somebody who asks for presence sees that the page is no longer this runner.
+    let mut witness = server.connect();
+    witness.send(r#"{"initialRequest":true,"presence":true,"following":["me"]}"#);
+    assert!(witness.receive().contains(r#""connected":true"#));
+    page.click("#stop");
+    while !witness.receive().contains(r#""connected":false"#) {}
+    page.wait_for("document.getElementById('sharing').hidden && !document.getElementById('share-form').hidden");
+    page.wait_for_text("#link", "Connected");
+    page.measure(51.502, -0.16, 7.0);
+    page.wait_for_text(&row("me"), "51.50100");
+    page.assert_no_complaints();
+}
+
+#[test]
+fn a_position_measured_while_cut_off_is_sent_when_the_connection_is_back() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let (mut follower, _) = server.spectator(r#"["me"]"#);
+    let page = Page::open(chromium, server.address(), "");
+    page.allow_geolocation();
+    page.measure(51.5, -0.16, 7.0);
+    page.click("summary");
+    page.click("#me");
+    page.write("me");
+    page.press("Enter");
+    follower.receive();
+    page.offline(true);
+    page.wait_for_text("#link", "trying again");
+    page.measure(51.501, -0.16, 7.0);
+    page.wait_for_text("#fix", "51.50100");
+    page.measure(51.502, -0.16, 7.0);
+    page.wait_for_text("#fix", "51.50200");
+    page.offline(false);
+    assert!(follower.receive().contains(r#""lat":51.502,"#));
+    page.wait_for_text("#audience", "1 is watching");
+}
+
+#[test]
+fn without_permission_the_page_says_what_to_do() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let page = Page::open(chromium, server.address(), "");
+    page.deny_geolocation();
+    page.click("summary");
+    page.click("#me");
+    page.write("me");
+    page.press("Enter");
+    page.wait_for_text(
+        "#note",
+        "Your browser does not let this page see your position",
+    );
+    page.wait_for("document.getElementById('sharing').hidden");
+}
+
+#[test]
+fn outside_of_a_secure_context_the_page_says_why_it_cannot_share() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let page = Page::new(chromium);
+    page.go(&format!(
+        "http://plain.test:{}/?follow=5",
+        server.address().port()
+    ));
+    page.wait_for_text("#link", "Connected");
+    page.click("summary");
+    page.wait_for_text("#share-form", "only over a secure connection");
+    page.wait_for("document.getElementById('me').disabled");
+    // There is no clipboard there either.
+    page.click("#copy");
+    page.wait_for("document.getElementById('address').value.endsWith('/?follow=5') && !document.getElementById('address').hidden");
+}
+
+#[test]
+fn what_is_no_id_is_not_shared_as() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let page = Page::open(chromium, server.address(), "");
+    page.click("summary");
+    page.click("#me");
+    page.write(&"é".repeat(33));
+    page.press("Enter");
+    page.wait_for_text("#note", "An id has 1 to 64 bytes");
+    page.wait_for("document.getElementById('sharing').hidden");
+}

@@ -1,0 +1,137 @@
+//! The map of a server that asks for tokens: out of the link, through a reload, renewed, ended.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use spectate::auth::{Follow, Grant, Publish, SigningKey};
+
+use crate::chromium::Chromium;
+use crate::page::Page;
+use crate::scratch::Scratch;
+use crate::support::Server;
+
+const SECRET: &[u8] = b"a secret of tests that is long enough";
+
+/// A server that asks for tokens, and its secret.
+fn start(name: &str) -> (Server, Scratch) {
+    let file = Scratch::new(name, SECRET);
+    let flags = ["--tiles", "none", "--jwt-hs256-secret-file", file.path()];
+    (Server::start(&flags), file)
+}
+
+/// A token of user 5, who may follow 6, for so many seconds.
+fn token(seconds: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now: Duration = now.expect("after 1970");
+    let grant = Grant {
+        user: "5".to_owned(),
+        publish: Publish::Own,
+        follow: Follow::Only(["6".to_owned()].into_iter().collect()),
+        expires_at_s: now.as_secs() + seconds,
+    };
+    let key = SigningKey::from_secret(SECRET).expect("long enough");
+    key.mint(&grant, None, None).expect("a grant as it may be")
+}
+
+#[test]
+fn a_token_in_the_fragment_goes_out_of_sight_and_outlives_a_reload() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let (server, _file) = start("fragment");
+    let token = token(3600);
+    let page = Page::open(
+        chromium,
+        server.address(),
+        &format!("?follow=6,7#token={token}"),
+    );
+    page.wait_for_text("#note", "your token does not let you follow \"7\"");
+    page.wait_for_text("#count", "2 unknown");
+    assert_eq!(
+        page.get("location.href"),
+        format!("http://{}/?follow=6,7", server.address())
+    );
+    page.reload();
+    page.wait_for_text("#note", "your token does not let you follow \"7\"");
+    page.wait_for_text("#link", "Connected");
+    // The token says who one is.
+    page.click("summary");
+    assert_eq!(
+        page.get(
+            "[document.getElementById('me').value, document.getElementById('me').readOnly].join()"
+        ),
+        "5,true"
+    );
+    page.allow_geolocation();
+    page.measure(51.5, -0.16, 7.0);
+    page.click("#share-form button");
+    page.wait_for_state("5", "live");
+    page.wait_for_text("#audience", "Nobody is watching");
+    assert_eq!(
+        page.get("location.href"),
+        format!("http://{}/?follow=6,7,5", server.address())
+    );
+    assert!(!server.log().contains(&token));
+}
+
+#[test]
+fn without_a_token_the_page_says_that_one_is_needed() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let (server, _file) = start("none");
+    let page = Page::open(chromium, server.address(), "?follow=6");
+    page.wait_for_text("#note", "shows nobody without a token");
+    // Followed later, a link with a token is all it takes.
+    page.get(&format!("location.hash = '#token={}'", token(3600)));
+    page.wait_for_text("#link", "Connected");
+    page.wait_for_text("li", "no position yet");
+    assert_eq!(page.get("location.hash"), "");
+}
+
+#[test]
+fn a_token_that_is_not_good_is_told_and_not_tried_again() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let (server, _file) = start("forged");
+    let page = Page::open(chromium, server.address(), "?follow=6#token=aaaa.bbbb.cccc");
+    page.wait_for_text("#link", "The server does not accept the token of this link");
+    let page = Page::open(
+        chromium,
+        server.address(),
+        &format!("?follow=6#token={}", token(0)),
+    );
+    page.wait_for_text("#link", "Your access has ended");
+    assert_eq!(
+        page.get("sessionStorage.getItem('token')"),
+        serde_json::Value::Null
+    );
+    page.get(&format!("location.hash = '#token={}'", token(3600)));
+    page.wait_for_text("#link", "Connected");
+}
+
+#[test]
+fn a_renewed_token_keeps_the_connection_beyond_the_end_of_the_first() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let (server, _file) = start("renewed");
+    let page = Page::open(
+        chromium,
+        server.address(),
+        &format!("?follow=6#token={}", token(3)),
+    );
+    page.wait_for_text("li", "no position yet");
+    let ends = Page::open(
+        chromium,
+        server.address(),
+        &format!("?follow=6#token={}", token(3)),
+    );
+    ends.wait_for_text("li", "no position yet");
+    page.get(&format!("location.hash = '#token={}'", token(3600)));
+    page.wait_for("location.hash === ''");
+    ends.wait_for_text("#link", "Your access has ended");
+    page.wait_ms(1200);
+    assert_eq!(page.text("#link [role=status]"), "Connected");
+    assert_eq!(server.metric("spectate_connections"), 1.0);
+}

@@ -1,0 +1,260 @@
+//! Whom to follow and what to look at: the address, the form, keys, fingers, small windows.
+
+use serde_json::{Value, json};
+
+use crate::chromium::Chromium;
+use crate::page::{Page, row};
+use crate::support::Server;
+
+fn number(page: &Page, name: &str) -> f64 {
+    let value = page.get(&format!(
+        "Number(document.getElementById('map').dataset.{name})"
+    ));
+    value.as_f64().expect("a number")
+}
+
+#[test]
+fn the_address_names_who_is_followed_and_opens_the_same_again() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let page = Page::open(chromium, server.address(), "?follow=5,Anna%20B&follow=5");
+    page.allow(&["clipboardReadWrite", "clipboardSanitizedWrite"]);
+    page.wait_for_text("#count", "2 unknown");
+    page.click("#ids");
+    page.write(" 6,  5, ü ,, 8 9");
+    page.press("Enter");
+    page.wait_for_text("#count", "6 unknown");
+    assert_eq!(
+        page.get("location.search"),
+        "?follow=5,Anna%20B,6,%C3%BC,8,9"
+    );
+    page.click(&format!("{} button:last-child", row("5")));
+    page.wait_for_text("#count", "5 unknown");
+    server.wait_for_metric("spectate_follows", 5.0);
+    page.click("#copy");
+    page.wait_for_text("#copy", "Copied");
+    let link = page.get("navigator.clipboard.readText()");
+    assert_eq!(
+        link,
+        format!("http://{}/?follow=Anna%20B,6,%C3%BC,8,9", server.address())
+    );
+    let other = Page::new(chromium);
+    other.go(link.as_str().expect("text"));
+    other.wait_for_text("#count", "5 unknown");
+    assert_eq!(
+        other.get("[...document.querySelectorAll('li b')].map(name => name.textContent).join('|')"),
+        "Anna B|6|ü|8|9"
+    );
+    page.assert_no_complaints();
+}
+
+#[test]
+fn links_made_by_programs_are_read_too() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let page = Page::open(chromium, server.address(), "?follow=5%2C6&x=1");
+    page.wait_for_text("#count", "2 unknown");
+    let page = Page::open(chromium, server.address(), "?follow=,%00,");
+    page.wait_for_text("#count", "Nobody followed");
+    page.wait_for("document.getElementById('hint').checkVisibility()");
+}
+
+#[test]
+fn everything_can_be_done_from_the_keyboard_with_the_focus_in_sight() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let mut gateway = server.connect();
+    gateway.send(r#"{"userId":5,"lat":51.5,"lng":-0.16}"#);
+    gateway.send(r#"{"userId":6,"lat":51.6,"lng":-0.16}"#);
+    gateway.barrier();
+    let page = Page::new(chromium);
+    page.emulate("prefers-reduced-motion", "reduce");
+    page.go(&format!("http://{}/?follow=5", server.address()));
+    page.wait_for_state("5", "live");
+    page.wait_until_still();
+    let mut stops = Vec::new();
+    loop {
+        page.press("Tab");
+        let stop = page.get(
+            "(() => {
+                const { activeElement: now } = document;
+                if (now === document.body) return null;
+                if (getComputedStyle(now).outlineStyle === 'none') throw now.outerHTML;
+                return now.id || now.getAttribute('aria-label') || now.innerText.split('\\n')[0];
+            })()",
+        );
+        let Value::String(stop) = stop else { break };
+        if stops.first() == Some(&stop) || stops.len() > 30 {
+            break;
+        }
+        stops.push(stop);
+    }
+    let expected = [
+        "map",
+        "zoom-in",
+        "zoom-out",
+        "fit",
+        "ids",
+        "Follow",
+        "Share my position",
+        "copy",
+        "5",
+        "Unfollow 5",
+    ];
+    assert_eq!(stops, expected);
+
+    page.get("document.getElementById('map').focus()");
+    let zoom = number(&page, "zoom");
+    page.press("-");
+    page.wait_for_a_frame();
+    assert!((number(&page, "zoom") - (zoom - 1.0)).abs() < 0.01);
+    page.press("+");
+    page.wait_for_a_frame();
+    assert!((number(&page, "zoom") - zoom).abs() < 0.01);
+    let (lat, lng) = (number(&page, "lat"), number(&page, "lng"));
+    page.press("ArrowRight");
+    page.press("ArrowUp");
+    page.wait_for_a_frame();
+    assert!(number(&page, "lng") > lng && number(&page, "lat") > lat);
+    page.press("0");
+    page.wait_for_a_frame();
+    assert!((number(&page, "lng") - -0.16).abs() < 1e-4);
+
+    page.get("document.getElementById('ids').focus()");
+    page.write("6");
+    page.press("Enter");
+    page.wait_for_state("6", "live");
+    // Whoever comes is brought into view, and can be kept in its centre.
+    page.wait_for("Number(document.getElementById('map').dataset.zoom) < 13");
+    page.get("document.querySelector('li:last-child .runner').focus()");
+    page.press("Enter");
+    page.wait_for_a_frame();
+    assert!(
+        (number(&page, "lat") - 51.6).abs() < 1e-4,
+        "{}",
+        number(&page, "lat")
+    );
+    gateway.send(r#"{"userId":6,"lat":51.61,"lng":-0.16}"#);
+    page.wait_for("Math.abs(document.getElementById('map').dataset.lat - 51.61) < 1e-4");
+    page.get("document.getElementById('map').focus()");
+    page.press("Escape");
+    page.wait_for("document.querySelectorAll('[aria-pressed=true]').length === 0");
+    page.get("document.querySelector('li:last-child button:last-child').focus()");
+    page.press("Enter");
+    page.wait_for("document.querySelectorAll('li').length === 1");
+    assert_eq!(
+        page.get("document.activeElement.getAttribute('aria-label')"),
+        "Unfollow 5"
+    );
+    page.assert_no_complaints();
+}
+
+#[test]
+fn mouse_and_wheel_move_the_map_and_a_click_finds_a_runner() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    server
+        .connect()
+        .send(r#"{"userId":5,"lat":51.5,"lng":-0.16}"#);
+    let page = Page::new(chromium);
+    page.emulate("prefers-reduced-motion", "reduce");
+    page.go(&format!("http://{}/?follow=5", server.address()));
+    page.wait_for_state("5", "live");
+    page.wait_until_still();
+    let before = page.spot(51.5, -0.16);
+    page.mouse("mousePressed", 300.0, 300.0, 1);
+    page.mouse("mouseMoved", 350.0, 320.0, 0);
+    page.mouse("mouseMoved", 400.0, 340.0, 0);
+    page.mouse("mouseReleased", 400.0, 340.0, 1);
+    page.wait_for_a_frame();
+    let after = page.spot(51.5, -0.16);
+    assert!((after.0 - before.0 - 100.0).abs() < 1.0 && (after.1 - before.1 - 40.0).abs() < 1.0);
+    let wheel =
+        json!({"type": "mouseWheel", "x": after.0, "y": after.1, "deltaX": 0, "deltaY": -300});
+    page.tab.call("Input.dispatchMouseEvent", wheel);
+    page.wait_for_a_frame();
+    let zoomed = page.spot(51.5, -0.16);
+    assert!(
+        (zoomed.0 - after.0).abs() < 2.0 && (zoomed.1 - after.1).abs() < 2.0,
+        "{after:?} {zoomed:?}"
+    );
+    page.mouse("mousePressed", zoomed.0 + 3.0, zoomed.1, 1);
+    page.mouse("mouseReleased", zoomed.0 + 3.0, zoomed.1, 1);
+    page.wait_for("document.querySelector('li').className === 'selected'");
+}
+
+#[test]
+fn a_phone_of_360_pixels_has_room_for_all_of_it() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    server.connect().send(
+        r#"{"userId":"a name that is long enough to be cut off somewhere","lat":51.5,"lng":-0.16}"#,
+    );
+    let page = Page::new(chromium);
+    page.emulate("prefers-reduced-motion", "reduce");
+    page.resize(360, 740);
+    page.go(&format!(
+        "http://{}/?follow=a+name+that+is+long+enough+to+be+cut+off+somewhere,6",
+        server.address()
+    ));
+    page.wait_for_text("#count", "1 live");
+    page.click("summary");
+    page.wait_until_still();
+    let wide = page.get(
+        "[...document.querySelectorAll('body *')].filter(element => element.checkVisibility()
+            && element.id !== 'news' && element.getBoundingClientRect().right > 360.5).map(element => element.outerHTML)",
+    );
+    assert_eq!(wide, json!([]));
+    assert_eq!(page.get("document.documentElement.scrollWidth"), 360);
+    assert_eq!(
+        page.get("document.documentElement.scrollHeight <= 740"),
+        true
+    );
+    assert_eq!(
+        page.get("document.getElementById('map').clientHeight > 300"),
+        true
+    );
+    let small = page.get(
+        "[...document.querySelectorAll('button')].filter(button => button.checkVisibility()
+            && (button.clientHeight < 32 || button.clientWidth < 32)).length",
+    );
+    assert_eq!(small, 0);
+
+    let touch = |kind: &str, points: &[(f64, f64)]| {
+        let points: Vec<Value> = points
+            .iter()
+            .map(|(x, y)| json!({"x": x, "y": y}))
+            .collect();
+        page.tab.call(
+            "Input.dispatchTouchEvent",
+            json!({"type": kind, "touchPoints": points}),
+        );
+    };
+    let before = page.spot(51.5, -0.16);
+    touch("touchStart", &[(180.0, 200.0)]);
+    touch("touchMove", &[(160.0, 200.0)]);
+    touch("touchMove", &[(140.0, 200.0)]);
+    touch("touchEnd", &[]);
+    page.wait_for_a_frame();
+    let after = page.spot(51.5, -0.16);
+    assert!(
+        (before.0 - after.0 - 40.0).abs() < 2.0,
+        "{before:?} {after:?}"
+    );
+    let zoom = number(&page, "zoom");
+    touch("touchStart", &[(150.0, 200.0), (210.0, 200.0)]);
+    touch("touchMove", &[(120.0, 200.0), (240.0, 200.0)]);
+    touch("touchEnd", &[]);
+    page.wait_for_a_frame();
+    assert!((number(&page, "zoom") - zoom - 1.0).abs() < 0.1);
+}
