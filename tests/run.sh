@@ -9,11 +9,12 @@ packages=()
     || packages+=(python3 python3-websockets python3-jwt python3-cryptography)
 command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null \
     || packages+=(chromium)
+command -v promtool >/dev/null || packages+=(prometheus)
 if [ ${#packages[@]} -gt 0 ] && command -v apt-get >/dev/null; then
     as_root=""
     [ "$(id -u)" = 0 ] || as_root="sudo"
     $as_root apt-get update -qq || true
-    $as_root apt-get install -y -qq "${packages[@]}" >/dev/null || true
+    $as_root apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null || true
 fi
 
 cargo fmt --check

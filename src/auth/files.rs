@@ -1,14 +1,14 @@
 //! Keys out of files: the flags that name them, and a function that reads them as often as it is
 //! called. The only room of `auth` that touches the machine.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 
-use super::{Keys, SigningKey, Unusable, VerifyingKey};
+use super::{Keys, SigningKey, Token, Unusable, VerifyingKey};
 
 /// Longest key file, in bytes: many times the largest key.
 const KEY_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -47,8 +47,7 @@ pub struct Loaded {
 }
 
 impl KeyFlags {
-    /// Reads all files that the flags name, afresh each time. One that cannot be used spoils the
-    /// rest, so that whoever has keys already can keep them as they are.
+    /// Reads all files that the flags name. One that cannot be used spoils the rest.
     ///
     /// # Errors
     /// A line that names the file and says what to do about it, and shows nothing out of it.
@@ -68,6 +67,19 @@ impl KeyFlags {
             keys: (!keys.is_empty()).then(|| Keys::new(keys, audience, issuer)),
             warnings,
         })
+    }
+
+    /// The same for a program that must not wait, as it would for whoever writes into a pipe.
+    ///
+    /// # Errors
+    /// As for [`KeyFlags::load`], and when something is no regular file any more.
+    pub fn reload(&self) -> Result<Loaded, String> {
+        for path in (self.jwt_hs256_secret_file.iter()).chain(&self.jwt_public_key_file) {
+            if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+                return Err(format!("cannot read {} again: no file", path.display()));
+            }
+        }
+        self.load()
     }
 }
 
@@ -98,6 +110,27 @@ pub fn load_signing_key(
                              or --jwt-private-key-file FILE"
                 .to_owned(),
         ),
+    }
+}
+
+/// Reads a token; the newline at the end of the file is not part of it. Lines for the operator go
+/// to `warnings`.
+///
+/// # Errors
+/// A line that names the file, when it cannot be read or holds something else than one token.
+pub fn load_token(path: &Path, warnings: &mut Vec<String>) -> Result<Token<'static>, String> {
+    let bytes = read_secret(path, warnings)?;
+    // What stands in a JWT (RFC 7515, 7.1).
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let token = trim(&bytes);
+    match str::from_utf8(token) {
+        Ok(text) if !text.is_empty() && token.iter().all(is_token) => {
+            Ok(Token::new(text.to_owned()))
+        }
+        _ => Err(format!(
+            "{}: this is no token (spectate token makes them)",
+            path.display()
+        )),
     }
 }
 

@@ -1,5 +1,8 @@
 //! What a token allows. Knows neither tokens nor keys.
 
+use std::cmp::Ordering;
+use std::fmt;
+
 /// What somebody may do, and until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -60,26 +63,61 @@ pub enum Follow {
     Only(IdSet),
 }
 
-/// Texts of user ids, each once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IdSet(Box<[Box<str>]>);
+/// Texts of user ids, each once, in one piece: a connection holds them as long as its token.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct IdSet {
+    text: Box<str>,
+    /// Where each id ends in `text`. They are in the order of their bytes.
+    ends: Box<[u32]>,
+}
 
 impl IdSet {
     fn contains(&self, id: &str) -> bool {
-        self.0.binary_search_by(|own| (**own).cmp(id)).is_ok()
+        let (mut from, mut to) = (0, self.ends.len());
+        while from < to {
+            let middle = from.midpoint(to);
+            match self.at(middle).cmp(id) {
+                Ordering::Less => from = middle + 1,
+                Ordering::Equal => return true,
+                Ordering::Greater => to = middle,
+            }
+        }
+        false
+    }
+
+    fn at(&self, index: usize) -> &str {
+        let begin = match index {
+            0 => 0,
+            _ => self.ends[index - 1] as usize,
+        };
+        &self.text[begin..self.ends[index] as usize]
     }
 
     /// The ids in the order of their bytes.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|id| &**id)
+        (0..self.ends.len()).map(|index| self.at(index))
+    }
+}
+
+impl fmt::Debug for IdSet {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
     }
 }
 
 impl FromIterator<String> for IdSet {
     fn from_iter<I: IntoIterator<Item = String>>(ids: I) -> IdSet {
-        let mut ids: Vec<Box<str>> = ids.into_iter().map(String::into_boxed_str).collect();
+        let mut ids: Vec<String> = ids.into_iter().collect();
         ids.sort_unstable();
         ids.dedup();
-        IdSet(ids.into_boxed_slice())
+        let mut end = 0;
+        let ends = ids.iter().map(|id| {
+            end += id.len() as u32;
+            end
+        });
+        IdSet {
+            ends: ends.collect(),
+            text: ids.concat().into_boxed_str(),
+        }
     }
 }

@@ -15,7 +15,7 @@ mod pem;
 mod refused;
 mod token;
 
-pub use files::{KeyFlags, Loaded, load_signing_key};
+pub use files::{KeyFlags, Loaded, load_signing_key, load_token};
 pub use grant::{Follow, Grant, IdSet, Publish};
 pub use keys::{Keys, VerifyingKey};
 pub use mint::{MintError, SigningKey};
@@ -23,7 +23,7 @@ pub use pem::Unusable;
 pub use refused::{Part, Refused};
 pub use token::Token;
 
-/// Longest token, in bytes: what a request head has room for.
+/// Longest token, in bytes. In a request head, which has as much room, it is a little less.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 /// Shortest HS256 secret, in bytes: as long as the hash (RFC 7518, 3.2). A shorter one can be

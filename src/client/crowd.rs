@@ -1,9 +1,9 @@
 //! The simulated users' connections, all on one poll loop. Decides who is connected and when an
 //! answer is awaited; whether a delivery is right is the ledger's to know.
 
-use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use indicatif::ProgressBar;
 use mio::net::TcpStream;
@@ -12,11 +12,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tungstenite::Message;
 
 use super::connection::{Connection, Input, connect_to_any};
+use super::credentials::Credentials;
 use super::ended::Ended;
 use super::endpoint::Endpoint;
 use super::faults::Fault;
 use super::ledger::Ledger;
-use super::plain;
+use super::message::{self, ServerMessage};
+use super::{plain, printable};
 
 /// Connections under way at the same time: less than the backlog of a common server, so that no
 /// connect has to be repeated after a second.
@@ -36,6 +38,7 @@ const GOODBYE_WAIT: Duration = Duration::from_secs(2);
 /// The connections, by user.
 pub struct Crowd<'a> {
     endpoint: &'a Endpoint,
+    credentials: Option<Credentials>,
     address: SocketAddr,
     poll: Poll,
     events: Events,
@@ -70,12 +73,14 @@ pub enum Round {
 }
 
 impl<'a> Crowd<'a> {
-    /// Connects all users of the ledger, and returns when every follow is in force.
+    /// Connects all users of the ledger, with a token each if there are credentials, and returns
+    /// when every follow is in force.
     ///
     /// # Errors
     /// A line that says which user could not be connected, and why.
     pub fn gather(
         endpoint: &'a Endpoint,
+        credentials: Option<Credentials>,
         ledger: &mut Ledger,
         progress: &ProgressBar,
     ) -> Result<Crowd<'a>, String> {
@@ -86,6 +91,7 @@ impl<'a> Crowd<'a> {
         let poll = Poll::new().map_err(|error| format!("cannot poll: {}", plain(&error)))?;
         let mut crowd = Crowd {
             endpoint,
+            credentials,
             address,
             poll,
             events: Events::with_capacity(EVENTS_MAX),
@@ -100,8 +106,9 @@ impl<'a> Crowd<'a> {
         crowd.admit(stream)?;
         while crowd.awaited > 0 || crowd.members.len() < users {
             while crowd.awaited < CONNECTS_IN_FLIGHT_MAX && crowd.members.len() < users {
-                let stream = TcpStream::connect(crowd.address)
-                    .map_err(|error| crowd.cannot_connect(&Ended::Unreachable(error)))?;
+                let stream = TcpStream::connect(crowd.address).map_err(|error| {
+                    crowd.refused(crowd.members.len(), &Ended::Unreachable(error))
+                })?;
                 crowd.admit(stream)?;
             }
             crowd.turn(OPENING_WAIT, ledger)?;
@@ -121,7 +128,7 @@ impl<'a> Crowd<'a> {
     fn admit(&mut self, stream: TcpStream) -> Result<(), String> {
         let token = Token(self.members.len());
         let connection = Connection::new(stream, self.endpoint, self.poll.registry(), token)
-            .map_err(|error| self.cannot_connect(&Ended::Unreachable(error)))?;
+            .map_err(|error| self.refused(token.0, &Ended::Unreachable(error)))?;
         self.members.push(Member {
             connection,
             awaited: true,
@@ -131,12 +138,8 @@ impl<'a> Crowd<'a> {
         Ok(())
     }
 
-    fn cannot_connect(&self, ended: &Ended) -> String {
-        format!(
-            "cannot connect user {} to {}: {ended}",
-            self.members.len(),
-            self.endpoint
-        )
+    fn refused(&self, user: usize, reason: &dyn fmt::Display) -> String {
+        format!("cannot connect user {user} to {}: {reason}", self.endpoint)
     }
 
     /// Sends one message from a user's connection; it is written at the end of the next turn, or
@@ -172,6 +175,10 @@ impl<'a> Crowd<'a> {
     /// # Errors
     /// A line, if the poll fails or, while connections are opened, if one of them ends.
     pub fn turn(&mut self, timeout: Duration, ledger: &mut Ledger) -> Result<(), String> {
+        let renewal = self.credentials.as_ref().map(Credentials::next_due_at);
+        let until_renewal =
+            renewal.map(|renewal| renewal.saturating_duration_since(Instant::now()));
+        let timeout = until_renewal.map_or(timeout, |until| until.min(timeout));
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
@@ -183,7 +190,22 @@ impl<'a> Crowd<'a> {
         for index in 0..self.ready.len() {
             self.read(self.ready[index], ledger)?;
         }
+        self.renew_tokens(ledger)?;
         self.flush();
+        Ok(())
+    }
+
+    fn renew_tokens(&mut self, ledger: &mut Ledger) -> Result<(), String> {
+        let now = Instant::now();
+        while let Some(credentials) = &mut self.credentials
+            && let Some(user) = credentials.due(now)
+        {
+            let token = credentials.mint(user, &[user + 1])?;
+            // Whoever is not connected yet gets a fresh one with its hello.
+            if user < self.members.len() {
+                self.send(user, message::renewal(&token), ledger)?;
+            }
+        }
         Ok(())
     }
 
@@ -195,13 +217,26 @@ impl<'a> Crowd<'a> {
                 Ok(Input::Blocked) => return Ok(()),
                 Ok(Input::Opened) => {
                     let next = user + 1;
-                    let hello = format!(
-                        r#"{{"initialRequest":true,"userId":{user},"following":[{user},{next}]}}"#
-                    );
-                    self.send(user, Message::text(hello), ledger)?;
+                    let token = match &self.credentials {
+                        Some(credentials) => Some(credentials.mint(user, &[next])?),
+                        None => None,
+                    };
+                    let hello = message::hello(user, &[user, next], token.as_deref());
+                    self.send(user, hello, ledger)?;
                     self.send(user, Round::Hello.ping(), ledger)?;
                 }
                 Ok(Input::Text(text)) => {
+                    if self.round == Round::Hello
+                        && let ServerMessage::Error { code, message } = message::decode(&text)
+                    {
+                        let try_this = match code.as_str() {
+                            "unauthorized" => " (try --jwt-hs256-secret-file FILE)",
+                            _ => "",
+                        };
+                        let told = printable(&format!("{code}: {message}"));
+                        let reason = format!("the server says {told}{try_this}");
+                        return Err(self.refused(user, &reason));
+                    }
                     let (now, arrived) = (Instant::now(), ledger.arrived());
                     ledger.receive(user, &text, now);
                     if ledger.arrived() > arrived {
@@ -235,10 +270,7 @@ impl<'a> Crowd<'a> {
 
     fn end(&mut self, user: usize, ended: Ended, ledger: &mut Ledger) -> Result<(), String> {
         if self.round == Round::Hello {
-            return Err(format!(
-                "cannot connect user {user} to {}: {ended}",
-                self.endpoint
-            ));
+            return Err(self.refused(user, &ended));
         }
         self.answered(user);
         ledger.lose(user);

@@ -70,10 +70,8 @@ impl Ended {
                 ..
             } => Some("server and client do not understand each other"),
             Ended::Closed { code: 1008, .. } => Some("the server does not put up with this client"),
-            Ended::Closed {
-                code: 4001 | 4002, ..
-            }
-            | Ended::Refused { status: 401, .. } => Some("a valid token is needed"),
+            Ended::Closed { code: 4002, .. } => Some("a new token is needed"),
+            _ if self.wants_token() => Some("a valid token is needed"),
             Ended::Closed {
                 code: 4000..=4099, ..
             } => Some("connecting again would not help"),
@@ -84,6 +82,17 @@ impl Ended {
             Ended::Refused { .. } | Ended::NotWebSocket(_) => Some("is the URL right?"),
             Ended::Closed { .. } | Ended::Unreachable(_) | Ended::Lost(_) => None,
         }
+    }
+
+    /// Whether there was no token, or one that is not good.
+    pub fn wants_token(&self) -> bool {
+        matches!(
+            self,
+            Ended::Closed {
+                code: 4001 | 4002,
+                ..
+            } | Ended::Refused { status: 401, .. }
+        )
     }
 
     /// Whether the server is restarting or full: all its clients come back at the same time.

@@ -1,4 +1,5 @@
-//! What servers send, from text to types. Knows no sockets, and not who asked for what.
+//! What servers send, from text to types, and what users say to them besides where they are.
+//! Knows no sockets, and not who asked for what.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,6 +7,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+use tungstenite::Message;
 
 use crate::position::Extra;
 
@@ -116,6 +118,25 @@ pub fn decode(text: &str) -> ServerMessage<'_> {
         age,
         extras,
     })
+}
+
+/// The hello of a user with a number for its id, who follows these users.
+pub fn hello(user: usize, following: &[usize], token: Option<&str>) -> Message {
+    let token = token.map(|token| format!(r#","token":{}"#, quoted(token)));
+    Message::text(format!(
+        r#"{{"initialRequest":true{},"userId":{user},"following":{following:?}}}"#,
+        token.unwrap_or_default()
+    ))
+}
+
+/// The message that renews a token before it expires.
+pub fn renewal(token: &str) -> Message {
+    Message::text(format!(r#"{{"token":{}}}"#, quoted(token)))
+}
+
+/// A string as JSON.
+pub fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// How many keys an object has, whatever they are; `None` for anything else.

@@ -146,10 +146,11 @@ fn write_tally(f: &mut fmt::Formatter, fault: Fault, tally: &Tally) -> fmt::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::motion::Motion;
     use std::time::Instant;
 
     fn ledger(delivered: bool) -> Ledger {
-        let (now, mut ledger) = (Instant::now(), Ledger::new(1, 7));
+        let (now, mut ledger) = (Instant::now(), Ledger::new(1, Motion::random(7)));
         for _ in 0..7 {
             let text = ledger.publish(0, now);
             if delivered {

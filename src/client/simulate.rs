@@ -1,20 +1,24 @@
-//! The prototype's test client grown up: many users who follow each other and move at random,
-//! and a check of every delivery. Decides what is sent and when; uses nothing but the public
+//! The prototype's test client grown up: many users who follow each other and move at random or
+//! on a course, and a check of every delivery. Decides what is sent and when; uses nothing but the public
 //! protocol.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tungstenite::Message;
 
+use super::credentials::{Credentials, MintFlags};
 use super::crowd::{Crowd, Round, SILENCE_MAX};
 use super::endpoint::Endpoint;
 use super::faults::Fault;
 use super::ledger::Ledger;
+use super::motion::{Motion, RATE_ON_COURSE_MAX, Race};
 use super::report::Report;
 use super::wander::POSITIONS_MAX;
+use super::{demo, track, unix_ms};
 use crate::duration;
 
 /// How many positions are sent if neither a number nor a time is given.
@@ -30,7 +34,7 @@ pub struct Config {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = parse_users)]
     users: u32,
 
-    /// Number of positions to send, each of a random user [default: 1000, or no limit with --duration]
+    /// Number of positions to send, each of a random user [default: 1000, or no limit with --duration or --course]
     #[arg(long, value_name = "N", value_parser = parse_messages)]
     messages: Option<u64>,
 
@@ -38,17 +42,32 @@ pub struct Config {
     #[arg(long, value_name = "URL", default_value = super::URL_DEFAULT)]
     url: Endpoint,
 
-    /// Positions per second of all users together [default: as fast as they are delivered]
+    /// Positions per second of all users together [default: as fast as they are delivered; with --course one of each user]
     #[arg(long, value_name = "N", value_parser = parse_rate)]
     rate: Option<f64>,
 
-    /// Stop sending after this time
+    /// Stop sending after this time [default with --course: what the track took, if there is no --messages]
     #[arg(long, value_name = "TIME", value_parser = duration::parse_above_zero)]
     duration: Option<Duration>,
+
+    /// GPX file with a track for the users to run on at its recorded pace (without times, 3 m/s), each from another place of it; at the ends of one that is no loop they turn round
+    #[arg(long, value_name = "FILE")]
+    course: Option<PathBuf>,
+
+    /// How many times faster than recorded they run
+    #[arg(long, value_name = "N", default_value = "1", requires = "course", value_parser = parse_speed)]
+    speed: f64,
+
+    /// Instead of a check, show: users 1 to N run round a lake until stdin is closed, as with serve --demo
+    #[arg(long, conflicts_with_all = ["messages", "rate", "duration", "course", "speed", "json"])]
+    demo: bool,
 
     /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    mint: MintFlags,
 }
 
 /// Most users: more than any machine has ports for.
@@ -71,6 +90,17 @@ fn parse_messages(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text:?} is no whole number from 1 to {POSITIONS_MAX} (try 1000)"))
 }
 
+/// Highest `--speed`: round the earth in a quarter of a day.
+const SPEED_MAX: f64 = 1000.0;
+
+fn parse_speed(text: &str) -> Result<f64, String> {
+    let speed = text
+        .parse::<f64>()
+        .ok()
+        .filter(|speed| *speed > 0.0 && *speed <= SPEED_MAX);
+    speed.ok_or_else(|| format!("{text:?} is no number above 0 and up to {SPEED_MAX} (try 10)"))
+}
+
 fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = text
         .parse::<f64>()
@@ -85,13 +115,20 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 /// # Errors
 /// A line that says why no simulation came about.
 pub fn run(config: &Config) -> Result<ExitCode, String> {
-    let mut ledger = Ledger::new(config.users as usize, rand::random());
-    let progress = progress_bar(u64::from(config.users), "{pos} of {len} users connected");
-    let mut crowd = Crowd::gather(&config.url, &mut ledger, &progress)?;
+    let users = config.users as usize;
+    let credentials = Credentials::load(&config.mint, users)?;
+    if config.demo {
+        return demo::run(&config.url, credentials, users);
+    }
+    let (pace, motion) = plan(config)?;
+    let mut ledger = Ledger::new(users, motion);
+    let progress = progress_bar(users as u64, "{pos} of {len} users connected");
+    let mut crowd = Crowd::gather(&config.url, credentials, &mut ledger, &progress)?;
     progress.finish_and_clear();
 
     let begun_at = Instant::now();
-    publish(&Schedule::new(config, begun_at), &mut crowd, &mut ledger)?;
+    ledger.begin(unix_ms());
+    publish(&Schedule::new(pace, begun_at), &mut crowd, &mut ledger)?;
     let published_at = Instant::now();
     crowd.settle(Round::Published, &mut ledger)?;
     crowd.settle(Round::Delivered, &mut ledger)?;
@@ -110,12 +147,53 @@ pub fn run(config: &Config) -> Result<ExitCode, String> {
     })
 }
 
-/// Sends the positions, each of a random user. The next one waits while too many are on their
+/// How many positions are sent, how fast and for how long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Pace {
+    positions: u64,
+    rate: Option<f64>,
+    duration: Option<Duration>,
+}
+
+/// What the flags come to together.
+fn plan(config: &Config) -> Result<(Pace, Motion), String> {
+    let Some(file) = &config.course else {
+        let unlimited = config.duration.map_or(MESSAGES_DEFAULT, |_| POSITIONS_MAX);
+        let pace = Pace {
+            positions: config.messages.unwrap_or(unlimited),
+            rate: config.rate,
+            duration: config.duration,
+        };
+        return Ok((pace, Motion::random(rand::random())));
+    };
+    let users = f64::from(config.users);
+    let rate = config.rate.unwrap_or(users);
+    if rate > users * RATE_ON_COURSE_MAX {
+        return Err(format!(
+            "--rate {rate} is {} a second of each user, and on a course at most {RATE_ON_COURSE_MAX} are sent: try --rate {users}",
+            rate / users
+        ));
+    }
+    let course = track::load(file)?;
+    let once = Duration::try_from_secs_f64(course.once_s() / config.speed);
+    let pace = Pace {
+        positions: config.messages.unwrap_or(POSITIONS_MAX),
+        rate: Some(rate),
+        duration: match config.messages {
+            None => config.duration.or(once.ok()),
+            Some(_) => config.duration,
+        },
+    };
+    let race = Race::new(course, config.users as usize, config.speed, rate);
+    Ok((pace, Motion::Course(race)))
+}
+
+/// Sends the positions, each of the user whose turn it is or a random one. The next one waits while too many are on their
 /// way: a server that has to wait for its readers may leave positions out, so that whoever
 /// checks must read faster than it writes.
 fn publish(schedule: &Schedule, crowd: &mut Crowd, ledger: &mut Ledger) -> Result<(), String> {
     let progress = schedule.progress_bar();
-    let mut user = random_user(ledger);
+    let mut user = next_user(ledger);
     let mut sent_at = schedule.begun_at;
     let mut held_back = false;
     while ledger.sent() < schedule.positions {
@@ -130,7 +208,7 @@ fn publish(schedule: &Schedule, crowd: &mut Crowd, ledger: &mut Ledger) -> Resul
             };
             let text = ledger.publish(user, due_at);
             crowd.send(user, Message::text(text), ledger)?;
-            user = random_user(ledger);
+            user = next_user(ledger);
             sent_at = now;
         }
         crowd.flush();
@@ -166,8 +244,9 @@ fn stopped(ledger: &mut Ledger, reason: &str) {
     });
 }
 
-fn random_user(ledger: &Ledger) -> usize {
-    rand::random_range(0..ledger.users())
+fn next_user(ledger: &Ledger) -> usize {
+    let random = || rand::random_range(0..ledger.users());
+    ledger.turn().unwrap_or_else(random)
 }
 
 /// When positions are due.
@@ -180,17 +259,15 @@ struct Schedule {
 }
 
 impl Schedule {
-    fn new(config: &Config, begun_at: Instant) -> Schedule {
-        let unlimited = if config.duration.is_some() {
-            POSITIONS_MAX
-        } else {
-            MESSAGES_DEFAULT
-        };
+    fn new(pace: Pace, begun_at: Instant) -> Schedule {
         Schedule {
             begun_at,
-            ends_at: config.duration.map(|duration| begun_at + duration),
-            positions: config.messages.unwrap_or(unlimited),
-            rate: config.rate,
+            // A track can take longer than a clock can tell.
+            ends_at: pace
+                .duration
+                .and_then(|duration| begun_at.checked_add(duration)),
+            positions: pace.positions,
+            rate: pace.rate,
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 
-use super::{plain, printable};
+use super::{plain, printable, tell};
 use crate::auth::{
     EXPIRES_AT_S_MAX, Follow, Grant, IdSet, KeyFlags, Publish, Refused, TOKEN_BYTES_MAX,
     load_signing_key,
@@ -74,7 +74,7 @@ fn mint(config: &Config, user: &str, now_s: u64) -> Result<ExitCode, String> {
         &config.keys.jwt_hs256_secret_file,
         &mut warnings,
     );
-    warn(&warnings);
+    warnings.iter().for_each(|line| tell(line));
     // A token is good for at least as long as was asked for, in whole seconds.
     let ttl_s = config.ttl.as_secs_f64().ceil() as u64;
     let grant = Grant {
@@ -93,7 +93,7 @@ fn mint(config: &Config, user: &str, now_s: u64) -> Result<ExitCode, String> {
 
 fn check(config: &Config, now_s: u64) -> Result<ExitCode, String> {
     let loaded = config.keys.load()?;
-    warn(&loaded.warnings);
+    loaded.warnings.iter().for_each(|line| tell(line));
     let keys = loaded.keys.ok_or(
         "a key to check with is missing: try --jwt-hs256-secret-file FILE \
          or --jwt-public-key-file FILE",
@@ -227,13 +227,6 @@ fn publish(text: &str) -> Result<Publish, String> {
         "false" => Ok(Publish::Nobody),
         "*" => Ok(Publish::Everybody),
         _ => ids(text).map(Publish::Only),
-    }
-}
-
-/// Lines on stderr, if anybody reads them.
-fn warn(lines: &[String]) {
-    for line in lines {
-        let _ = writeln!(io::stderr(), "spectate: {}", printable(line));
     }
 }
 

@@ -3,18 +3,19 @@
 
 use std::convert::Infallible;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tungstenite::{Bytes, Message};
 
 use super::connection::{Connection, Input, connect_to_any};
 use super::ended::Ended;
 use super::endpoint::Endpoint;
-use super::message::{self, ServerMessage, Sighting};
-use super::{plain, printable};
+use super::message::{self, ServerMessage, Sighting, quoted};
+use super::{is_hung_up, plain, printable, tell};
+use crate::auth::load_token;
 use crate::position::{Extra, UserId};
 
 /// Longest random delay before the first attempt to connect again. It doubles with each.
@@ -45,6 +46,10 @@ pub struct Config {
     /// Where the server is
     #[arg(long, value_name = "URL", default_value = super::URL_DEFAULT)]
     url: Endpoint,
+
+    /// File with the token for a server that asks for one; read again for each connection
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 /// The id as JSON: a number if it is written as JSON writes one, or else a string. A server
@@ -56,7 +61,7 @@ fn parse_id(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     match UserId::from_string(text.into(), text) {
-        Some(_) => Ok(serde_json::Value::from(text).to_string()),
+        Some(_) => Ok(quoted(text)),
         None => Err(format!(
             "{text:?} is no user id: 1 to 64 bytes without control characters (try 5)"
         )),
@@ -78,7 +83,11 @@ pub fn run(config: &Config) -> Result<ExitCode, String> {
             Stop::Ended(ended) => ended,
         };
         if let Some(advice) = ended.advice() {
-            return Err(format!("{}: {ended}; {advice}", config.url));
+            let try_this = match ended.wants_token() {
+                true => " (try --token-file FILE; spectate token makes them)",
+                false => "",
+            };
+            return Err(format!("{}: {ended}; {advice}{try_this}", config.url));
         }
         watch.tell_lost(&ended);
         if ended.wants_patience() {
@@ -99,6 +108,8 @@ struct Watch<'a> {
     events: Events,
     /// What was told last; `None` before anything was.
     told_connected: Option<bool>,
+    /// Whether it was told what is wrong with the token file.
+    warned: bool,
 }
 
 enum Stop {
@@ -121,6 +132,7 @@ impl<'a> Watch<'a> {
             poll,
             events: Events::with_capacity(4),
             told_connected: None,
+            warned: false,
         })
     }
 
@@ -181,7 +193,7 @@ impl<'a> Watch<'a> {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 Err(Stop::Broken(format!("cannot poll: {}", plain(&error))))
             }
-            _ if stdout_is_closed() => Err(Stop::StdoutClosed),
+            _ if is_hung_up(io::stdout()) => Err(Stop::StdoutClosed),
             _ => Ok(()),
         }
     }
@@ -204,9 +216,12 @@ impl<'a> Watch<'a> {
             Input::Blocked => return Ok(false),
             Input::Opened => {
                 self.tell_connected();
+                let mut token = self.token()?;
                 for ids in self.config.users.chunks(IDS_PER_HELLO_MAX) {
+                    // What comes after the first is for the same connection.
+                    let token = token.take().unwrap_or_default();
                     let hello = format!(
-                        r#"{{"initialRequest":true,"following":[{}]}}"#,
+                        r#"{{"initialRequest":true{token},"following":[{}]}}"#,
                         ids.join(",")
                     );
                     connection.send(Message::text(hello))?;
@@ -217,6 +232,19 @@ impl<'a> Watch<'a> {
             Input::Binary | Input::Ping | Input::Pong(_) => {}
         }
         Ok(true)
+    }
+
+    /// The field of a hello that shows the token, if there is a file with one.
+    fn token(&mut self) -> Result<Option<String>, Stop> {
+        let Some(file) = &self.config.token_file else {
+            return Ok(None);
+        };
+        let mut warnings = Vec::new();
+        let token = load_token(file, &mut warnings).map_err(Stop::Broken)?;
+        if !std::mem::replace(&mut self.warned, true) {
+            warnings.iter().for_each(|line| tell(line));
+        }
+        Ok(Some(format!(r#","token":{}"#, quoted(token.text()))))
     }
 
     fn tell_connected(&mut self) {
@@ -254,19 +282,6 @@ impl Life {
             (true, true) => self.heard_at + SILENCE_MAX + PONG_WAIT,
         }
     }
-}
-
-/// A line on stderr, if anybody reads it.
-fn tell(line: &str) {
-    let _ = writeln!(io::stderr(), "spectate: {}", printable(line));
-}
-
-fn stdout_is_closed() -> bool {
-    let stdout = io::stdout();
-    let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
-    let closed = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
-    matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1..))
-        && fds[0].revents().intersects(closed)
 }
 
 fn show(text: &str) -> Result<(), Stop> {

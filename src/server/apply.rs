@@ -23,7 +23,9 @@ impl Server {
         let mut refusals = Refusals::new();
         let decoded = decode(text, self.bounds);
         // What was understood and not the text, which may hold a token.
-        log::trace!("message id={} {decoded:?}", id.serial());
+        if let Ok(message) = &decoded {
+            log::trace!("message id={} {message:?}", id.serial());
+        }
         let token = decoded.as_ref().ok().and_then(ClientMessage::token);
         let is_known = self.authenticate(id, token, &mut refusals)?;
         match decoded {
@@ -161,13 +163,13 @@ impl Server {
                 (runner, user.json())
             }
             // Where there are tokens, they decide.
-            (Some(user), Some(_)) if entry.pass.is_some() => {
+            (Some(user), Some(_)) if entry.grant.is_some() => {
                 (self.hub.runner_or_new(user.text()), user.json())
             }
             (Some(_), Some((_, json))) => return Err(Refusal::WrongUser(json.to_owned())),
         };
-        if let Some(pass) = &entry.pass
-            && !pass.grant.may_publish(self.hub.id(runner))
+        if let Some(grant) = &entry.grant
+            && !grant.may_publish(self.hub.id(runner))
         {
             let refusal = Refusal::MayNotPublish(quote(json));
             self.hub.forget_if_unused(runner);
@@ -185,7 +187,7 @@ impl Server {
         runner: RunnerKey,
         position: &Position,
     ) -> Result<(), CloseReason> {
-        let verdict = self.take_token(id);
+        let verdict = self.take_from_bucket(id);
         if verdict != Verdict::Take {
             self.hub.forget_if_unused(runner);
             return self.refuse_pace(id, verdict);
@@ -213,7 +215,7 @@ impl Server {
         }
     }
 
-    fn take_token(&mut self, id: ConnectionId) -> Verdict {
+    fn take_from_bucket(&mut self, id: ConnectionId) -> Verdict {
         let (Some(rate), Some(entry)) = (self.config.max_rate, self.connections.get_mut(id)) else {
             return Verdict::Take;
         };
@@ -275,8 +277,8 @@ impl Server {
             return Ok(());
         };
         for user in &ids.valid {
-            if let Some(pass) = &entry.pass
-                && !pass.grant.may_follow(user.text())
+            if let Some(grant) = &entry.grant
+                && !grant.may_follow(user.text())
             {
                 denied.get_or_insert((0, user.json())).0 += 1;
                 continue;

@@ -86,9 +86,13 @@ pub struct Config {
     #[command(flatten)]
     pub keys: KeyFlags,
 
-    /// Origin of pages on other hosts that may connect (https://app.example.com, https://*.example.com, '*'); may be given several times
-    #[arg(long, value_name = "ORIGIN", value_delimiter = ',', value_parser = AllowedOrigin::parse)]
+    /// Origins of pages on other hosts that may connect
+    #[arg(long, help = "Origin of pages on other hosts that may connect (https://app.example.com, https://*.example.com, '*'); may be given several times", value_name = "ORIGIN", value_delimiter = ',', value_parser = AllowedOrigin::parse)]
     pub allow_origin: Vec<AllowedOrigin>,
+
+    /// Show what there is to see: 25 simulated runners, as clients from a process of their own
+    #[arg(long)]
+    pub demo: bool,
 
     /// Tiles under the map, a credit may follow the URL; or none
     #[arg(long, value_name = "URL", default_value = OPENSTREETMAP, value_parser = Tiles::parse)]

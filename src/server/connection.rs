@@ -72,8 +72,6 @@ pub enum Due {
     Nothing,
     /// A flush: it was owed a ping.
     Flush,
-    /// An end: its time has passed.
-    Lapse,
 }
 
 /// A connection on some stream.
@@ -87,8 +85,6 @@ pub struct Connection<S> {
     pinged_at: Option<Instant>,
     /// When the socket last took something, while it is owed more.
     blocked_since: Option<Instant>,
-    /// When it ends, whatever it does: when its token is missing or expires.
-    lapses_at: Option<Instant>,
     unread: Unread,
     /// What is still to be sent.
     pub outbox: Outbox,
@@ -104,7 +100,6 @@ impl<S: Read + Write> Connection<S> {
             heard_at: now,
             pinged_at: None,
             blocked_since: None,
-            lapses_at: None,
             unread: Unread::default(),
             outbox: Outbox::default(),
         }
@@ -118,6 +113,12 @@ impl<S: Read + Write> Connection<S> {
     /// Whether messages go both ways.
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Open | State::Leaving(_))
+    }
+
+    /// How long it has been open, while it is.
+    pub fn open_for(&self, now: Instant) -> Option<Duration> {
+        self.is_open()
+            .then(|| now.saturating_duration_since(self.since))
     }
 
     /// Whether no complete request head has come yet.
@@ -194,16 +195,6 @@ impl<S: Read + Write> Connection<S> {
     pub fn upgrade(&mut self, accept: &[u8], now: Instant) {
         self.outbox.push_wire(accept);
         self.enter(State::Open, now);
-    }
-
-    /// Has an open connection lapse then, instead of when it was said to before.
-    pub fn lapse_at(&mut self, time: Instant) {
-        self.lapses_at = Some(time);
-    }
-
-    /// When an open connection lapses, if ever.
-    pub fn lapses_at(&self) -> Option<Instant> {
-        self.lapses_at.filter(|_| self.is_open())
     }
 
     /// Answers a plain HTTP request, after which the connection ends.
@@ -300,9 +291,6 @@ impl<S: Read + Write> Connection<S> {
     /// Does what is due by now. Gives back unused room.
     pub fn expire(&mut self, timeouts: &Timeouts, now: Instant) -> Result<Due, CloseReason> {
         self.outbox.shrink();
-        if self.lapses_at().is_some_and(|time| time <= now) {
-            return Ok(Due::Lapse);
-        }
         if now < self.deadline(timeouts) {
             return Ok(Due::Nothing);
         }

@@ -7,9 +7,9 @@ use mio::Token;
 use mio::net::TcpStream;
 use slab::Slab;
 
-use super::access::Pass;
 use super::connection::Connection;
 use super::rate::Bucket;
+use crate::auth::Grant;
 
 /// Serial numbers use this many bits, so that a token with the top bit set is no connection.
 const SERIAL_BITS: u32 = 31;
@@ -60,7 +60,7 @@ pub struct Entry {
     /// The id that its hello declared, as the hello wrote it.
     pub declared: Option<Box<str>>,
     /// What its token lets it do, once it has shown one, where tokens are asked for.
-    pub pass: Option<Box<Pass>>,
+    pub grant: Option<Box<Grant>>,
     /// Messages in a row of which each brought an error.
     pub bad_in_row: u8,
     /// How fast it may send positions, once it has sent one and if there is a limit.
@@ -103,7 +103,7 @@ impl Connections {
             peer,
             accepted_at: now,
             declared: None,
-            pass: None,
+            grant: None,
             bad_in_row: 0,
             bucket: None,
             received: 0,

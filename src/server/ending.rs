@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use log::{debug, info, warn};
 use signal_hook::consts::SIGHUP;
 
-use super::access::lapse_reason;
 use super::close::CloseReason;
 use super::connection::Due;
 use super::connections::ConnectionId;
@@ -31,6 +30,7 @@ impl Server {
                 self.open,
                 self.config.drain.as_secs()
             );
+            self.end_demo();
             self.listeners.clear();
             self.acceptable = false;
             let open = self
@@ -66,16 +66,8 @@ impl Server {
         self.acceptable = !self.listeners.is_empty();
         self.accept_failed = false;
         for (id, entry) in self.connections.iter_mut() {
-            if let Some(time) = entry.connection.lapses_at().filter(|time| *time > now) {
-                self.next_sweep = self.next_sweep.min(time);
-            }
             match entry.connection.expire(&self.timeouts, now) {
                 Ok(Due::Nothing) => {}
-                Ok(Due::Lapse) if entry.is_doomed => {}
-                Ok(Due::Lapse) => {
-                    entry.is_doomed = true;
-                    self.doomed.push((id, lapse_reason(entry.pass.as_deref())));
-                }
                 Ok(Due::Flush) if entry.is_dirty => {}
                 Ok(Due::Flush) => {
                     entry.is_dirty = true;
@@ -90,7 +82,9 @@ impl Server {
                 }
             }
         }
+        self.expire_grants();
         self.connections.shrink();
+        self.look_after_demo();
         self.forget();
     }
 

@@ -332,7 +332,7 @@ fn upgrade(method: &str, is_1_1: bool, headers: &[Header]) -> Result<Request, Re
         }
     };
     let offered =
-        tokens(headers, "sec-websocket-protocol").any(|token| token == SUBPROTOCOL.as_bytes());
+        list_items(headers, "sec-websocket-protocol").any(|token| token == SUBPROTOCOL.as_bytes());
     let protocol = if offered {
         format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n")
     } else {
@@ -347,7 +347,7 @@ fn upgrade(method: &str, is_1_1: bool, headers: &[Header]) -> Result<Request, Re
         accept: accept.into_bytes(),
         origin: Origin::new(only(headers, "origin"), only(headers, "host")),
         token: bearer(headers).or_else(|| {
-            tokens(headers, "sec-websocket-protocol")
+            list_items(headers, "sec-websocket-protocol")
                 .find_map(|token| token.strip_prefix(SUBPROTOCOL_TOKEN.as_bytes()))
                 .map(token)
         }),
@@ -358,9 +358,9 @@ fn upgrade(method: &str, is_1_1: bool, headers: &[Header]) -> Result<Request, Re
 /// for a proxy on the way.
 fn bearer(headers: &[Header]) -> Option<Token<'static>> {
     values(headers, "authorization").find_map(|value| {
-        let (scheme, credentials) = value.split_at_checked(7)?;
-        let is_bearer = scheme.eq_ignore_ascii_case(b"bearer ");
-        is_bearer.then(|| token(credentials.trim_ascii()))
+        let end = value.iter().position(u8::is_ascii_whitespace);
+        let (scheme, credentials) = value.split_at(end.unwrap_or(value.len()));
+        (scheme.eq_ignore_ascii_case(b"bearer")).then(|| token(credentials.trim_ascii()))
     })
 }
 
@@ -394,12 +394,12 @@ fn only<'h>(headers: &'h [Header], name: &str) -> Option<&'h [u8]> {
 }
 
 /// A header's comma-separated values, over all lines of that name.
-fn tokens<'h>(headers: &'h [Header], name: &str) -> impl Iterator<Item = &'h [u8]> {
+fn list_items<'h>(headers: &'h [Header], name: &str) -> impl Iterator<Item = &'h [u8]> {
     values(headers, name)
         .flat_map(|value| value.split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
 }
 
 fn has_token(headers: &[Header], name: &str, token: &str) -> bool {
-    tokens(headers, name).any(|value| value.eq_ignore_ascii_case(token.as_bytes()))
+    list_items(headers, name).any(|value| value.eq_ignore_ascii_case(token.as_bytes()))
 }

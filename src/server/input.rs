@@ -66,7 +66,7 @@ impl Server {
                 Input::Text(text) => {
                     entry.received += 1;
                     self.apply(id, &text)?;
-                    if self.owes_much() {
+                    if std::mem::take(&mut self.is_turn_over) || self.owes_much() {
                         return Ok(Input::TurnOver);
                     }
                 }

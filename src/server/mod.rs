@@ -13,6 +13,7 @@ pub mod close;
 mod config;
 pub mod connection;
 mod connections;
+mod demo;
 mod drain;
 mod ending;
 pub mod frames;
@@ -34,6 +35,7 @@ mod rate;
 pub mod reader;
 
 use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -51,6 +53,7 @@ use close::CloseReason;
 pub use config::Config;
 use connection::Timeouts;
 use connections::{ConnectionId, Connections};
+use demo::Demo;
 use drain::Drain;
 use frames::Frames;
 use limits::PerAddress;
@@ -71,6 +74,9 @@ const MESSAGES_PER_TURN_MAX: usize = 64;
 /// How often deadlines are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How soon the next look may come, where something is due before.
+const SWEEP_INTERVAL_MIN: Duration = Duration::from_millis(20);
+
 /// Frames that may pile up before they are flushed, whatever the flush interval.
 const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -89,10 +95,11 @@ const SIGNALS: usize = 1 << 63;
 pub fn serve(config: Config) -> Result<ExitCode, String> {
     crate::logger::init(config.log_level);
     let mut server = Server::bind(config)?;
-    let addresses = server
+    let listening = server
         .addresses()
-        .map_err(|error| format!("cannot tell the address: {error}"))?
-        .join(", ");
+        .map_err(|error| format!("cannot tell the address: {error}"))?;
+    let addresses: Vec<String> = listening.iter().map(SocketAddr::to_string).collect();
+    let addresses = addresses.join(", ");
     // Nobody is left to tell when stdout is closed.
     let _ = writeln!(io::stdout(), "listening on {addresses}");
     info!(
@@ -101,6 +108,7 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
         server.max_connections
     );
     server.warn_if_open();
+    server.start_demo(&listening)?;
     let outcome = server
         .run()
         .map_err(|error| format!("the loop cannot go on: {error}"))?;
@@ -149,6 +157,8 @@ struct Server {
     forgetting: bool,
     /// Whether more of them turn stale than one tick takes.
     is_growing_stale: bool,
+    /// Whether this turn's last message took so long that others have their turn now.
+    is_turn_over: bool,
     /// Whether connections may wait to be accepted.
     acceptable: bool,
     /// Whether that failed, and was told, since the last sweep.
@@ -158,18 +168,25 @@ struct Server {
     held: Vec<ConnectionId>,
     doomed: Vec<(ConnectionId, CloseReason)>,
     drain: Option<Drain>,
+    /// The simulated runners, while there are any.
+    demo: Option<Demo>,
     stopped: Option<ExitCode>,
 }
 
 impl Server {
     fn bind(config: Config) -> Result<Server, String> {
+        demo::check(&config)?;
         let Loaded { keys, warnings } = config.keys.load()?;
         access::warn_of(&warnings);
         let max_connections = limits::max_connections(config.max_connections)?;
         let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
         let mut listeners = listen::listen(&config.listen, config.backlog)?;
-        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])
-            .map_err(|error| format!("cannot set up signals: {error}"))?;
+        let signals = match &keys {
+            Some(_) => Signals::new([SIGHUP, SIGINT, SIGTERM]),
+            // There is nothing to read again: one ends the process when its terminal is closed.
+            None => Signals::new([SIGINT, SIGTERM]),
+        };
+        let mut signals = signals.map_err(|error| format!("cannot set up signals: {error}"))?;
         let registry = poll.registry();
         registry
             .register(&mut signals, Token(SIGNALS), Interest::READABLE)
@@ -219,6 +236,7 @@ impl Server {
             more_events: false,
             forgetting: false,
             is_growing_stale: false,
+            is_turn_over: false,
             acceptable: false,
             accept_failed: false,
             readable: Vec::new(),
@@ -226,16 +244,14 @@ impl Server {
             held: Vec::new(),
             doomed: Vec::new(),
             drain: None,
+            demo: None,
             stopped: None,
             config,
         })
     }
 
-    fn addresses(&self) -> io::Result<Vec<String>> {
-        self.listeners
-            .iter()
-            .map(|listener| Ok(listener.local_addr()?.to_string()))
-            .collect()
+    fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(TcpListener::local_addr).collect()
     }
 
     fn run(&mut self) -> io::Result<ExitCode> {

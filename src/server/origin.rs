@@ -1,6 +1,8 @@
 //! Which pages may open a WebSocket, by the origin that the browser names (RFC 6454). Programs
 //! name none, and what they say would prove nothing.
 
+use std::net::Ipv6Addr;
+
 /// Where the request for a WebSocket comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -32,8 +34,18 @@ impl Page {
                 c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '.')
             });
         let (host, port) = split_port(authority)?;
-        let is_host = !host.is_empty()
-            && !host.contains(|c: char| c.is_ascii_control() || " /?#@\\,".contains(c));
+        // Browsers name hosts in ASCII (RFC 5891, 4.4).
+        let is_name = |host: &str| {
+            let is_part = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+            !host.is_empty() && host.chars().all(is_part)
+        };
+        let is_address = |host: &str| {
+            let address = host
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'));
+            address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+        };
+        let is_host = is_name(host) || is_address(host);
         (is_scheme && is_host).then(|| Page {
             port: port.or(default_port(scheme)),
             scheme: scheme.to_owned(),
@@ -43,10 +55,11 @@ impl Page {
 
     fn is_on(&self, host_header: &str) -> bool {
         let host_header = host_header.to_ascii_lowercase();
-        // Behind a proxy the scheme is known to the page alone.
-        split_port(&host_header).is_some_and(|(host, port)| {
-            host == self.host && port.or(default_port(&self.scheme)) == self.port
-        })
+        // Behind a proxy it is known to the page alone whether that is HTTP or HTTPS.
+        matches!(&*self.scheme, "http" | "https")
+            && split_port(&host_header).is_some_and(|(host, port)| {
+                host == self.host && port.or(default_port(&self.scheme)) == self.port
+            })
     }
 }
 
@@ -103,9 +116,10 @@ impl AllowedOrigin {
             None => (text.to_owned(), AllowedOrigin::One),
         };
         match Page::parse(&bare) {
-            Some(page) if !page.host.contains('*') => Ok(allowed(page)),
-            _ => Err(format!(
-                "{text:?} is not an origin (try https://example.com, https://*.example.com or '*')"
+            Some(page) => Ok(allowed(page)),
+            None => Err(format!(
+                "{text:?} is not an origin (try https://example.com, https://*.example.com or '*'; \
+                 a name in other letters as xn--...)"
             )),
         }
     }
@@ -192,6 +206,9 @@ mod tests {
             ("http://example.com/", "example.com"),
             ("http://example.com:+80", "example.com"),
             ("http://example.com:", "example.com"),
+            ("capacitor://localhost", "localhost"),
+            ("ws://localhost", "localhost"),
+            ("http://[::1", "[::1"),
         ] {
             assert!(!is_allowed(origin, host, &[]), "{origin} on {host}");
         }
@@ -270,6 +287,11 @@ mod tests {
             "https://user@example.com",
             "https://example.com:https",
             "https://example.com:70000",
+            "https://b\u{fc}cher.example",
+            "https://*.b\u{fc}cher.example",
+            "https://[::1",
+            "https://[x]",
+            "https://a b",
         ] {
             let refused = AllowedOrigin::parse(text).expect_err(text);
             assert!(refused.contains("(try https://example.com"), "{refused}");

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use super::Server;
-use super::close::CloseReason;
+use super::access;
 use super::http::Response;
-use crate::auth::{self, Token};
+use crate::auth::Token;
 use crate::protocol::{Feature, encode_feature};
 
 /// Longest answer, in bytes: as much as a connection may hold that does not read it.
@@ -15,15 +15,14 @@ impl Server {
     /// The last known positions of these users as GeoJSON. Users without one are left out, and so
     /// are those whom the bearer of the token may not follow, where tokens are asked for.
     pub(super) fn positions(&self, ids: Option<&[String]>, token: Option<&Token>) -> Response {
-        if self.keys.is_none() {
+        let Some(keys) = &self.keys else {
             return self.features(ids, |_| true).for_any_page();
-        }
-        let refused = match token.map(|token| self.pass(token)) {
-            Some(Ok(Some(pass))) => return self.features(ids, |id| pass.grant.may_follow(id)),
-            Some(Err(CloseReason::Unauthorized(refused))) => refused,
-            _ => auth::Refused::Missing,
         };
-        Response::unauthorized(refused)
+        let missing = Token::new("");
+        match access::read(keys, token.unwrap_or(&missing), self.now) {
+            Ok(grant) => self.features(ids, |id| grant.may_follow(id)),
+            Err(refused) => Response::unauthorized(refused),
+        }
     }
 
     fn features(&self, ids: Option<&[String]>, is_shown: impl Fn(&str) -> bool) -> Response {

@@ -21,7 +21,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Asks.
+    /// Asks the kernel.
     pub fn read() -> Process {
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         Process {

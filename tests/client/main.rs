@@ -1,6 +1,7 @@
 //! The clients as they are run: against a relay that keeps the protocol, and against one that
 //! breaks it in one place each time.
 
+mod course;
 mod relay;
 mod simulate;
 mod watch;

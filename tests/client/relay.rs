@@ -27,6 +27,7 @@ pub(crate) enum Relaying {
     Doubles,
     Swaps,
     ChangesDigits,
+    ChangesSpeed,
     AddsFields,
     RepeatsAsLastKnown,
     ToStrangers,
@@ -259,6 +260,9 @@ impl Shared {
             Relaying::Doubles if lie => connection.text(text),
             Relaying::ChangesDigits if lie => {
                 return connection.text(&text.replace("\"lat\":", "\"lat\":1"));
+            }
+            Relaying::ChangesSpeed if lie => {
+                return connection.text(&text.replace("\"speed\":", "\"speed\":1"));
             }
             Relaying::AddsFields if lie => {
                 return connection.text(&text.replace('}', ",\"speed\":3}"));

@@ -133,7 +133,8 @@ fn a_code_from_4000_to_4099_ends_it_with_exit_status_1() {
     let url = relay.url();
     assert_eq!(next(&err), format!("spectate: connected to {url}"));
     let goodbye = "closed by the server with code 4001 (go \\u{7}away); a valid token is needed";
-    assert_eq!(next(&err), format!("spectate: {url}: {goodbye}"));
+    let try_this = "(try --token-file FILE; spectate token makes them)";
+    assert_eq!(next(&err), format!("spectate: {url}: {goodbye} {try_this}"));
     assert_eq!(watch.status(out).code(), Some(1));
 }
 

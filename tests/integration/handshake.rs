@@ -248,6 +248,18 @@ fn healthz_says_ok() {
 }
 
 #[test]
+fn http_1_0_is_answered_on_every_path_without_a_host() {
+    let server = Server::start(&[]);
+    for path in ["/healthz", "/readyz", "/metrics", "/positions?ids=5"] {
+        for method in ["GET", "HEAD"] {
+            let answer = answer(&server, &format!("{method} {path} HTTP/1.0\r\n\r\n"));
+            assert_eq!(answer.status, 200, "{method} {path}");
+            assert_eq!(answer.body.is_empty(), method == "HEAD", "{path}");
+        }
+    }
+}
+
+#[test]
 fn head_gets_the_head_of_get_and_no_body() {
     let server = Server::start(&[]);
     for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/nowhere", 404)] {

@@ -166,7 +166,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// What each room may name: rooms of this crate, and other crates.
-const ROOMS: [(&str, &[&str], &[&str]); 31] = [
+const ROOMS: [(&str, &[&str], &[&str]); 39] = [
     ("position.rs", &[], &["std"]),
     ("queue.rs", &[], &["std"]),
     ("duration.rs", &[], &["std"]),
@@ -242,7 +242,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 31] = [
     ),
     (
         "server/connections.rs",
-        &["server/access", "server/connection", "server/rate"],
+        &["auth", "server/connection", "server/rate"],
         &["std", "mio", "slab"],
     ),
     (
@@ -255,6 +255,55 @@ const ROOMS: [(&str, &[&str], &[&str]); 31] = [
     ("server/drain.rs", &["server/connections"], &["std"]),
     ("server/limits.rs", &[], &["std", "rustix"]),
     ("server/listen.rs", &[], &["std", "mio", "socket2"]),
+    ("client/course.rs", &[], &[]),
+    ("client/lake.rs", &["client/course"], &[]),
+    (
+        "client/motion.rs",
+        &[
+            "client/course",
+            "client/message",
+            "client/wander",
+            "position",
+        ],
+        &["std"],
+    ),
+    (
+        "client/joggers.rs",
+        &["client/course", "client/lake", "client/motion"],
+        &["std"],
+    ),
+    (
+        "client/track.rs",
+        &["client/course", "client/plain", "client/printable"],
+        &["std", "gpx", "time"],
+    ),
+    (
+        "client/credentials.rs",
+        &["auth", "duration", "client/tell", "client/unix_ms"],
+        &["std", "clap"],
+    ),
+    (
+        "client/demo.rs",
+        &[
+            "client/connection",
+            "client/credentials",
+            "client/ended",
+            "client/endpoint",
+            "client/is_hung_up",
+            "client/joggers",
+            "client/lake",
+            "client/message",
+            "client/plain",
+            "client/tell",
+            "client/unix_ms",
+        ],
+        &["std", "mio", "tungstenite"],
+    ),
+    (
+        "server/demo.rs",
+        &["server/Config", "server/Server"],
+        &["std", "log"],
+    ),
 ];
 
 #[test]
@@ -310,6 +359,11 @@ fn pure_rooms_see_no_sockets_clocks_or_log() {
             &["net", "time", "log", "mio", "slab"],
         ),
         ("hub.rs", &["net", "io", "log", "mio", "serde_json"]),
+        ("client/course.rs", &["net", "io", "time", "log", "mio"]),
+        ("client/lake.rs", &["net", "io", "time", "log", "mio"]),
+        ("client/motion.rs", &["net", "io", "time", "log", "mio"]),
+        ("client/joggers.rs", &["net", "io", "time", "log", "mio"]),
+        ("server/demo.rs", &["mio", "time", "hub"]),
         (
             "hub/audience.rs",
             &["net", "io", "log", "mio", "serde_json"],

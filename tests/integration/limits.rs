@@ -348,12 +348,14 @@ fn ten_seconds_of_excess_close_with_1008() {
             }
             other => panic!("{other:?}"),
         }
-        assert!(begin.elapsed() < Duration::from_secs(15), "no close");
+        // A busy machine may let a second pass, and then the ten seconds begin anew.
+        assert!(begin.elapsed() < Duration::from_secs(60), "no close");
     };
     let took = begin.elapsed();
     assert_eq!(u16::from(close.code), 1008);
     assert!(took >= Duration::from_secs(10), "{took:?}");
-    assert!((5..=11).contains(&errors), "{errors} errors in {took:?}");
+    let errors_max = took.as_secs() + 1;
+    assert!((5..=errors_max).contains(&errors), "{errors} in {took:?}");
     server.wait_for_closed("too_fast", 1.0);
     assert!(server.log().contains(" reason=too_fast "));
 }

@@ -4,7 +4,9 @@
 mod access;
 mod bad_input;
 mod cli;
+mod credentials;
 mod deadlines;
+mod demo;
 mod drain;
 mod ending;
 mod handshake;

@@ -1,11 +1,9 @@
 //! Metrics: the names that were promised, with values that are true.
 
-use std::io::{ErrorKind, Write};
-use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::slow::position;
-use crate::support::Server;
+use crate::support::{Server, promtool};
 
 /// All names, each with its type.
 const NAMES: [(&str, &str); 21] = [
@@ -64,25 +62,9 @@ fn promtool_finds_nothing_to_say_against_the_metrics() {
     runner.barrier();
     assert_eq!(server.get("/nowhere").status, 404);
     let text = server.get("/metrics").body;
-    let promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut promtool = match promtool {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return println!("SKIPPED: there is no promtool (Debian: apt install prometheus)");
-        }
-        promtool => promtool.expect("it starts"),
-    };
-    let mut stdin = promtool.stdin.take().expect("piped");
-    stdin.write_all(text.as_bytes()).expect("it reads");
-    drop(stdin);
-    let output = promtool.wait_with_output().expect("it ends");
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
+    if let Some(said) = promtool(&["check", "metrics"], text.as_bytes()) {
+        assert_eq!(said, "", "{text}");
+    }
 }
 
 #[test]

@@ -272,6 +272,63 @@ fn each_position_comes_and_what_makes_its_runner_live_is_told_before_it() {
 }
 
 #[test]
+fn changes_of_follows_in_between_keep_presence_before_the_position() {
+    let server = Server::start(&[]);
+    let (mut gateway, _) = watcher(&server, "[5,6,7]");
+    // All in one turn: each change of follows sends what is owed by then.
+    let burst: Vec<u8> = [
+        &position(5, 1),
+        r#"{"follow":[8]}"#,
+        &position(6, 1),
+        r#"{"unfollow":[8]}"#,
+        &position(5, 2),
+        &position(7, 1),
+        r#"{"initialRequest":true,"following":[9],"presence":true}"#,
+    ]
+    .iter()
+    .flat_map(|text| text_frame(text))
+    .collect();
+    gateway.send_raw(&burst);
+    let texts = gateway.barrier();
+    let at = |text: &str| {
+        let mut found = texts
+            .iter()
+            .enumerate()
+            .filter(|(_, other)| other.contains(text));
+        let (at, _) = found
+            .next()
+            .unwrap_or_else(|| panic!("{text} in {texts:?}"));
+        assert!(found.next().is_none(), "once: {text} in {texts:?}");
+        at
+    };
+    for (user, lats) in [(5, &[1, 2][..]), (6, &[1]), (7, &[1])] {
+        let mut before = at(&format!(r#"{{"presence":{{"userId":{user},"state":"live""#));
+        for lat in lats {
+            let next = at(&position(user, *lat));
+            assert!(before < next, "{texts:?}");
+            before = next;
+        }
+    }
+    assert_eq!(texts.len(), 9, "and 8 and 9, who are unknown: {texts:?}");
+}
+
+#[test]
+fn comings_and_goings_are_told_at_once() {
+    let server = Server::start(&[]);
+    let (mut watcher, _) = watcher(&server, "[5]");
+    let begin = Instant::now();
+    for _ in 0..10 {
+        let runner = server.join("5", "[]");
+        assert_presence(&watcher.receive(), "5", "unknown", true);
+        drop(runner);
+        assert_presence(&watcher.receive(), "5", "unknown", false);
+    }
+    // Those that waited for the sweep would take a second each.
+    let passed = begin.elapsed();
+    assert!(passed < Duration::from_secs(5), "{passed:?}");
+}
+
+#[test]
 fn a_runner_unfollowed_is_not_told_of_any_more() {
     let server = Server::start(&[]);
     let (mut watcher, _) = watcher(&server, "[5,6,7]");

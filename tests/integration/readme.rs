@@ -6,6 +6,9 @@ use std::process::Command;
 
 use spectate::cli::{self, Parsed};
 
+use crate::scratch::Scratch;
+use crate::support::{Server, promtool};
+
 const README: &str = include_str!("../../README.md");
 
 /// The lines of the README's shell blocks.
@@ -54,6 +57,40 @@ fn every_script_in_the_readme_is_there() {
                 .exists(),
             "{script}"
         );
+    }
+}
+
+/// The README's blocks of YAML.
+fn yaml_blocks() -> Vec<&'static str> {
+    (README.split("```yaml\n").skip(1))
+        .filter_map(|rest| rest.split("```").next())
+        .collect()
+}
+
+#[test]
+fn prometheus_takes_the_scrape_example_and_the_alerts_of_the_readme() {
+    let blocks = yaml_blocks();
+    for (begin, check) in [("scrape_configs:", "config"), ("groups:", "rules")] {
+        let block = blocks.iter().find(|block| block.starts_with(begin));
+        let file = Scratch::new(check, block.expect(begin).as_bytes());
+        let Some(said) = promtool(&["check", check, file.path()], b"") else {
+            return;
+        };
+        assert!(said.contains("SUCCESS"), "{said}");
+    }
+}
+
+#[test]
+fn the_alerts_of_the_readme_watch_metrics_that_there_are() {
+    let server = Server::start(&[]);
+    let metrics = server.get("/metrics").body;
+    let alerts = yaml_blocks().join("");
+    let names: BTreeSet<&str> = (alerts.split(|c: char| !c.is_alphanumeric() && c != '_'))
+        .filter(|word| word.starts_with("spectate_"))
+        .collect();
+    assert!(names.len() >= 3, "{names:?}");
+    for name in names {
+        assert!(metrics.contains(&format!("# TYPE {name} ")), "{name}");
     }
 }
 

@@ -55,6 +55,32 @@ pub(crate) fn wait_for_exit(child: &mut Child) -> ExitStatus {
     child.wait().expect("a child of ours")
 }
 
+/// What promtool says about its standard input, which must not be a failure; `None` where there is
+/// no promtool.
+pub(crate) fn promtool(arguments: &[&str], input: &[u8]) -> Option<String> {
+    let child = Command::new("promtool")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            println!("SKIPPED: there is no promtool (Debian: apt install prometheus)");
+            return None;
+        }
+        child => child.expect("it starts"),
+    };
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(input).expect("it reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).expect("UTF-8");
+    assert!(output.status.success(), "{said}");
+    Some(said)
+}
+
 /// A running server, killed when it is dropped.
 pub(crate) struct Server {
     child: Child,

@@ -36,26 +36,6 @@ impl Driver {
 }
 
 #[test]
-fn an_open_connection_lapses_when_it_was_last_said_to() {
-    let mut driver = Driver::new([]);
-    let (soon, late) = (Duration::from_secs(1), Duration::from_secs(2));
-    driver.connection.lapse_at(driver.now + soon);
-    assert_eq!(driver.connection.lapses_at(), None, "it is not open");
-    driver.expect_after(TIMEOUTS.handshake, Err(CloseReason::HandshakeTimeout));
-
-    let mut driver = Driver::open();
-    driver.connection.lapse_at(driver.now + soon);
-    driver.connection.lapse_at(driver.now + late);
-    driver.expect_after(late, Ok(Due::Lapse));
-    assert!(driver.connection.close(CloseReason::OtherUser, driver.now));
-    assert_eq!(
-        driver.connection.expire(&TIMEOUTS, driver.now),
-        Ok(Due::Nothing),
-        "it is on its way out"
-    );
-}
-
-#[test]
 fn a_dripping_request_head_does_not_extend_its_deadline() {
     let mut driver = Driver::new([]);
     for byte in &request()[..4] {

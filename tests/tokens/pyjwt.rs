@@ -2,10 +2,12 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use spectate::auth::{Follow, Publish, Refused};
+use spectate::auth::{Follow, Keys, Publish, Refused};
 
+use crate::scratch::Scratch;
 use crate::support::*;
 
 /// A Python with PyJWT and cryptography, if there is one.
@@ -124,4 +126,22 @@ fn tokens_that_we_mint_are_taken_by_pyjwt() {
             "{algorithm}"
         );
     }
+}
+
+#[test]
+fn the_readmes_lines_of_python_make_a_good_token() {
+    let Some(python) = python() else { return };
+    let readme = include_str!("../../README.md");
+    let lines = readme.split("```python\n").nth(1).expect("some Python");
+    let lines = lines.split("```").next().unwrap_or_default();
+    let secret = Scratch::new("readme", &[SECRET, b"\n"].concat());
+    let lines = lines.replace("spectate.secret", secret.path()) + "print(token)";
+    let output = Command::new(python).args(["-c", &lines]).output();
+    let output = output.expect("it starts");
+    let token = String::from_utf8(output.stdout).expect("ASCII");
+    let keys = Keys::new(vec![secret_key(SECRET)], None, None);
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH);
+    let grant = keys.grant(token.trim(), now_s.expect("after 1970").as_secs());
+    let grant = grant.expect("a good token");
+    assert!(grant.user == "5" && grant.may_follow("7") && !grant.may_follow("8"));
 }

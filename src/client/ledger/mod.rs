@@ -12,12 +12,8 @@ use hdrhistogram::Histogram;
 
 use super::faults::{Fault, Faults};
 use super::message::{self, ServerMessage, Sighting};
-use super::wander::Wander;
+use super::motion::Motion;
 
-/// Most positions of one user that are on their way. Two users' worth is what one follower can be
-/// behind by: well under 16 KiB, which neither its socket nor the server's refuses to hold, so
-/// that the server has no reason to leave any out.
-const IN_FLIGHT_PER_USER_MAX: usize = 64;
 /// Most positions of all users that are on their way: enough to keep a server busy, and few
 /// enough that the latencies are its own and not those of a queue.
 const IN_FLIGHT_MAX: usize = 1024;
@@ -30,7 +26,7 @@ const LATENCY_US_MAX: u64 = 3_600_000_000;
 /// Everything that a run sent and received.
 #[derive(Debug)]
 pub struct Ledger {
-    wander: Wander,
+    motion: Motion,
     users: Vec<User>,
     in_flight: usize,
     sent: u64,
@@ -70,10 +66,10 @@ struct View {
 
 impl Ledger {
     /// A ledger for users 0 to `users` - 1, of which each follows itself and the next.
-    pub fn new(users: usize, seed: u64) -> Ledger {
+    pub fn new(users: usize, motion: Motion) -> Ledger {
         let latency_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3);
         Ledger {
-            wander: Wander::new(seed),
+            motion,
             users: (0..users).map(|_| User::default()).collect(),
             in_flight: 0,
             sent: 0,
@@ -86,9 +82,20 @@ impl Ledger {
         }
     }
 
+    /// Says when the run begins, in milliseconds since 1970 UTC; before the first position.
+    pub fn begin(&mut self, unix_ms: u64) {
+        self.motion.begin(unix_ms);
+    }
+
+    /// Whose turn it is to send a position; `None` if it is anybody's.
+    pub fn turn(&self) -> Option<usize> {
+        self.motion.turn(self.sent)
+    }
+
     /// Whether this user may send a position now; false until more deliveries have come.
     pub fn has_room(&self, user: usize) -> bool {
-        self.in_flight < IN_FLIGHT_MAX && self.users[user].due.len() < IN_FLIGHT_PER_USER_MAX
+        self.in_flight < IN_FLIGHT_MAX
+            && self.users[user].due.len() < self.motion.in_flight_per_user_max()
     }
 
     /// Enters one more position of this user, due at that time; the message to send.
@@ -102,7 +109,7 @@ impl Ledger {
             self.expected += 1;
             self.outstanding += u64::from(!self.users[follower].gone);
         }
-        self.wander.text(user, number)
+        self.motion.text(user, number)
     }
 
     /// Enters what a user's connection received.
@@ -154,11 +161,12 @@ impl Ledger {
     fn deliver(&mut self, follower: usize, user: usize, seen: &Sighting, text: &str, now: Instant) {
         let sent = self.users.get(user).map_or(0, |user| user.sent);
         let number = self
-            .wander
-            .number(user, seen.lat, seen.lng)
+            .motion
+            .number(user, seen)
             .filter(|number| *number < sent);
-        // Three keys were sent, and no more may have come of them.
-        let (Some(number), Some(3)) = (number, message::keys(text)) else {
+        // The keys that were compared, and no others may have come with them.
+        let keys = 3 + seen.extras().count();
+        let Some(number) = number.filter(|_| message::keys(text) == Some(keys)) else {
             return self
                 .faults
                 .note(Fault::WrongContent, || told(follower, text));
@@ -199,7 +207,7 @@ impl Ledger {
             self.faults.note(Fault::Missing, || {
                 format!(
                     "user {follower} did not get {}",
-                    self.wander.text(user, number)
+                    self.motion.text(user, number)
                 )
             });
         }

@@ -14,7 +14,7 @@ fn counts(ledger: &Ledger) -> Vec<(&'static str, u64)> {
 /// for what `tamper` makes of those to user 1.
 fn run(sent: usize, tamper: impl Fn(Vec<String>) -> Vec<String>) -> Vec<(&'static str, u64)> {
     let now = Instant::now();
-    let mut ledger = Ledger::new(4, 7);
+    let mut ledger = Ledger::new(4, Motion::random(7));
     let texts: Vec<String> = (0..sent).map(|_| ledger.publish(2, now)).collect();
     for text in &texts {
         ledger.receive(2, text, now);
@@ -89,7 +89,7 @@ fn other_digits_are_wrong_content_even_where_the_number_is_the_same() {
 
 #[test]
 fn another_users_position_is_foreign_and_one_never_sent_is_wrong() {
-    let (now, mut ledger) = (Instant::now(), Ledger::new(4, 7));
+    let (now, mut ledger) = (Instant::now(), Ledger::new(4, Motion::random(7)));
     let text = ledger.publish(0, now);
     ledger.receive(0, &text, now);
     ledger.receive(2, &text, now);
@@ -101,7 +101,7 @@ fn another_users_position_is_foreign_and_one_never_sent_is_wrong() {
 
 #[test]
 fn errors_and_strange_messages_are_told_and_last_known_positions_are_not() {
-    let (now, mut ledger) = (Instant::now(), Ledger::new(2, 7));
+    let (now, mut ledger) = (Instant::now(), Ledger::new(2, Motion::random(7)));
     ledger.receive(0, r#"{"userId":1,"lat":1,"lng":2,"age":0.1}"#, now);
     ledger.receive(
         0,
@@ -118,12 +118,12 @@ fn errors_and_strange_messages_are_told_and_last_known_positions_are_not() {
 
 #[test]
 fn room_ends_at_the_window_and_comes_back_with_the_last_follower() {
-    let (now, mut ledger) = (Instant::now(), Ledger::new(2, 7));
+    let (now, mut ledger) = (Instant::now(), Ledger::new(2, Motion::random(7)));
     let mut texts = Vec::new();
     while ledger.has_room(1) {
         texts.push(ledger.publish(1, now));
     }
-    assert_eq!(texts.len(), IN_FLIGHT_PER_USER_MAX);
+    assert_eq!(texts.len(), ledger.motion.in_flight_per_user_max());
     ledger.receive(1, &texts[0], now);
     assert!(!ledger.has_room(1) && ledger.has_room(0));
     ledger.receive(0, &texts[0], now);
@@ -132,7 +132,7 @@ fn room_ends_at_the_window_and_comes_back_with_the_last_follower() {
 
 #[test]
 fn latency_runs_from_when_a_position_was_due() {
-    let (due, mut ledger) = (Instant::now(), Ledger::new(1, 7));
+    let (due, mut ledger) = (Instant::now(), Ledger::new(1, Motion::random(7)));
     let text = ledger.publish(0, due);
     ledger.receive(0, &text, due + Duration::from_millis(1));
     assert_eq!(ledger.latency_us().max(), 1000);
@@ -141,7 +141,7 @@ fn latency_runs_from_when_a_position_was_due() {
 
 #[test]
 fn a_lost_connection_leaves_nothing_outstanding_but_misses_its_deliveries() {
-    let (now, mut ledger) = (Instant::now(), Ledger::new(2, 7));
+    let (now, mut ledger) = (Instant::now(), Ledger::new(2, Motion::random(7)));
     let text = ledger.publish(1, now);
     ledger.lose(0);
     ledger.lose(0);
@@ -154,7 +154,7 @@ fn a_lost_connection_leaves_nothing_outstanding_but_misses_its_deliveries() {
 
 #[test]
 fn gaps_beyond_those_remembered_are_still_counted() {
-    let (now, mut ledger) = (Instant::now(), Ledger::new(1, 7));
+    let (now, mut ledger) = (Instant::now(), Ledger::new(1, Motion::random(7)));
     for number in 0..2 * GAPS_MAX + 100 {
         let text = ledger.publish(0, now);
         if number % 2 == 1 {

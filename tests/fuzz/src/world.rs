@@ -255,7 +255,6 @@ impl World {
         }
         match outcome {
             Ok(Due::Nothing) => {}
-            Ok(Due::Lapse) => panic!("nothing has it lapse"),
             Ok(Due::Flush) => self.flush(false),
             Err(reason) => {
                 self.is_disturbed = true;

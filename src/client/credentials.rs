@@ -1,0 +1,155 @@
+//! Tokens of simulated users: made by us, for servers that ask for them, and made again before
+//! they expire. Speaks to no server.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::ArgGroup;
+
+use super::{tell, unix_ms};
+use crate::auth::{EXPIRES_AT_S_MAX, Follow, Grant, Publish, SigningKey, load_signing_key};
+use crate::duration::parse_above_zero;
+
+/// The flags that say how tokens are made. Without a key none are.
+#[derive(clap::Args, Clone, Debug)]
+#[command(group(ArgGroup::new("jwt_keys").multiple(true)))]
+pub struct MintFlags {
+    /// File with the secret for the HS256 tokens of a server that asks for tokens; of several the first is used
+    #[arg(long, value_name = "FILE", value_delimiter = ',', group = "jwt_keys")]
+    jwt_hs256_secret_file: Vec<PathBuf>,
+
+    /// PEM file with a private key to sign the tokens with: Ed25519, P-256 or RSA
+    #[arg(long, value_name = "FILE", group = "jwt_keys")]
+    jwt_private_key_file: Option<PathBuf>,
+
+    /// Audience that every token names
+    #[arg(long, value_name = "TEXT", requires = "jwt_keys")]
+    jwt_audience: Option<String>,
+
+    /// Issuer that every token has
+    #[arg(long, value_name = "TEXT", requires = "jwt_keys")]
+    jwt_issuer: Option<String>,
+
+    /// How long each token is good for; it is renewed after half of that
+    #[arg(long, value_name = "TIME", default_value = "1h", requires = "jwt_keys", value_parser = parse_above_zero)]
+    ttl: Duration,
+}
+
+/// What makes tokens, and knows when they are due again.
+#[derive(Debug)]
+pub struct Credentials {
+    key: SigningKey,
+    audience: Option<String>,
+    issuer: Option<String>,
+    ttl: Duration,
+    rota: Rota,
+}
+
+/// Whose token is renewed when: one after the other, evenly, each in every half of a lifetime.
+#[derive(Debug)]
+struct Rota {
+    begun_at: Instant,
+    round: Duration,
+    users: usize,
+    /// How many renewals there were.
+    renewed: u64,
+}
+
+impl Credentials {
+    /// What the flags ask for; `None` without a key. Tells on stderr of a key file that
+    /// everybody can read.
+    ///
+    /// # Errors
+    /// A line that names the key file which cannot be used.
+    pub fn load(flags: &MintFlags, users: usize) -> Result<Option<Credentials>, String> {
+        let private_key = flags.jwt_private_key_file.as_deref();
+        if private_key.is_none() && flags.jwt_hs256_secret_file.is_empty() {
+            return Ok(None);
+        }
+        let mut warnings = Vec::new();
+        let key = load_signing_key(private_key, &flags.jwt_hs256_secret_file, &mut warnings);
+        warnings.iter().for_each(|line| tell(line));
+        Ok(Some(Credentials {
+            key: key?,
+            audience: flags.jwt_audience.clone(),
+            issuer: flags.jwt_issuer.clone(),
+            ttl: flags.ttl,
+            rota: Rota {
+                begun_at: Instant::now(),
+                round: flags.ttl / 2,
+                users,
+                renewed: 0,
+            },
+        }))
+    }
+
+    /// A token for a user who sends its own positions, and follows itself and these others.
+    ///
+    /// # Errors
+    /// A line that says why it cannot be made.
+    pub fn mint(&self, user: usize, others: &[usize]) -> Result<String, String> {
+        let follow = match others {
+            [] => Follow::Own,
+            others => Follow::Only(others.iter().map(usize::to_string).collect()),
+        };
+        // The second that has begun already does not count, so that it lasts as long as asked for.
+        let ttl_s = self.ttl.as_secs_f64().ceil() as u64 + 1;
+        let grant = Grant {
+            user: user.to_string(),
+            publish: Publish::Own,
+            follow,
+            expires_at_s: (unix_ms() / 1000 + ttl_s).min(EXPIRES_AT_S_MAX),
+        };
+        let token = self
+            .key
+            .mint(&grant, self.audience.as_deref(), self.issuer.as_deref());
+        token.map_err(|error| format!("cannot make a token for user {user}: {error}"))
+    }
+
+    /// Which of the users, counted from 0, needs a new token now; asked until there is none.
+    pub fn due(&mut self, now: Instant) -> Option<usize> {
+        self.rota.due(now)
+    }
+
+    /// When the next one is due.
+    pub fn next_due_at(&self) -> Instant {
+        self.rota.next_due_at()
+    }
+}
+
+impl Rota {
+    fn next_due_at(&self) -> Instant {
+        let rounds = (self.renewed + 1) as f64 / self.users as f64;
+        self.begun_at + self.round.mul_f64(rounds)
+    }
+
+    fn due(&mut self, now: Instant) -> Option<usize> {
+        if now < self.next_due_at() {
+            return None;
+        }
+        let user = (self.renewed % self.users as u64) as usize;
+        self.renewed += 1;
+        Some(user)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybodys_turn_comes_once_in_every_half_of_a_lifetime() {
+        let begun_at = Instant::now();
+        let mut rota = Rota {
+            begun_at,
+            round: Duration::from_secs(30),
+            users: 3,
+            renewed: 0,
+        };
+        let mut due = |s| rota.due(begun_at + Duration::from_secs(s));
+        assert_eq!((due(9), due(10), due(10)), (None, Some(0), None));
+        assert_eq!((due(29), due(29), due(30)), (Some(1), None, Some(2)));
+        assert_eq!((due(60), due(60)), (Some(0), Some(1)));
+        assert_eq!((due(60), due(60)), (Some(2), None));
+    }
+}

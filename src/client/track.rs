@@ -1,0 +1,118 @@
+//! Courses out of GPX files (GPX 1.0 and 1.1). Knows nothing of who runs on them.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use gpx::{Gpx, GpxVersion};
+use time::OffsetDateTime;
+
+use super::course::{Course, Waypoint};
+use super::{plain, printable};
+
+/// The pace on a track without times, in metres a second: a kilometre in 5:33.
+pub const PACE_WITHOUT_TIMES: f64 = 3.0;
+
+/// Reads the first track with points in a file, or the first route if there is no track. If at
+/// least two of its points have a time, those are run at the recorded pace and the others are
+/// left out; otherwise all are, at [`PACE_WITHOUT_TIMES`].
+///
+/// # Errors
+/// A line that names the file, when it cannot be read or holds no way.
+pub fn load(path: &Path) -> Result<Course, String> {
+    let shown = printable(&path.display().to_string());
+    let file = File::open(path).map_err(|error| format!("cannot read {shown}: {}", plain(&error)));
+    let gpx = gpx::read(BufReader::new(file?)).map_err(|error| {
+        let reason = printable(&error.to_string());
+        format!("{shown} is no GPX file that can be read: {reason}")
+    })?;
+    if gpx.version == GpxVersion::Unknown {
+        return Err(format!("{shown} is no GPX file of version 1.0 or 1.1"));
+    }
+    course(&gpx).map_err(|reason| format!("nobody can run on {shown}: {reason}"))
+}
+
+fn course(gpx: &Gpx) -> Result<Course, &'static str> {
+    let (timed, all) = way(gpx);
+    match timed.len() {
+        0 | 1 => Course::at_pace(all, PACE_WITHOUT_TIMES),
+        _ => Course::recorded(timed),
+    }
+}
+
+/// The points that have a time, and all points.
+fn way(gpx: &Gpx) -> (Vec<Waypoint>, Vec<Waypoint>) {
+    let tracks = gpx.tracks.iter();
+    let tracks = tracks.map(|track| {
+        let segments = track.segments.iter();
+        segments.flat_map(|segment| &segment.points).collect()
+    });
+    let routes = gpx.routes.iter().map(|route| route.points.iter().collect());
+    let points: Option<Vec<&gpx::Waypoint>> = tracks
+        .chain(routes)
+        .find(|points: &Vec<_>| !points.is_empty());
+    let (mut timed, mut all) = (Vec::new(), Vec::new());
+    for point in points.unwrap_or_default() {
+        let at_s = point
+            .time
+            .map(|time| OffsetDateTime::from(time).unix_timestamp_nanos() as f64 / 1e9);
+        let waypoint = Waypoint {
+            lat: point.point().y(),
+            lng: point.point().x(),
+            altitude: point.elevation.filter(|altitude| altitude.is_finite()),
+            at_s: at_s.unwrap_or_default(),
+        };
+        all.push(waypoint);
+        if at_s.is_some() {
+            timed.push(waypoint);
+        }
+    }
+    (timed, all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Result<Course, &'static str> {
+        let text = format!(r#"<gpx version="1.1" creator="test">{body}</gpx>"#);
+        course(&gpx::read(text.as_bytes()).expect("GPX"))
+    }
+
+    #[test]
+    fn segments_of_the_first_track_with_points_are_one_way() {
+        let course = read(
+            r#"<wpt lat="9" lon="9"/><rte><rtept lat="8" lon="8"/></rte>
+               <trk><name>empty</name><trkseg/></trk>
+               <trk><trkseg><trkpt lat="1" lon="2"><ele>5.5</ele><time>2026-01-01T00:00:00Z</time></trkpt></trkseg>
+                    <trkseg><trkpt lat="1.01" lon="2"><time>2026-01-01T00:05:00.5Z</time></trkpt></trkseg></trk>
+               <trk><trkseg><trkpt lat="7" lon="7"/></trkseg></trk>"#,
+        );
+        let course = course.expect("a way");
+        assert_eq!(course.once_s(), 300.5);
+        let begin = course.place(0.0);
+        assert_eq!((begin.lat, begin.lng), (1.0, 2.0));
+    }
+
+    #[test]
+    fn without_times_the_pace_is_the_same_everywhere() {
+        let points = r#"<trkpt lat="0" lon="0"/><trkpt lat="0.01" lon="0"><time>2026-01-01T00:00:00Z</time></trkpt><trkpt lat="0.04" lon="0"/>"#;
+        let course = read(&format!("<trk><trkseg>{points}</trkseg></trk>")).expect("a way");
+        for time_s in [1.0, course.once_s() - 1.0] {
+            assert_eq!(course.place(time_s).speed.round(), PACE_WITHOUT_TIMES);
+        }
+    }
+
+    #[test]
+    fn a_route_stands_in_for_a_track() {
+        let course = read(r#"<rte><rtept lat="0" lon="0"/><rtept lat="0" lon="1"/></rte>"#);
+        assert!(course.is_ok());
+    }
+
+    #[test]
+    fn a_file_without_a_way_says_so() {
+        assert_eq!(read("").err(), Some("there is no point on it"));
+        assert!(read(r#"<wpt lat="1" lon="1"/>"#).is_err());
+        assert!(read(r#"<trk><trkseg><trkpt lat="1" lon="1"/></trkseg></trk>"#).is_err());
+    }
+}
