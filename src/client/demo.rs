@@ -14,8 +14,9 @@ use super::credentials::Credentials;
 use super::ended::Ended;
 use super::endpoint::Endpoint;
 use super::joggers::Joggers;
+use super::lake::Lake;
 use super::message::{self, ServerMessage};
-use super::{is_hung_up, lake, plain, tell, unix_ms};
+use super::{is_hung_up, plain, tell, unix_ms};
 
 /// Events taken from the kernel at once.
 const EVENTS_MAX: usize = 256;
@@ -80,7 +81,7 @@ impl<'a> Demo<'a> {
             credentials,
             connections: connections.map_err(|error| refused(Ended::Unreachable(error)))?,
             poll,
-            joggers: Joggers::round(lake::course()),
+            joggers: Joggers::round(Lake::central_park()),
             begun_at: Instant::now(),
             begun_at_ms: unix_ms(),
             past: 0,
