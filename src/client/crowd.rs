@@ -217,7 +217,7 @@ impl<'a> Crowd<'a> {
                 Ok(Input::Blocked) => return Ok(()),
                 Ok(Input::Opened) => {
                     let next = user + 1;
-                    let token = match &self.credentials {
+                    let token = match &mut self.credentials {
                         Some(credentials) => Some(credentials.mint(user, &[next])?),
                         None => None,
                     };

@@ -115,7 +115,7 @@ impl<'a> Demo<'a> {
                 Ok(Input::Blocked) => return Ok(()),
                 Ok(Input::Opened) => {
                     let runner = index + 1;
-                    let token = match &self.credentials {
+                    let token = match &mut self.credentials {
                         Some(credentials) => Some(credentials.mint(runner, &[])?),
                         None => None,
                     };

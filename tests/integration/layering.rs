@@ -363,7 +363,7 @@ fn pure_rooms_see_no_sockets_clocks_or_log() {
         ("client/lake.rs", &["net", "io", "time", "log", "mio"]),
         ("client/motion.rs", &["net", "io", "time", "log", "mio"]),
         ("client/joggers.rs", &["net", "io", "time", "log", "mio"]),
-        ("server/demo.rs", &["mio", "time", "hub"]),
+        ("server/demo.rs", &["mio", "hub"]),
         (
             "hub/audience.rs",
             &["net", "io", "log", "mio", "serde_json"],
