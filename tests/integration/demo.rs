@@ -1,14 +1,20 @@
 //! `serve --demo`: runners to look at, who come with the server and leave with it.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, getpgid, kill_process, pidfd_open};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use crate::scratch::Scratch;
-use crate::support::{Client, Server, WAIT, program, wait_for_exit, wait_until_readable};
+use crate::support::{
+    Client, Server, WAIT, program, raise_descriptor_limit, read_head, wait_for_exit,
+    wait_until_readable,
+};
 
 const SECRET: &[u8] = b"a secret of tests that is long enough";
 const NEXT_SECRET: &[u8] = b"the next secret of tests, long as well";
@@ -288,4 +294,61 @@ fn runners_by_themselves_go_to_any_server_and_leave_when_stdin_is_closed() {
     drop(child.stdin.take());
     assert_eq!(wait_for_exit(&mut child).code(), Some(0));
     assert!(begin.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn many_runners_raise_the_descriptor_limit_as_far_as_it_goes() {
+    let server = Server::start(&[]);
+    let url = format!("ws://{}", server.address());
+    let start = |limit: &str| {
+        let mut command = Command::new("sh");
+        let line = format!("{limit} && exec \"$0\" \"$@\"");
+        command.args(["-c", &line, env!("CARGO_BIN_EXE_spectate")]);
+        command.args(["simulate", "--demo", "--users=600", "--url", &url]);
+        command.stdin(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the program is built")
+    };
+    let mut child = start("ulimit -S -n 100");
+    server.wait_for_metric("spectate_connections", 600.0);
+    drop(child.stdin.take());
+    assert_eq!(wait_for_exit(&mut child).code(), Some(0));
+    let mut child = start("ulimit -n 500");
+    assert_eq!(wait_for_exit(&mut child).code(), Some(1));
+    let line = child.wait_with_output().expect("it ended").stderr;
+    let line = String::from_utf8(line).expect("UTF-8");
+    assert!(line.contains("this takes 616 open files and the limit is 500: "));
+    assert_eq!(line.lines().count(), 1, "{line}");
+}
+
+#[test]
+fn many_runners_do_not_connect_all_at_the_same_time() {
+    raise_descriptor_limit();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a descriptor");
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&address.into()).expect("a free port");
+    socket.listen(1024).expect("a bound socket");
+    let server = TcpListener::from(socket);
+    let url = format!("ws://{}", server.local_addr().expect("it listens"));
+    let mut child = program(&["simulate", "--demo", "--users=300", "--url", &url])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program is built");
+    let accept = || {
+        assert!(wait_until_readable(&server), "nobody comes");
+        server.accept().expect("just seen").0
+    };
+    // Nobody is answered, so that all of them are under way.
+    let mut under_way: Vec<TcpStream> = (0..256).map(|_| accept()).collect();
+    for socket in &mut under_way {
+        read_head(socket);
+    }
+    server.set_nonblocking(true).expect("a socket");
+    let more = server.accept().map(|_| ());
+    assert_eq!(
+        more.map_err(|error| error.kind()),
+        Err(ErrorKind::WouldBlock)
+    );
+    drop(under_way);
+    assert_eq!(wait_for_exit(&mut child).code(), Some(1));
 }

@@ -166,7 +166,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// What each room may name: rooms of this crate, and other crates.
-const ROOMS: [(&str, &[&str], &[&str]); 39] = [
+const ROOMS: [(&str, &[&str], &[&str]); 40] = [
     ("position.rs", &[], &["std"]),
     ("queue.rs", &[], &["std"]),
     ("duration.rs", &[], &["std"]),
@@ -277,6 +277,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 39] = [
         &["client/course", "client/plain", "client/printable"],
         &["std", "gpx", "time"],
     ),
+    ("client/many.rs", &["client/plain"], &["std", "rustix"]),
     (
         "client/credentials.rs",
         &["auth", "duration", "client/tell", "client/unix_ms"],
@@ -292,6 +293,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 39] = [
             "client/is_hung_up",
             "client/joggers",
             "client/lake",
+            "client/many",
             "client/message",
             "client/plain",
             "client/tell",
