@@ -56,6 +56,12 @@ impl Course {
     /// # Errors
     /// What is wrong, when it leads nowhere.
     pub fn recorded(mut waypoints: Vec<Waypoint>) -> Result<Course, &'static str> {
+        if waypoints.is_empty() {
+            return Err("there is no point on it");
+        }
+        if length_m(&waypoints) < LENGTH_M_MIN {
+            return Err("all of it is in one place");
+        }
         let mut newest_s = f64::NEG_INFINITY;
         waypoints.retain(|waypoint| {
             let is_later = waypoint.at_s > newest_s;
@@ -63,12 +69,9 @@ impl Course {
             is_later
         });
         let length_m = length_m(&waypoints);
-        let (Some(first), Some(last)) = (waypoints.first().copied(), waypoints.last().copied())
-        else {
-            return Err("there is no point on it");
-        };
+        let (first, last) = (waypoints[0], waypoints[waypoints.len() - 1]);
         if length_m < LENGTH_M_MIN {
-            return Err("all of it is in one place");
+            return Err("its times do not advance");
         }
         for waypoint in &mut waypoints {
             waypoint.at_s -= first.at_s;
@@ -171,7 +174,8 @@ fn offset_m(from: Waypoint, to: Waypoint) -> (f64, f64) {
     (north_m, east_m)
 }
 
-fn distance_m(from: Waypoint, to: Waypoint) -> f64 {
+/// How far it is from one point straight to another, in metres.
+pub fn distance_m(from: Waypoint, to: Waypoint) -> f64 {
     let (north_m, east_m) = offset_m(from, to);
     north_m.hypot(east_m)
 }
@@ -316,5 +320,10 @@ mod tests {
         let still = vec![waypoint(1.0, 1.0, 0.0), waypoint(1.0, 1.0, 60.0)];
         assert!(Course::recorded(still.clone()).is_err());
         assert!(Course::at_pace(still, 3.0).is_err());
+        for at_s in [0.0, -60.0] {
+            let backwards = vec![waypoint(1.0, 1.0, 0.0), waypoint(1.05, 1.0, at_s)];
+            let refused = Course::recorded(backwards).err();
+            assert_eq!(refused, Some("its times do not advance"));
+        }
     }
 }

@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod many;
 pub mod message;
 pub mod motion;
+pub mod recording;
 pub mod report;
 pub mod simulate;
 pub mod token;

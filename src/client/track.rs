@@ -8,14 +8,11 @@ use gpx::{Gpx, GpxVersion};
 use time::OffsetDateTime;
 
 use super::course::{Course, Waypoint};
-use super::{plain, printable};
+use super::recording::{self, PACE_WITHOUT_TIMES, Untimed};
+use super::{plain, printable, tell};
 
-/// The pace on a track without times, in metres a second: a kilometre in 5:33.
-pub const PACE_WITHOUT_TIMES: f64 = 3.0;
-
-/// Reads the first track with points in a file, or the first route if there is no track. If at
-/// least two of its points have a time, those are run at the recorded pace and the others are
-/// left out; otherwise all are, at [`PACE_WITHOUT_TIMES`].
+/// Reads the first track with points in a file, or the first route if there is no track, as
+/// [`recording::course`] does; if its times do not count, that is told on stderr.
 ///
 /// # Errors
 /// A line that names the file, when it cannot be read or holds no way.
@@ -29,19 +26,17 @@ pub fn load(path: &Path) -> Result<Course, String> {
     if gpx.version == GpxVersion::Unknown {
         return Err(format!("{shown} is no GPX file of version 1.0 or 1.1"));
     }
-    course(&gpx).map_err(|reason| format!("nobody can run on {shown}: {reason}"))
-}
-
-fn course(gpx: &Gpx) -> Result<Course, &'static str> {
-    let (timed, all) = way(gpx);
-    match timed.len() {
-        0 | 1 => Course::at_pace(all, PACE_WITHOUT_TIMES),
-        _ => Course::recorded(timed),
+    let (course, untimed) =
+        course(&gpx).map_err(|reason| format!("nobody can run on {shown}: {reason}"))?;
+    if let Some(untimed) = untimed {
+        tell(&format!(
+            "{shown} is run at {PACE_WITHOUT_TIMES} m/s: {untimed}"
+        ));
     }
+    Ok(course)
 }
 
-/// The points that have a time, and all points.
-fn way(gpx: &Gpx) -> (Vec<Waypoint>, Vec<Waypoint>) {
+fn course(gpx: &Gpx) -> Result<(Course, Option<Untimed>), &'static str> {
     let tracks = gpx.tracks.iter();
     let tracks = tracks.map(|track| {
         let segments = track.segments.iter();
@@ -51,23 +46,19 @@ fn way(gpx: &Gpx) -> (Vec<Waypoint>, Vec<Waypoint>) {
     let points: Option<Vec<&gpx::Waypoint>> = tracks
         .chain(routes)
         .find(|points: &Vec<_>| !points.is_empty());
-    let (mut timed, mut all) = (Vec::new(), Vec::new());
-    for point in points.unwrap_or_default() {
-        let at_s = point
-            .time
-            .map(|time| OffsetDateTime::from(time).unix_timestamp_nanos() as f64 / 1e9);
-        let waypoint = Waypoint {
-            lat: point.point().y(),
-            lng: point.point().x(),
-            altitude: point.elevation.filter(|altitude| altitude.is_finite()),
-            at_s: at_s.unwrap_or_default(),
-        };
-        all.push(waypoint);
-        if at_s.is_some() {
-            timed.push(waypoint);
-        }
-    }
-    (timed, all)
+    let points = points.unwrap_or_default();
+    let times = points.iter().map(|point| {
+        let time = OffsetDateTime::from(point.time?);
+        Some(time.unix_timestamp_nanos() as f64 / 1e9)
+    });
+    let times: Vec<Option<f64>> = times.collect();
+    let waypoints = points.iter().map(|point| Waypoint {
+        lat: point.point().y(),
+        lng: point.point().x(),
+        altitude: point.elevation.filter(|altitude| altitude.is_finite()),
+        at_s: 0.0,
+    });
+    recording::course(waypoints.collect(), &times)
 }
 
 #[cfg(test)]
@@ -76,7 +67,7 @@ mod tests {
 
     fn read(body: &str) -> Result<Course, &'static str> {
         let text = format!(r#"<gpx version="1.1" creator="test">{body}</gpx>"#);
-        course(&gpx::read(text.as_bytes()).expect("GPX"))
+        course(&gpx::read(text.as_bytes()).expect("GPX")).map(|(course, _)| course)
     }
 
     #[test]

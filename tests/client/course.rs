@@ -205,6 +205,45 @@ fn a_file_that_is_no_track_is_one_line_and_exit_status_1() {
 }
 
 #[test]
+fn times_that_do_not_count_are_told_and_the_way_is_run_all_the_same() {
+    let relay = Relay::start(Relaying::Right);
+    for (name, time, told) in [
+        (
+            "untimed",
+            &(|_| None) as &dyn Fn(u32) -> Option<u32>,
+            "there are no times in it",
+        ),
+        ("equal", &|_| Some(0), "its times do not advance"),
+        (
+            "falling",
+            &|point| Some(59 - point),
+            "its times do not advance",
+        ),
+        (
+            "ends",
+            &|point| (point % 49 == 0).then_some(point),
+            "only 2 of its 50 points have a time",
+        ),
+    ] {
+        let points: String = (0..50)
+            .map(|point| {
+                let time =
+                    time(point).map(|second| format!("<time>2026-05-01T12:00:{second:02}Z</time>"));
+                let (lat, time) = (f64::from(point) / 1000.0, time.unwrap_or_default());
+                format!(r#"<trkpt lat="{lat}" lon="8.5">{time}</trkpt>"#)
+            })
+            .collect();
+        let track = Track::new(name, &gpx(&points));
+        let flags = ["--course", track.path(), "--users=1", "--rate=100"];
+        let (output, _) = simulate(&relay, &[&flags[..], &["--messages=5"]].concat());
+        let line = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(0), "{line}");
+        let told = format!("spectate: {} is run at 3 m/s: {told}\n", track.path());
+        assert_eq!(line, told);
+    }
+}
+
+#[test]
 fn flags_that_make_no_sense_together_are_refused() {
     let track = Track::north("sense", 60);
     let course = ["--course", track.path()];

@@ -166,7 +166,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// What each room may name: rooms of this crate, and other crates.
-const ROOMS: [(&str, &[&str], &[&str]); 40] = [
+const ROOMS: [(&str, &[&str], &[&str]); 41] = [
     ("position.rs", &[], &["std"]),
     ("queue.rs", &[], &["std"]),
     ("duration.rs", &[], &["std"]),
@@ -256,6 +256,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 40] = [
     ("server/limits.rs", &[], &["std", "rustix"]),
     ("server/listen.rs", &[], &["std", "mio", "socket2"]),
     ("client/course.rs", &[], &[]),
+    ("client/recording.rs", &["client/course"], &["std"]),
     ("client/lake.rs", &["client/course"], &[]),
     (
         "client/motion.rs",
@@ -274,7 +275,13 @@ const ROOMS: [(&str, &[&str], &[&str]); 40] = [
     ),
     (
         "client/track.rs",
-        &["client/course", "client/plain", "client/printable"],
+        &[
+            "client/course",
+            "client/plain",
+            "client/printable",
+            "client/recording",
+            "client/tell",
+        ],
         &["std", "gpx", "time"],
     ),
     ("client/many.rs", &["client/plain"], &["std", "rustix"]),
@@ -362,6 +369,7 @@ fn pure_rooms_see_no_sockets_clocks_or_log() {
         ),
         ("hub.rs", &["net", "io", "log", "mio", "serde_json"]),
         ("client/course.rs", &["net", "io", "time", "log", "mio"]),
+        ("client/recording.rs", &["net", "io", "time", "log", "mio"]),
         ("client/lake.rs", &["net", "io", "time", "log", "mio"]),
         ("client/motion.rs", &["net", "io", "time", "log", "mio"]),
         ("client/joggers.rs", &["net", "io", "time", "log", "mio"]),
