@@ -15,7 +15,7 @@ use super::ended::Ended;
 use super::endpoint::Endpoint;
 use super::message::{self, ServerMessage, Sighting, quoted};
 use super::{is_hung_up, plain, printable, tell};
-use crate::auth::load_token;
+use crate::auth::{self, load_token};
 use crate::position::{Extra, UserId};
 
 /// Longest random delay before the first attempt to connect again. It doubles with each.
@@ -47,7 +47,7 @@ pub struct Config {
     #[arg(long, value_name = "URL", default_value = super::URL_DEFAULT)]
     url: Endpoint,
 
-    /// File with the token for a server that asks for one; read again for each connection
+    /// File with the token for a server that asks for one; read again for each connection, and when the token is no longer good
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -82,7 +82,9 @@ pub fn run(config: &Config) -> Result<ExitCode, String> {
             Stop::Broken(line) => return Err(line),
             Stop::Ended(ended) => ended,
         };
-        if let Some(advice) = ended.advice() {
+        if let Some(advice) = ended.advice()
+            && !(ended.wants_token() && watch.has_another_token())
+        {
             let try_this = match ended.wants_token() {
                 true => " (try --token-file FILE; spectate token makes them)",
                 false => "",
@@ -110,6 +112,8 @@ struct Watch<'a> {
     told_connected: Option<bool>,
     /// Whether it was told what is wrong with the token file.
     warned: bool,
+    /// The token that this connection showed.
+    shown: Option<auth::Token<'static>>,
 }
 
 enum Stop {
@@ -133,6 +137,7 @@ impl<'a> Watch<'a> {
             events: Events::with_capacity(4),
             told_connected: None,
             warned: false,
+            shown: None,
         })
     }
 
@@ -148,6 +153,7 @@ impl<'a> Watch<'a> {
     }
 
     fn connect(&mut self) -> Result<Connection, Ended> {
+        self.shown = None;
         let endpoint = &self.config.url;
         let addresses = endpoint.addresses().map_err(Ended::Lost)?;
         let (stream, _) = connect_to_any(&addresses)?;
@@ -244,7 +250,18 @@ impl<'a> Watch<'a> {
         if !std::mem::replace(&mut self.warned, true) {
             warnings.iter().for_each(|line| tell(line));
         }
-        Ok(Some(format!(r#","token":{}"#, quoted(token.text()))))
+        let field = format!(r#","token":{}"#, quoted(token.text()));
+        self.shown = Some(token);
+        Ok(Some(field))
+    }
+
+    /// Whether the file has another token by now than the one that was of no use.
+    fn has_another_token(&self) -> bool {
+        let (Some(file), Some(shown)) = (&self.config.token_file, &self.shown) else {
+            return false;
+        };
+        let now = load_token(file, &mut Vec::new());
+        now.is_ok_and(|now| now != *shown)
     }
 
     fn tell_connected(&mut self) {

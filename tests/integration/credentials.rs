@@ -218,3 +218,48 @@ fn watch_ends_and_says_what_is_wrong_with_its_token() {
         assert!(content.is_empty() || !all.concat().contains(&content));
     }
 }
+
+#[test]
+fn watch_comes_back_with_another_token_when_the_file_has_one_by_then() {
+    let secret = Scratch::new("again-secret", SECRET);
+    let other = Scratch::new("again-other", OTHER_SECRET);
+    let server = Server::start(&["--jwt-hs256-secret-file", secret.path()]);
+    let sign = |secret: &Scratch, ttl: &str| {
+        let flags = ["--sub=me", "--follow=*", "--ttl", ttl];
+        token(&[&flags[..], &["--jwt-hs256-secret-file", secret.path()]].concat())
+    };
+    let files = ["again-good", "again-bad"].map(|name| Scratch::new(name, b""));
+    let [(_good, good), (mut bad, lines)] = files.each_ref().map(|file| {
+        file.write(sign(&secret, "4s").as_bytes());
+        let (watch, lines) = watch(&server, &["--token-file", file.path()]);
+        let line = lines.recv_timeout(WAIT).expect("a line");
+        assert!(line.starts_with("spectate: connected to "), "{line}");
+        (watch, lines)
+    });
+    server.wait_for_metric("spectate_follows", 4.0);
+    files[0].write(sign(&secret, "1h").as_bytes());
+    files[1].write(sign(&other, "1h").as_bytes());
+    for lines in [&good, &lines] {
+        let line = lines.recv_timeout(WAIT).expect("a line");
+        assert!(
+            line.contains(" 4002 ") && line.ends_with(" (trying again)"),
+            "{line}"
+        );
+        let line = lines.recv_timeout(WAIT).expect("a line");
+        assert!(line.starts_with("spectate: connected to "), "{line}");
+    }
+    // One that is no better is not tried again.
+    let line = lines.recv_timeout(WAIT).expect("a line");
+    assert!(
+        line.contains(" 4001 ") && line.contains("a valid token is needed"),
+        "{line}"
+    );
+    assert_eq!(wait_for_exit(&mut bad.0).code(), Some(1));
+    server.wait_for_metric("spectate_follows", 2.0);
+    let mut five = server.connect();
+    let key = ["--jwt-hs256-secret-file", secret.path()];
+    let own = token(&[&["--sub", "5"], &key[..]].concat());
+    five.send(&format!(r#"{{"initialRequest":true,"token":"{own}"}}"#));
+    five.send(r#"{"lat":1,"lng":2}"#);
+    assert_eq!(good.recv_timeout(WAIT).as_deref(), Ok("5  1 2"));
+}
