@@ -101,6 +101,35 @@ impl CloseReason {
         (word, told.map(|(code, phrase)| (code, phrase.into())))
     }
 
+    /// One of each word.
+    pub(super) fn all() -> [CloseReason; 22] {
+        use CloseReason::*;
+        [
+            PeerClosed(None),
+            PeerGone,
+            SocketError,
+            Answered,
+            HandshakeTimeout,
+            ProtocolError,
+            Binary,
+            NotUtf8,
+            TooBig,
+            BadMessages,
+            ErrorsUnread,
+            Defect,
+            Restarting,
+            Full,
+            TooFast,
+            Unauthorized(Refused::Missing),
+            Unauthorized(Refused::Expired { expired_at_s: 0 }),
+            Unauthorized(Refused::WrongSignature),
+            OtherUser,
+            ForeignOrigin,
+            NoPong,
+            Stalled,
+        ]
+    }
+
     /// The word for logs and metrics.
     pub fn word(self) -> &'static str {
         self.table().0

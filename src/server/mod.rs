@@ -157,7 +157,7 @@ struct Server {
     forgetting: bool,
     /// Whether more of them turn stale than one tick takes.
     is_growing_stale: bool,
-    /// Whether this turn's last message took so long that others have their turn now.
+    /// Whether this turn's last message was so much work that others have their turn now.
     is_turn_over: bool,
     /// Whether connections may wait to be accepted.
     acceptable: bool,
@@ -228,7 +228,7 @@ impl Server {
             gather: Gather::default(),
             message: Vec::new(),
             page: Page::new(&config.tiles),
-            metrics: Metrics::default(),
+            metrics: Metrics::new(),
             now,
             started_unix_ms: now.unix_ms,
             next_sweep: now.monotonic + SWEEP_INTERVAL,

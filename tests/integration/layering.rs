@@ -247,7 +247,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 39] = [
     ),
     (
         "server/metrics.rs",
-        &["position", "server/process"],
+        &["server/close", "position", "server/process"],
         &["std"],
     ),
     ("server/process.rs", &[], &["std", "rustix"]),
