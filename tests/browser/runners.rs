@@ -216,7 +216,7 @@ fn ages_go_on_by_the_pages_own_clock() {
     for words in [
         "51.50000, -0.16000",
         "9.0 km/h",
-        "E 90°",
+        "· E ·",
         "±4 m",
         "battery 50 %",
     ] {
