@@ -93,7 +93,7 @@ function moveDot(runner, { lat, lng }, heardAt, now) {
 function place(runner, now) {
   const { path, begun, glideMs } = runner;
   if (path.length === 0) return false;
-  const gone = now - begun >= glideMs ? Infinity : max(now - begun, 0) / glideMs * path.at(-1).d;
+  const gone = glideMs > 0 ? max(now - begun, 0) / glideMs * path.at(-1).d : Infinity;
   while (path.length > 0 && path[0].d <= gone) {
     runner.from = path.shift();
     keepTrail(runner, runner.from);
