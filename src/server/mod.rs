@@ -168,17 +168,17 @@ struct Server {
     held: Vec<ConnectionId>,
     doomed: Vec<(ConnectionId, CloseReason)>,
     drain: Option<Drain>,
-    /// The simulated runners, while there are any.
+    /// The simulated runners, if any are wanted.
     demo: Option<Demo>,
     stopped: Option<ExitCode>,
 }
 
 impl Server {
     fn bind(config: Config) -> Result<Server, String> {
-        demo::check(&config)?;
         let Loaded { keys, warnings } = config.keys.load()?;
         access::warn_of(&warnings);
         let max_connections = limits::max_connections(config.max_connections)?;
+        demo::check(&config, max_connections)?;
         let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
         let mut listeners = listen::listen(&config.listen, config.backlog)?;
         let signals = match &keys {

@@ -166,7 +166,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// What each room may name: rooms of this crate, and other crates.
-const ROOMS: [(&str, &[&str], &[&str]); 39] = [
+const ROOMS: [(&str, &[&str], &[&str]); 40] = [
     ("position.rs", &[], &["std"]),
     ("queue.rs", &[], &["std"]),
     ("duration.rs", &[], &["std"]),
@@ -277,6 +277,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 39] = [
         &["client/course", "client/plain", "client/printable"],
         &["std", "gpx", "time"],
     ),
+    ("client/many.rs", &["client/plain"], &["std", "rustix"]),
     (
         "client/credentials.rs",
         &["auth", "duration", "client/tell", "client/unix_ms"],
@@ -292,6 +293,7 @@ const ROOMS: [(&str, &[&str], &[&str]); 39] = [
             "client/is_hung_up",
             "client/joggers",
             "client/lake",
+            "client/many",
             "client/message",
             "client/plain",
             "client/tell",
@@ -363,7 +365,7 @@ fn pure_rooms_see_no_sockets_clocks_or_log() {
         ("client/lake.rs", &["net", "io", "time", "log", "mio"]),
         ("client/motion.rs", &["net", "io", "time", "log", "mio"]),
         ("client/joggers.rs", &["net", "io", "time", "log", "mio"]),
-        ("server/demo.rs", &["mio", "time", "hub"]),
+        ("server/demo.rs", &["mio", "hub"]),
         (
             "hub/audience.rs",
             &["net", "io", "log", "mio", "serde_json"],
