@@ -33,6 +33,7 @@ mod process;
 mod query;
 mod rate;
 pub mod reader;
+pub mod response;
 
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
