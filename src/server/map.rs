@@ -121,7 +121,8 @@ impl Page {
             "default-src 'none'".to_owned(),
             format!("script-src {}", source(&script)),
             format!("style-src {}", source(&style)),
-            // WebSockets of the same host too (Content Security Policy 3, 6.7.2.8).
+            // WebSockets of the same host too: 'self' covers wss for https, and ws for http
+            // (Content Security Policy 3, "scheme-part matches").
             "connect-src 'self'".to_owned(),
             format!("img-src data: {origin}").trim_end().to_owned(),
             "base-uri 'none'".to_owned(),
@@ -182,7 +183,8 @@ fn escape(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {
         match c {
-            '&' | '<' | '>' | '"' | '\'' => {
+            // Braces too: what stands in them here is nobody's to replace.
+            '&' | '<' | '>' | '"' | '\'' | '{' | '}' => {
                 // Writing to a String cannot fail.
                 let _ = write!(escaped, "&#{};", u32::from(c));
             }
@@ -271,14 +273,14 @@ mod tests {
         ] {
             assert_eq!(page.html.matches(once).count(), 1, "{once}");
         }
-        assert!(page.html.contains(OPENSTREETMAP));
+        assert!(page.html.contains(&escape(OPENSTREETMAP)));
         assert!(!super::tests::page("none").html.contains("openstreetmap"));
     }
 
     #[test]
     fn the_policy_names_the_inline_parts_and_the_tile_server_alone() {
-        let with = page("https://t.example:444/a/{z}/{x}/{y}.png <b>\"");
-        assert!(with.html.contains("&#60;b&#62;&#34;") && !with.html.contains("<b>\""));
+        let with = page("https://t.example:444/a/{z}/{x}/{y}.png <b>\"{script}");
+        assert!(with.html.contains("&#60;b&#62;&#34;&#123;script&#125;"));
         assert!(
             with.headers
                 .contains("; img-src data: https://t.example:444; ")

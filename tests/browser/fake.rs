@@ -3,13 +3,12 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
 
 use spectate::server::map::{Page, Tiles};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Message, WebSocket};
 
-const WAIT: Duration = Duration::from_secs(40);
+use crate::support::{WAIT, wait_until_readable};
 
 pub(crate) struct Fake {
     listener: TcpListener,
@@ -31,6 +30,7 @@ impl Fake {
     /// The next WebSocket; the page is served meanwhile to whoever asks for it.
     pub(crate) fn accept(&self) -> Visit {
         loop {
+            assert!(wait_until_readable(&self.listener), "nobody comes");
             let (mut socket, _) = self.listener.accept().expect("a visitor");
             socket.set_read_timeout(Some(WAIT)).expect("above 0");
             if is_upgrade(&socket) {

@@ -130,11 +130,12 @@ function drawDot(sheet, { runner, px, py }) {
   }
 }
 
-// Tags that would lie on each other are left out; who had one keeps it if that can be.
+// Tags that would lie on each other are left out, first those of live runners that had none.
 function chooseTags(spots, now) {
   const had = tags.runners, taken = new Set();
   tags = { chosenAt: now, zoom: view.zoom, runners: new Set() };
-  const rank = ({ runner }) => isChosen(runner) ? 0 : had.has(runner) ? 1 : 2;
+  const rank = ({ runner }) =>
+    isChosen(runner) ? 0 : shownState(runner) === 'stale' ? 1 : had.has(runner) ? 2 : 3;
   for (const { runner, px, py } of [...spots].sort((a, b) => rank(a) - rank(b))) {
     const cells = [0, 1, 2].map(right => `${floor(px / 40) + right} ${floor(py / 20)}`);
     if (cells.some(cell => taken.has(cell))) continue;

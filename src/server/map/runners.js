@@ -93,7 +93,7 @@ function moveDot(runner, { lat, lng }, heardAt, now) {
 function place(runner, now) {
   const { path, begun, glideMs } = runner;
   if (path.length === 0) return false;
-  const gone = now - begun >= glideMs ? Infinity : max(now - begun, 0) / glideMs * path.at(-1).d;
+  const gone = glideMs > 0 ? max(now - begun, 0) / glideMs * path.at(-1).d : Infinity;
   while (path.length > 0 && path[0].d <= gone) {
     runner.from = path.shift();
     keepTrail(runner, runner.from);
@@ -129,13 +129,12 @@ function stateInWords(runner, now) {
 function detailsInWords({ fix, isMappable, isTold, connected, state }) {
   const words = [];
   if (fix) {
-    const { lat, lng, speed, heading, altitude, accuracy, battery } = fix;
+    const { lat, lng, speed, heading, accuracy, battery } = fix;
     words.push(`${isMappable ? '' : 'off the map: '}${lat.toFixed(5)}, ${lng.toFixed(5)}`);
     // Numbers stay with their units.
     const add = (value, text) => { if (value !== undefined) words.push(text(value).replaceAll(' ', '\u00a0')); };
     add(speed, mps => `${(mps * 3.6).toFixed(1)} km/h`);
-    add(heading, degrees => `${['N', 'NE', 'E', 'SE', 'S', 'SW', 'W', 'NW'][round(degrees / 45) % 8]} ${round(degrees)}°`);
-    add(altitude, metres => `${round(metres)} m high`);
+    add(heading, degrees => ['N', 'NE', 'E', 'SE', 'S', 'SW', 'W', 'NW'][round(degrees / 45) % 8]);
     add(accuracy, metres => `±${round(metres)} m`);
     add(battery, part => `battery ${round(part * 100)} %`);
   }
