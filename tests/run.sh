@@ -20,4 +20,6 @@ fi
 cargo fmt --check
 cargo clippy --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+# Most tests wait, for deadlines or for a browser: twice as many at once as cores need half the time.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}"
 exec cargo test

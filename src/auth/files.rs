@@ -113,6 +113,25 @@ pub fn load_signing_key(
     }
 }
 
+/// Reads the same key again, for a program that must not wait, as it would for whoever writes into
+/// a pipe; `None` where it is no regular file, which is read only once.
+///
+/// # Errors
+/// As for [`load_signing_key`].
+pub fn reload_signing_key(
+    private_key: Option<&Path>,
+    secrets: &[PathBuf],
+) -> Result<Option<SigningKey>, String> {
+    let path = private_key.or(secrets.first().map(PathBuf::as_path));
+    if path
+        .and_then(|path| fs::metadata(path).ok())
+        .is_some_and(|metadata| !metadata.is_file())
+    {
+        return Ok(None);
+    }
+    load_signing_key(private_key, secrets, &mut Vec::new()).map(Some)
+}
+
 /// Reads a token; the newline at the end of the file is not part of it. Lines for the operator go
 /// to `warnings`.
 ///

@@ -15,7 +15,7 @@ mod pem;
 mod refused;
 mod token;
 
-pub use files::{KeyFlags, Loaded, load_signing_key, load_token};
+pub use files::{KeyFlags, Loaded, load_signing_key, load_token, reload_signing_key};
 pub use grant::{Follow, Grant, IdSet, Publish};
 pub use keys::{Keys, VerifyingKey};
 pub use mint::{MintError, SigningKey};

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use clap::ArgGroup;
 
 use super::{tell, unix_ms};
-use crate::auth::{EXPIRES_AT_S_MAX, Follow, Grant, Publish, SigningKey, load_signing_key};
+use crate::auth::{
+    EXPIRES_AT_S_MAX, Follow, Grant, Publish, SigningKey, load_signing_key, reload_signing_key,
+};
 use crate::duration::parse_above_zero;
 
 /// The flags that say how tokens are made. Without a key none are.
@@ -38,10 +40,10 @@ pub struct MintFlags {
 /// What makes tokens, and knows when they are due again.
 #[derive(Debug)]
 pub struct Credentials {
+    flags: MintFlags,
     key: SigningKey,
-    audience: Option<String>,
-    issuer: Option<String>,
-    ttl: Duration,
+    /// What was told last of a key file that could be used before.
+    told: Option<String>,
     rota: Rota,
 }
 
@@ -71,9 +73,8 @@ impl Credentials {
         warnings.iter().for_each(|line| tell(line));
         Ok(Some(Credentials {
             key: key?,
-            audience: flags.jwt_audience.clone(),
-            issuer: flags.jwt_issuer.clone(),
-            ttl: flags.ttl,
+            flags: flags.clone(),
+            told: None,
             rota: Rota {
                 begun_at: Instant::now(),
                 round: flags.ttl / 2,
@@ -83,27 +84,47 @@ impl Credentials {
         }))
     }
 
-    /// A token for a user who sends its own positions, and follows itself and these others.
+    /// A token for a user who sends its own positions, and follows itself and these others. The
+    /// key file is read again for it, as keys change.
     ///
     /// # Errors
     /// A line that says why it cannot be made.
-    pub fn mint(&self, user: usize, others: &[usize]) -> Result<String, String> {
+    pub fn mint(&mut self, user: usize, others: &[usize]) -> Result<String, String> {
+        self.read_key_again();
         let follow = match others {
             [] => Follow::Own,
             others => Follow::Only(others.iter().map(usize::to_string).collect()),
         };
         // The second that has begun already does not count, so that it lasts as long as asked for.
-        let ttl_s = self.ttl.as_secs_f64().ceil() as u64 + 1;
+        let ttl_s = self.flags.ttl.as_secs_f64().ceil() as u64 + 1;
         let grant = Grant {
             user: user.to_string(),
             publish: Publish::Own,
             follow,
             expires_at_s: (unix_ms() / 1000 + ttl_s).min(EXPIRES_AT_S_MAX),
         };
+        let (audience, issuer) = (&self.flags.jwt_audience, &self.flags.jwt_issuer);
         let token = self
             .key
-            .mint(&grant, self.audience.as_deref(), self.issuer.as_deref());
+            .mint(&grant, audience.as_deref(), issuer.as_deref());
         token.map_err(|error| format!("cannot make a token for user {user}: {error}"))
+    }
+
+    /// One that cannot be used leaves us with what we have, as it does a server; it is told once.
+    fn read_key_again(&mut self) {
+        let private_key = self.flags.jwt_private_key_file.as_deref();
+        match reload_signing_key(private_key, &self.flags.jwt_hs256_secret_file) {
+            Ok(None) => {}
+            Ok(Some(key)) => {
+                self.key = key;
+                self.told = None;
+            }
+            Err(line) if self.told.as_ref() == Some(&line) => {}
+            Err(line) => {
+                tell(&format!("{line}; the old key stays in use"));
+                self.told = Some(line);
+            }
+        }
     }
 
     /// Which of the users, counted from 0, needs a new token now; asked until there is none.

@@ -8,7 +8,6 @@ use std::{fmt, io};
 use indicatif::ProgressBar;
 use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tungstenite::Message;
 
 use super::connection::{Connection, Input, connect_to_any};
@@ -17,19 +16,13 @@ use super::ended::Ended;
 use super::endpoint::Endpoint;
 use super::faults::Fault;
 use super::ledger::Ledger;
+use super::many::{CONNECTS_IN_FLIGHT_MAX, OPENING_WAIT, allow_descriptors};
 use super::message::{self, ServerMessage};
 use super::{plain, printable};
 
-/// Connections under way at the same time: less than the backlog of a common server, so that no
-/// connect has to be repeated after a second.
-const CONNECTS_IN_FLIGHT_MAX: usize = 256;
 /// Events taken from the kernel at once.
 const EVENTS_MAX: usize = 1024;
-/// Descriptors that are no connections: the standard three, the poll, and some to spare.
-const DESCRIPTORS_SPARE: u64 = 16;
 
-/// Longest time in which nobody comes further while connections are opened.
-const OPENING_WAIT: Duration = Duration::from_secs(10);
 /// Longest silence of all connections before what has not come is given up.
 pub const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Longest wait for the answers to our goodbyes.
@@ -85,7 +78,7 @@ impl<'a> Crowd<'a> {
         progress: &ProgressBar,
     ) -> Result<Crowd<'a>, String> {
         let users = ledger.users();
-        allow_descriptors(users as u64 + DESCRIPTORS_SPARE)?;
+        allow_descriptors(users)?;
         let refused = |ended: Ended| format!("cannot connect to {endpoint}: {ended}");
         let (stream, address) = connect_to_any(&endpoint.addresses()?).map_err(refused)?;
         let poll = Poll::new().map_err(|error| format!("cannot poll: {}", plain(&error)))?;
@@ -217,7 +210,7 @@ impl<'a> Crowd<'a> {
                 Ok(Input::Blocked) => return Ok(()),
                 Ok(Input::Opened) => {
                     let next = user + 1;
-                    let token = match &self.credentials {
+                    let token = match &mut self.credentials {
                         Some(credentials) => Some(credentials.mint(user, &[next])?),
                         None => None,
                     };
@@ -369,28 +362,4 @@ impl Round {
     fn ping(self) -> Message {
         Message::Ping(vec![self as u8].into())
     }
-}
-
-/// Raises the limit of open files as far as it goes without privileges.
-fn allow_descriptors(needed: u64) -> Result<(), String> {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.maximum.is_some_and(|maximum| maximum < needed) {
-        let maximum = limit.maximum.unwrap_or_default();
-        return Err(format!(
-            "this takes {needed} open files and the limit is {maximum}: raise it (ulimit -Hn) or use fewer --users"
-        ));
-    }
-    if limit.current.is_some_and(|current| current < needed) {
-        let raised = Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        };
-        setrlimit(Resource::Nofile, raised).map_err(|error| {
-            format!(
-                "cannot raise the limit of open files to {needed}: {}",
-                plain(&error.into())
-            )
-        })?;
-    }
-    Ok(())
 }

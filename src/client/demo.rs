@@ -2,6 +2,7 @@
 //! follows nobody and checks nothing. Ends with whoever holds the other end of stdin.
 
 use std::io;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,10 @@ use super::credentials::Credentials;
 use super::ended::Ended;
 use super::endpoint::Endpoint;
 use super::joggers::Joggers;
+use super::lake::Lake;
+use super::many::{CONNECTS_IN_FLIGHT_MAX, OPENING_WAIT, allow_descriptors};
 use super::message::{self, ServerMessage};
-use super::{is_hung_up, lake, plain, tell, unix_ms};
+use super::{is_hung_up, plain, tell, unix_ms};
 
 /// Events taken from the kernel at once.
 const EVENTS_MAX: usize = 256;
@@ -45,9 +48,14 @@ pub fn run(
 struct Demo<'a> {
     endpoint: &'a Endpoint,
     credentials: Option<Credentials>,
+    address: SocketAddr,
     poll: Poll,
+    runners: usize,
     /// By runner, of whom the first has the id 1.
     connections: Vec<Connection>,
+    /// How many of them are open, and when the last became so.
+    opened: usize,
+    opened_at: Instant,
     joggers: Joggers,
     begun_at: Instant,
     begun_at_ms: u64,
@@ -63,29 +71,57 @@ impl<'a> Demo<'a> {
         credentials: Option<Credentials>,
         runners: usize,
     ) -> Result<Demo<'a>, String> {
+        allow_descriptors(runners)?;
         let refused = |ended: Ended| format!("cannot connect to {endpoint}: {ended}");
         let poll = Poll::new().map_err(|error| format!("cannot poll: {}", plain(&error)))?;
         let (first, address) = connect_to_any(&endpoint.addresses()?).map_err(refused)?;
-        let streams = (1..runners).map(|_| TcpStream::connect(address));
-        let connections = [Ok(first)]
-            .into_iter()
-            .chain(streams)
-            .enumerate()
-            .map(|(index, stream)| {
-                Connection::new(stream?, endpoint, poll.registry(), Token(index))
-            })
-            .collect::<io::Result<_>>();
-        Ok(Demo {
+        let mut demo = Demo {
             endpoint,
             credentials,
-            connections: connections.map_err(|error| refused(Ended::Unreachable(error)))?,
+            address,
             poll,
-            joggers: Joggers::round(lake::course()),
+            runners,
+            connections: Vec::with_capacity(runners),
+            opened: 0,
+            opened_at: Instant::now(),
+            joggers: Joggers::round(Lake::central_park()),
             begun_at: Instant::now(),
             begun_at_ms: unix_ms(),
             past: 0,
             told: None,
-        })
+        };
+        demo.admit(Ok(first))?;
+        Ok(demo)
+    }
+
+    fn admit(&mut self, stream: io::Result<TcpStream>) -> Result<(), String> {
+        let index = self.connections.len();
+        let connection = stream.and_then(|stream| {
+            Connection::new(stream, self.endpoint, self.poll.registry(), Token(index))
+        });
+        let connection =
+            connection.map_err(|error| self.over(index, &Ended::Unreachable(error)))?;
+        self.connections.push(connection);
+        Ok(())
+    }
+
+    /// Connects more of the runners, but not too many at the same time.
+    fn connect_more(&mut self) -> Result<(), String> {
+        while self.connections.len() < self.runners
+            && self.connections.len() - self.opened < CONNECTS_IN_FLIGHT_MAX
+        {
+            self.admit(TcpStream::connect(self.address))?;
+        }
+        if self.opened < self.runners && self.opened_at.elapsed() >= OPENING_WAIT {
+            return Err(format!(
+                "{}: {} of {} runners connected, then nothing for {} s",
+                self.endpoint,
+                self.opened,
+                self.runners,
+                OPENING_WAIT.as_secs()
+            ));
+        }
+        Ok(())
     }
 
     /// Waits for the next thing to do, and does it.
@@ -103,6 +139,7 @@ impl<'a> Demo<'a> {
         for event in &events {
             self.read(event.token().0)?;
         }
+        self.connect_more()?;
         self.renew_tokens()?;
         self.publish()
     }
@@ -114,7 +151,9 @@ impl<'a> Demo<'a> {
                 Ok(Input::Blocked) => return Ok(()),
                 Ok(Input::Opened) => {
                     let runner = index + 1;
-                    let token = match &self.credentials {
+                    self.opened += 1;
+                    self.opened_at = Instant::now();
+                    let token = match &mut self.credentials {
                         Some(credentials) => Some(credentials.mint(runner, &[])?),
                         None => None,
                     };
@@ -129,7 +168,9 @@ impl<'a> Demo<'a> {
 
     /// Sends one message, if the connection is open by now.
     fn send(&mut self, index: usize, message: Message) -> Result<(), String> {
-        let connection = &mut self.connections[index];
+        let Some(connection) = self.connections.get_mut(index) else {
+            return Ok(());
+        };
         connection
             .send(message)
             .map_err(|ended| self.over(index, &ended))?;
@@ -143,12 +184,12 @@ impl<'a> Demo<'a> {
 
     /// When the next position is due: one a second of each runner, evenly.
     fn due_at(&self) -> Instant {
-        let after_s = self.past as f64 / self.connections.len() as f64;
+        let after_s = self.past as f64 / self.runners as f64;
         self.begun_at + Duration::from_secs_f64(after_s)
     }
 
     fn publish(&mut self) -> Result<(), String> {
-        let runners = self.connections.len() as u64;
+        let runners = self.runners as u64;
         let now = Instant::now();
         while self.due_at() <= now {
             // After a pause of this process nobody wants to know where they were in between.

@@ -3,8 +3,8 @@
 
 use std::f64::consts::TAU;
 
-use super::course::{Course, METRES_PER_DEGREE};
-use super::lake;
+use super::course::METRES_PER_DEGREE;
+use super::lake::{self, Lake};
 use super::motion::whole_degrees;
 
 /// The slowest and the fastest pace, in metres a second, before it varies.
@@ -30,18 +30,37 @@ const UNHEARD_S: (f64, f64) = (75.0, 225.0);
 /// Who loses the signal, counted from 1.
 pub const LOSES_SIGNAL: usize = 13;
 
+/// How far from the middle of the track somebody runs, in metres.
+const SIDE_M_MAX: f64 = 2.0;
+
 /// How long a full battery lasts, in seconds.
 const BATTERY_S: f64 = 36_000.0;
 
 /// The runners.
 #[derive(Debug)]
 pub struct Joggers {
-    lake: Course,
+    lake: Lake,
+}
+
+/// How somebody runs at one moment.
+struct Stride {
+    /// Metres from the beginning on.
+    ran_m: f64,
+    /// Metres a second; `None` while they stand.
+    speed: Option<f64>,
+}
+
+/// Where somebody is at one moment.
+struct Spot {
+    lat: f64,
+    lng: f64,
+    /// Degrees clockwise from north.
+    heading: f64,
 }
 
 impl Joggers {
-    /// On a loop whose times are its lengths in metres.
-    pub fn round(lake: Course) -> Joggers {
+    /// Round this lake.
+    pub fn round(lake: Lake) -> Joggers {
         Joggers { lake }
     }
 
@@ -52,48 +71,69 @@ impl Joggers {
         if runner == LOSES_SIGNAL && (UNHEARD_S.0..UNHEARD_S.1).contains(&in_cycle_s) {
             return None;
         }
-        let (run_s, runs) = match runner {
-            STOPS => run(time_s),
-            _ => (time_s, true),
-        };
-        let pace = PACE_MIN + (PACE_MAX - PACE_MIN) * spread(runner, 7);
-        let phase = TAU * spread(runner, 3);
-        let sway = TAU * run_s / PACE_VARIES_S + phase;
-        let ran_m = pace * (run_s + PACE_VARIES * PACE_VARIES_S / TAU * sway.sin());
-        let speed = pace * (1.0 + PACE_VARIES * sway.cos());
-        let lap_m = self.lake.period_s();
-        let way = if runner.is_multiple_of(OTHER_WAY) {
-            -1.0
-        } else {
-            1.0
-        };
-        let place = self.lake.place(lap_m * spread(runner, 11) + way * ran_m);
-
-        let heading = place.heading.unwrap_or_default() + 90.0 * (1.0 - way);
-        let (east, north) = heading.to_radians().sin_cos();
-        // Their own line on a track some 5 m wide, and what a receiver makes of it.
-        let side_m = 4.0 * spread(runner, 5) - 2.0;
-        let wander = |period_s: f64| (TAU * time_s / period_s + 2.0 * phase).sin();
-        let north_m = -side_m * east + wander(83.0) + 0.5 * wander(31.0);
-        let east_m = side_m * north + wander(71.0) + 0.5 * wander(37.0);
-        let lat = place.lat + north_m / METRES_PER_DEGREE;
-        let lng = place.lng + east_m / METRES_PER_DEGREE / place.lat.to_radians().cos();
-
-        let accuracy = 6.0 + 3.0 * wander(190.0);
-        let altitude = lake::ALTITUDE_M + 0.4 * wander(150.0);
+        let stride = stride(runner, time_s);
+        let Spot { lat, lng, heading } = self.spot(runner, time_s, stride.ran_m);
+        let accuracy = 6.0 + 3.0 * wander(runner, time_s, 190.0);
+        let altitude = lake::ALTITUDE_M + 0.4 * wander(runner, time_s, 150.0);
         let battery = (0.5 + 0.5 * spread(runner, 13) - time_s / BATTERY_S).max(0.03);
         let timestamp = begun_at_ms + (time_s * 1000.0).round() as u64;
-        let moves = match runs {
-            true => format!(
-                r#""heading":{},"speed":{speed:.2}"#,
-                whole_degrees(heading.rem_euclid(360.0))
-            ),
-            false => r#""speed":0"#.to_owned(),
+        let moves = match stride.speed {
+            Some(speed) => format!(r#""heading":{},"speed":{speed:.2}"#, whole_degrees(heading)),
+            None => r#""speed":0"#.to_owned(),
         };
         Some(format!(
             r#"{{"userId":{runner},"lat":{lat:.6},"lng":{lng:.6},"accuracy":{accuracy:.1},"altitude":{altitude:.1},{moves},"timestamp":{timestamp},"battery":{battery:.2}}}"#
         ))
     }
+
+    /// Where they are after so many metres: on a line of their own on a track some 5 m wide, as a
+    /// receiver sees it.
+    fn spot(&self, runner: usize, time_s: f64, ran_m: f64) -> Spot {
+        let goes_other_way = runner.is_multiple_of(OTHER_WAY);
+        let (along_m, turned) = match goes_other_way {
+            true => (-ran_m, 180.0),
+            false => (ran_m, 0.0),
+        };
+        let begin_m = self.lake.lap_m() * spread(runner, 11);
+        let place = self.lake.place(begin_m + along_m);
+        let heading = (place.heading.unwrap_or_default() + turned).rem_euclid(360.0);
+        let (east, north) = heading.to_radians().sin_cos();
+        let side_m = SIDE_M_MAX * (2.0 * spread(runner, 5) - 1.0);
+        let drift_m = |period_s| wander(runner, time_s, period_s);
+        let north_m = -side_m * east + drift_m(83.0) + 0.5 * drift_m(31.0);
+        let east_m = side_m * north + drift_m(71.0) + 0.5 * drift_m(37.0);
+        Spot {
+            lat: place.lat + north_m / METRES_PER_DEGREE,
+            lng: place.lng + east_m / METRES_PER_DEGREE / place.lat.to_radians().cos(),
+            heading,
+        }
+    }
+}
+
+/// How far a runner has come, at a pace that varies a little around their own. The speed is the
+/// way's derivative.
+fn stride(runner: usize, time_s: f64) -> Stride {
+    let (run_s, runs) = match runner {
+        STOPS => run(time_s),
+        _ => (time_s, true),
+    };
+    let pace = PACE_MIN + (PACE_MAX - PACE_MIN) * spread(runner, 7);
+    let sway = TAU * run_s / PACE_VARIES_S + phase(runner);
+    let speed = pace * (1.0 + PACE_VARIES * sway.cos());
+    Stride {
+        ran_m: pace * (run_s + PACE_VARIES * PACE_VARIES_S / TAU * sway.sin()),
+        speed: runs.then_some(speed),
+    }
+}
+
+/// What comes and goes in so many seconds, from -1 to 1.
+fn wander(runner: usize, time_s: f64, period_s: f64) -> f64 {
+    (TAU * time_s / period_s + 2.0 * phase(runner)).sin()
+}
+
+/// Where in their cycles a runner begins, so that no two are in step.
+fn phase(runner: usize) -> f64 {
+    TAU * spread(runner, 3)
 }
 
 /// How long who stops has run by then, and whether they do.
@@ -121,7 +161,7 @@ mod tests {
     const BEGUN_AT_MS: u64 = 1_795_262_400_000;
 
     fn fix(runner: usize, time_s: f64) -> Option<Value> {
-        let text = Joggers::round(lake::course()).text(runner, time_s, BEGUN_AT_MS)?;
+        let text = Joggers::round(Lake::central_park()).text(runner, time_s, BEGUN_AT_MS)?;
         Some(serde_json::from_str(&text).expect("JSON"))
     }
 

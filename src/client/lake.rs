@@ -1,7 +1,7 @@
 //! A course for showing: the running track round the reservoir in New York's Central Park, which
 //! its runners take counter-clockwise. Drawn by hand, to some 20 metres. Pure.
 
-use super::course::{Course, Waypoint};
+use super::course::{Course, Place, Waypoint};
 
 /// The reservoir's track, in metres above the sea.
 pub const ALTITUDE_M: f64 = 36.0;
@@ -90,19 +90,42 @@ const TRACK: [(f64, f64); 80] = [
     (40.78312, -73.96316),
 ];
 
-/// The course, at one metre a second: its times are its lengths.
-pub fn course() -> Course {
-    let mut waypoints: Vec<Waypoint> = TRACK
-        .iter()
-        .map(|&(lat, lng)| Waypoint {
-            lat,
-            lng,
-            altitude: Some(ALTITUDE_M),
-            at_s: 0.0,
-        })
-        .collect();
-    waypoints.push(waypoints[0]);
-    Course::at_pace(waypoints, 1.0).expect("the track is longer than a metre")
+/// The way round the reservoir, by how far along it somebody is.
+#[derive(Debug)]
+pub struct Lake {
+    /// At one metre a second: its times are its lengths.
+    metres: Course,
+}
+
+impl Lake {
+    /// The reservoir, from its South Gate House on.
+    pub fn central_park() -> Lake {
+        let mut waypoints: Vec<Waypoint> = TRACK
+            .iter()
+            .map(|&(lat, lng)| Waypoint {
+                lat,
+                lng,
+                altitude: Some(ALTITUDE_M),
+                at_s: 0.0,
+            })
+            .collect();
+        waypoints.push(waypoints[0]);
+        let metres = Course::at_pace(waypoints, 1.0);
+        Lake {
+            metres: metres.expect("the track is longer than a metre"),
+        }
+    }
+
+    /// How long it is once round, in metres.
+    pub fn lap_m(&self) -> f64 {
+        self.metres.period_s()
+    }
+
+    /// Where they are so many metres behind the South Gate House, however often round; before it
+    /// if there are less than none.
+    pub fn place(&self, run_m: f64) -> Place {
+        self.metres.place(run_m)
+    }
 }
 
 #[cfg(test)]
@@ -121,10 +144,10 @@ mod tests {
 
     #[test]
     fn it_is_about_as_long_as_the_real_one_and_closed() {
-        let course = course();
+        let lake = Lake::central_park();
         // 1.58 miles, says the sign.
-        assert!((2300.0..2700.0).contains(&course.period_s()));
-        assert!((course.once_s() - course.period_s()).abs() < 1e-6);
+        assert!((2300.0..2700.0).contains(&lake.lap_m()));
+        assert!((lake.metres.once_s() - lake.lap_m()).abs() < 1e-6);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod handshake;
 pub mod joggers;
 pub mod lake;
 pub mod ledger;
+pub mod many;
 pub mod message;
 pub mod motion;
 pub mod report;

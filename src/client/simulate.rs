@@ -1,6 +1,6 @@
 //! The prototype's test client grown up: many users who follow each other and move at random or
-//! on a course, and a check of every delivery. Decides what is sent and when; uses nothing but the public
-//! protocol.
+//! on a course, and a check of every delivery. Decides what is sent and when; uses nothing but the
+//! public protocol.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -188,9 +188,9 @@ fn plan(config: &Config) -> Result<(Pace, Motion), String> {
     Ok((pace, Motion::Course(race)))
 }
 
-/// Sends the positions, each of the user whose turn it is or a random one. The next one waits while too many are on their
-/// way: a server that has to wait for its readers may leave positions out, so that whoever
-/// checks must read faster than it writes.
+/// Sends the positions, each of the user whose turn it is or a random one. The next one waits
+/// while too many are on their way: a server that has to wait for its readers may leave positions
+/// out, so that whoever checks must read faster than it writes.
 fn publish(schedule: &Schedule, crowd: &mut Crowd, ledger: &mut Ledger) -> Result<(), String> {
     let progress = schedule.progress_bar();
     let mut user = next_user(ledger);

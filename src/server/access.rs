@@ -6,8 +6,8 @@ use log::{debug, error, info, warn};
 
 use super::close::CloseReason;
 use super::connections::{ConnectionId, Entry};
-use super::http::Response;
 use super::origin::Origin;
+use super::response::Response;
 use super::{SWEEP_INTERVAL_MIN, Server};
 use crate::auth::{self, Grant, Keys, Token};
 use crate::hub::Now;

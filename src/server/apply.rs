@@ -318,6 +318,7 @@ impl Server {
         }
         // Positions that come from now on must find their last known ones gone out before them.
         if owes_some {
+            self.is_turn_over = true;
             self.flush_connection(id)
         } else {
             Ok(())

@@ -101,6 +101,34 @@ impl CloseReason {
         (word, told.map(|(code, phrase)| (code, phrase.into())))
     }
 
+    /// One of each word.
+    pub(super) fn all() -> [CloseReason; 22] {
+        [
+            CloseReason::PeerClosed(None),
+            CloseReason::PeerGone,
+            CloseReason::SocketError,
+            CloseReason::Answered,
+            CloseReason::HandshakeTimeout,
+            CloseReason::ProtocolError,
+            CloseReason::Binary,
+            CloseReason::NotUtf8,
+            CloseReason::TooBig,
+            CloseReason::BadMessages,
+            CloseReason::ErrorsUnread,
+            CloseReason::Defect,
+            CloseReason::Restarting,
+            CloseReason::Full,
+            CloseReason::TooFast,
+            CloseReason::Unauthorized(Refused::Missing),
+            CloseReason::Unauthorized(Refused::Expired { expired_at_s: 0 }),
+            CloseReason::Unauthorized(Refused::WrongSignature),
+            CloseReason::OtherUser,
+            CloseReason::ForeignOrigin,
+            CloseReason::NoPong,
+            CloseReason::Stalled,
+        ]
+    }
+
     /// The word for logs and metrics.
     pub fn word(self) -> &'static str {
         self.table().0

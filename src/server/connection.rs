@@ -8,9 +8,10 @@ use tungstenite::Utf8Bytes;
 
 use super::close::CloseReason;
 use super::frames::Frames;
-use super::http::{self, Head, Refused, Request, Response};
+use super::http::{self, Head, Refused, Request};
 use super::outbox::{Flushed, Gather, Newest, Outbox};
 use super::reader::{Filled, Frame, Reader, Unread};
+use super::response::Response;
 
 /// How long an HTTP answer may take: from the answer to the peer's end.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,5 +1,6 @@
 //! Runners to look at: a child process, which comes as ordinary clients and ends with this one,
-//! however this one ends. Knows of the child no more than its command line.
+//! however this one ends. One that ends before is started again. Knows of the child no more than
+//! its command line; time is handed in.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -7,6 +8,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
@@ -15,28 +17,79 @@ use super::{Config, Server};
 /// How many runners there are; their ids are 1 to this.
 const RUNNERS: u32 = 25;
 
-/// Whether the runners can have the tokens that they need.
+/// Connections that there must be room for: the runners', and one of whoever wants to see them.
+const CONNECTIONS_MIN: usize = RUNNERS as usize + 1;
+
+/// Lowest `--max-rate`: of one position a second, the next is often a little early.
+const RATE_MIN: u32 = 2;
+
+/// How long the runners are gone when they end for the first time. Each time doubles it ...
+const REST_MIN: Duration = Duration::from_secs(3);
+/// ... up to this. Once they have run for as long as this, it begins anew.
+const REST_MAX: Duration = Duration::from_secs(60);
+
+/// Whether the limits, of which `max_connections` is the one in force, let the runners in, and
+/// whether they can have the tokens that they need.
 ///
 /// # Errors
 /// A line for the operator.
-pub fn check(config: &Config) -> Result<(), String> {
+pub fn check(config: &Config, max_connections: usize) -> Result<(), String> {
+    if !config.demo {
+        return Ok(());
+    }
     let keys = &config.keys;
-    let asks_for_tokens = !keys.jwt_public_key_file.is_empty();
-    match config.demo && asks_for_tokens && keys.jwt_hs256_secret_file.is_empty() {
-        true => Err(
+    let has_public_key = !keys.jwt_public_key_file.is_empty();
+    if has_public_key && keys.jwt_hs256_secret_file.is_empty() {
+        return Err(
             "--demo makes tokens for its runners, and a public key makes none: \
              add --jwt-hs256-secret-file FILE, or leave --demo out"
                 .to_owned(),
-        ),
-        false => Ok(()),
+        );
+    }
+    let most = |limit: &str, most: usize| {
+        Err(format!(
+            "--demo takes {RUNNERS} connections and one to watch, and {limit} allows {most}: \
+             make it {CONNECTIONS_MIN} or more, or leave --demo out"
+        ))
+    };
+    if max_connections < CONNECTIONS_MIN {
+        return match config.max_connections {
+            Some(_) => most("--max-connections", max_connections),
+            None => most("the descriptor limit (ulimit -n)", max_connections),
+        };
+    }
+    match (config.max_connections_per_ip, config.max_rate) {
+        (Some(per_ip), _) if (per_ip as usize) < CONNECTIONS_MIN => {
+            most("--max-connections-per-ip", per_ip as usize)
+        }
+        (_, Some(rate)) if rate < RATE_MIN => Err(format!(
+            "--demo sends a position a second of each runner, some a little early, \
+             which --max-rate {rate} refuses: make it {RATE_MIN} or more, or leave --demo out"
+        )),
+        _ => Ok(()),
     }
 }
 
-/// The child. It looks whether its stdin is closed, which happens when this is dropped and when
-/// the process ends, also by a SIGKILL.
+/// The runners, while the server is there for them.
 #[derive(Debug)]
 pub struct Demo {
-    child: Child,
+    command: Command,
+    state: State,
+    /// How long they are gone if they end now.
+    rest: Duration,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The child looks whether its stdin is closed, which happens when this is dropped and when
+    /// the process ends, also by a SIGKILL.
+    Running {
+        child: Child,
+        since: Instant,
+    },
+    Resting {
+        until: Instant,
+    },
 }
 
 impl Demo {
@@ -44,50 +97,100 @@ impl Demo {
     ///
     /// # Errors
     /// A line for the operator.
-    fn start(config: &Config, addresses: &[SocketAddr]) -> Result<Demo, String> {
-        let keys = &config.keys;
-        let mut arguments: Vec<OsString> = vec![
-            "simulate".into(),
-            "--demo".into(),
-            format!("--users={RUNNERS}").into(),
-            format!("--url=ws://{}", reachable(addresses)).into(),
-        ];
-        if let Some(file) = keys.jwt_hs256_secret_file.first() {
-            let mut argument = OsString::from("--jwt-hs256-secret-file=");
-            argument.push(file);
-            arguments.push(argument);
-            for (flag, value) in [
-                ("--jwt-audience", &keys.jwt_audience),
-                ("--jwt-issuer", &keys.jwt_issuer),
-            ] {
-                arguments.extend(value.iter().map(|value| format!("{flag}={value}").into()));
-            }
-        }
-        let program = std::env::current_exe();
-        let child = program.and_then(|program| {
-            Command::new(program)
-                .args(arguments)
-                // Settings of this process are none of the child's.
-                .env_clear()
-                .stdin(Stdio::piped())
-                .stdout(Stdio::null())
-                // What interrupts us on a terminal is for us to pass on, with a goodbye.
-                .process_group(0)
-                .spawn()
-        });
-        child
-            .map(|child| Demo { child })
-            .map_err(|error| format!("cannot start the runners of --demo: {error}"))
+    fn start(config: &Config, addresses: &[SocketAddr], now: Instant) -> Result<Demo, String> {
+        let command = command(config, addresses);
+        let mut demo = command
+            .map(|command| Demo {
+                command,
+                state: State::Resting { until: now },
+                rest: REST_MIN,
+            })
+            .map_err(cannot_start)?;
+        demo.run(now).map_err(cannot_start)?;
+        Ok(demo)
     }
 
-    /// Why the child ended, once it has. It is waited for then, so that nothing stays of it.
+    fn run(&mut self, now: Instant) -> io::Result<()> {
+        let child = self.command.spawn()?;
+        info!("demo pid={} runners={RUNNERS}", child.id());
+        self.state = State::Running { child, since: now };
+        Ok(())
+    }
+
+    /// Has them come back after a while, and says in how many seconds.
+    fn rest(&mut self, now: Instant) -> u64 {
+        if let State::Running { since, .. } = self.state
+            && now.saturating_duration_since(since) >= REST_MAX
+        {
+            self.rest = REST_MIN;
+        }
+        let rest = self.rest;
+        self.state = State::Resting { until: now + rest };
+        self.rest = (rest * 2).min(REST_MAX);
+        rest.as_secs()
+    }
+
+    /// Why the child ended, if it has. It is waited for then, so that nothing stays of it.
     fn ended(&mut self) -> Option<String> {
-        match self.child.try_wait() {
+        let State::Running { child, .. } = &mut self.state else {
+            return None;
+        };
+        match child.try_wait() {
             Ok(None) => None,
             Ok(Some(status)) => Some(status.to_string()),
             Err(error) => Some(error.to_string()),
         }
     }
+
+    fn look_after(&mut self, now: Instant) {
+        if let Some(reason) = self.ended() {
+            let again_s = self.rest(now);
+            warn!("demo ended reason=\"{reason}\" again_s={again_s}");
+        }
+        if let State::Resting { until } = self.state
+            && now >= until
+            && let Err(error) = self.run(now)
+        {
+            let again_s = self.rest(now);
+            warn!("demo start error=\"{error}\" again_s={again_s}");
+        }
+    }
+}
+
+fn cannot_start(error: io::Error) -> String {
+    format!("cannot start the runners of --demo: {error}")
+}
+
+/// What starts the child, as often as it is needed.
+fn command(config: &Config, addresses: &[SocketAddr]) -> io::Result<Command> {
+    let keys = &config.keys;
+    let mut arguments: Vec<OsString> = vec![
+        "simulate".into(),
+        "--demo".into(),
+        format!("--users={RUNNERS}").into(),
+        format!("--url=ws://{}", reachable(addresses)).into(),
+    ];
+    if let Some(file) = keys.jwt_hs256_secret_file.first() {
+        let mut argument = OsString::from("--jwt-hs256-secret-file=");
+        argument.push(file);
+        arguments.push(argument);
+        for (flag, value) in [
+            ("--jwt-audience", &keys.jwt_audience),
+            ("--jwt-issuer", &keys.jwt_issuer),
+        ] {
+            arguments.extend(value.iter().map(|value| format!("{flag}={value}").into()));
+        }
+    }
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(arguments)
+        // Settings of this process are none of the child's.
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        // What interrupts us on a terminal is for us to pass on, with a goodbye.
+        .process_group(0);
+    Ok(command)
 }
 
 impl Server {
@@ -97,11 +200,10 @@ impl Server {
     /// A line for the operator.
     pub(super) fn start_demo(&mut self, addresses: &[SocketAddr]) -> Result<(), String> {
         if self.config.demo {
-            let demo = Demo::start(&self.config, addresses)?;
+            let demo = Demo::start(&self.config, addresses, self.now.monotonic)?;
             let config = &self.config;
             // Nobody is left to tell when stdout is closed.
             let _ = writeln!(io::stdout(), "{}", Invitation { config, addresses });
-            info!("demo pid={} runners={RUNNERS}", demo.child.id());
             self.demo = Some(demo);
         }
         Ok(())
@@ -109,19 +211,25 @@ impl Server {
 
     /// Lets the runners go, before they are told goodbye like everybody else.
     pub(super) fn end_demo(&mut self) {
-        if let Some(demo) = &mut self.demo {
-            drop(demo.child.stdin.take());
+        if let Some(Demo {
+            state: State::Running { child, .. },
+            ..
+        }) = &mut self.demo
+        {
+            drop(child.stdin.take());
         }
     }
 
-    /// Says so if the runners are gone.
+    /// Says so if the runners are gone, and has them come back unless everybody is to leave.
     pub(super) fn look_after_demo(&mut self) {
-        if let Some(reason) = self.demo.as_mut().and_then(Demo::ended) {
+        let Some(demo) = &mut self.demo else {
+            return;
+        };
+        if self.drain.is_none() {
+            demo.look_after(self.now.monotonic);
+        } else if let Some(reason) = demo.ended() {
+            info!("demo ended reason=\"{reason}\"");
             self.demo = None;
-            match self.drain {
-                None => warn!("demo ended reason=\"{reason}\""),
-                Some(_) => info!("demo ended reason=\"{reason}\""),
-            }
         }
     }
 }

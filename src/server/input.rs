@@ -5,9 +5,10 @@ use log::debug;
 use super::close::CloseReason;
 use super::connection::Input;
 use super::connections::ConnectionId;
-use super::http::{Refused, Request, Response, Route};
+use super::http::{Refused, Request, Route};
 use super::metrics::Gauges;
 use super::process::Process;
+use super::response::Response;
 use super::{FRAME_BYTES_MAX, MESSAGES_PER_TURN_MAX, PUSHES_MAX, Server};
 
 impl Server {

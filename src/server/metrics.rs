@@ -1,9 +1,10 @@
-//! Plain counters, and their Prometheus text. Knows nothing of what is counted.
+//! Plain counters, and their Prometheus text. Knows of what is counted no more than the words.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write as _};
 use std::time::Duration;
 
+use super::close::CloseReason;
 use super::process::Process;
 use crate::position::State;
 
@@ -55,6 +56,25 @@ pub struct Gauges {
 }
 
 impl Metrics {
+    /// All at zero, also by reasons that were not met yet: what rises from nothing does not rise
+    /// for Prometheus.
+    pub fn new() -> Metrics {
+        let at_zero = |words: &[&'static str]| words.iter().map(|word| (*word, 0)).collect();
+        Metrics {
+            closed: at_zero(&CloseReason::all().map(CloseReason::word)),
+            handshakes_rejected: at_zero(&["full", "foreign_origin", "bad_token", "token_expired"]),
+            positions_rejected: at_zero(&[
+                "bad_id",
+                "bad_position",
+                "not_allowed",
+                "too_fast",
+                "unauthorized",
+                "wrong_user",
+            ]),
+            ..Metrics::default()
+        }
+    }
+
     /// Counts one turn of the loop.
     pub fn tick(&mut self, duration: Duration) {
         self.busy += duration;
@@ -97,7 +117,7 @@ impl Metrics {
         counters(
             out,
             "spectate_handshakes_rejected_total",
-            "WebSocket handshakes refused: full, or the HTTP status.",
+            "WebSocket handshakes refused, by reason or HTTP status.",
             "reason",
             &self.handshakes_rejected,
         )?;

@@ -7,6 +7,7 @@
 //! Whatever goes wrong with a connection comes back to the tick as a [`CloseReason`], and `reap`
 //! alone ends connections: nothing that was freed is used again within one batch of events.
 
+mod accept;
 mod access;
 mod apply;
 pub mod close;
@@ -33,16 +34,16 @@ mod process;
 mod query;
 mod rate;
 pub mod reader;
+pub mod response;
 
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use log::{debug, info, warn};
+use log::info;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
-use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
@@ -64,9 +65,6 @@ use reader::Reader;
 
 /// Events taken in one tick. A small batch caps what one write can carry.
 const EVENTS_MAX: usize = 4096;
-
-/// Connections accepted in one tick, so that a storm of them delays the others by little.
-const ACCEPTS_PER_TICK_MAX: usize = 64;
 
 /// Messages taken from one connection before others have their turn.
 const MESSAGES_PER_TURN_MAX: usize = 64;
@@ -157,7 +155,7 @@ struct Server {
     forgetting: bool,
     /// Whether more of them turn stale than one tick takes.
     is_growing_stale: bool,
-    /// Whether this turn's last message took so long that others have their turn now.
+    /// Whether this turn's last message was so much work that others have their turn now.
     is_turn_over: bool,
     /// Whether connections may wait to be accepted.
     acceptable: bool,
@@ -168,17 +166,17 @@ struct Server {
     held: Vec<ConnectionId>,
     doomed: Vec<(ConnectionId, CloseReason)>,
     drain: Option<Drain>,
-    /// The simulated runners, while there are any.
+    /// The simulated runners, if any are wanted.
     demo: Option<Demo>,
     stopped: Option<ExitCode>,
 }
 
 impl Server {
     fn bind(config: Config) -> Result<Server, String> {
-        demo::check(&config)?;
         let Loaded { keys, warnings } = config.keys.load()?;
         access::warn_of(&warnings);
         let max_connections = limits::max_connections(config.max_connections)?;
+        demo::check(&config, max_connections)?;
         let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
         let mut listeners = listen::listen(&config.listen, config.backlog)?;
         let signals = match &keys {
@@ -228,7 +226,7 @@ impl Server {
             gather: Gather::default(),
             message: Vec::new(),
             page: Page::new(&config.tiles),
-            metrics: Metrics::default(),
+            metrics: Metrics::new(),
             now,
             started_unix_ms: now.unix_ms,
             next_sweep: now.monotonic + SWEEP_INTERVAL,
@@ -323,56 +321,6 @@ impl Server {
         next.saturating_duration_since(Instant::now())
     }
 
-    /// Accepts what waits, within this tick's budget.
-    fn accept(&mut self) {
-        let mut budget = ACCEPTS_PER_TICK_MAX;
-        let mut more = self.acceptable;
-        let mut accepted = Vec::new();
-        while more && budget > 0 {
-            more = false;
-            for listener in &self.listeners {
-                match listener.accept() {
-                    Ok((stream, peer)) => {
-                        more = true;
-                        budget = budget.saturating_sub(1);
-                        self.metrics.accepted += 1;
-                        let id = self.connections.insert(stream, peer, self.now.monotonic);
-                        accepted.push(id);
-                    }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    // It was the connection that failed, and others wait behind it (accept(2)).
-                    Err(error) if !is_shortage(&error) => {
-                        more = true;
-                        budget = budget.saturating_sub(1);
-                    }
-                    // The next descriptor that is free, or the next sweep, tries again.
-                    Err(error) if self.accept_failed => debug!("accept error=\"{error}\""),
-                    Err(error) => {
-                        self.accept_failed = true;
-                        warn!("accept error=\"{error}\"");
-                    }
-                }
-            }
-        }
-        self.acceptable = more;
-        for id in accepted {
-            self.watch(id);
-        }
-    }
-
-    /// Has a connection's events reported.
-    fn watch(&mut self, id: ConnectionId) {
-        let Some(entry) = self.connections.get_mut(id) else {
-            return;
-        };
-        let interests = Interest::READABLE | Interest::WRITABLE;
-        let stream = entry.connection.stream_mut();
-        if let Err(error) = self.poll.registry().register(stream, id.token(), interests) {
-            warn!("watch id={} error=\"{error}\"", id.serial());
-            self.doom(id, CloseReason::SocketError);
-        }
-    }
-
     fn mark_readable(&mut self, id: ConnectionId, hung_up: bool) {
         let Some(entry) = self.connections.get_mut(id) else {
             return;
@@ -391,12 +339,6 @@ impl Server {
             self.dirty.push(id);
         }
     }
-}
-
-/// Whether a connection could not be accepted for want of descriptors or memory.
-fn is_shortage(error: &io::Error) -> bool {
-    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    Errno::from_io_error(error).is_some_and(|error| shortages.contains(&error))
 }
 
 fn read_clocks() -> Now {

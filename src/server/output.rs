@@ -45,7 +45,7 @@ impl Server {
             return Ok(());
         };
         entry.is_dirty = false;
-        let (hub, now) = (&self.hub, self.now.monotonic);
+        let (hub, now) = (&mut self.hub, self.now.monotonic);
         let message = &mut self.message;
         let newest =
             |mark: Mark, out: &mut Vec<u8>| append_mark(hub, id.slot(), mark, now, message, out);
@@ -73,7 +73,7 @@ impl Server {
 /// Appends what is true now about a mark of a connection, as a frame; `false` if there is nothing
 /// to say any more. `message` is room to write in.
 fn append_mark(
-    hub: &Hub,
+    hub: &mut Hub,
     connection: u32,
     mark: Mark,
     now: Instant,
@@ -82,7 +82,9 @@ fn append_mark(
 ) -> bool {
     message.clear();
     let known = match mark {
-        Mark::Audience => (hub.audience(connection)).map(|count| encode_audience(count, message)),
+        Mark::Audience => {
+            (hub.tell_audience(connection, now)).map(|count| encode_audience(count, message))
+        }
         Mark::Presence(slot) => (hub.presence(connection, slot, now))
             .map(|presence| encode_presence(&presence, message)),
         Mark::LastKnown(slot) => (hub.newest(connection, slot, now))

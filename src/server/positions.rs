@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::Server;
 use super::access;
-use super::http::Response;
+use super::response::Response;
 use crate::auth::Token;
 use crate::protocol::{Feature, encode_feature};
 

@@ -28,6 +28,8 @@ impl Server {
         };
         for slot in 0..self.hub.following(id.slot()) as u32 {
             entry.connection.outbox.push_presence(slot);
+            // What goes out for a few bytes takes longer than many messages do.
+            self.is_turn_over = true;
         }
         self.mark_dirty(id);
     }
@@ -46,8 +48,10 @@ impl Server {
         Ok(())
     }
 
-    /// Owes presence and audiences that changed to those who asked for them. A position that
-    /// makes its runner live is told of before it goes out.
+    /// Owes presence and audiences that changed to those who asked for them. To be called before
+    /// anybody is flushed, so that a position which makes its runner live goes out behind the
+    /// word of it, and before follows change, so that what changed earlier is told to those who
+    /// followed then.
     pub(super) fn tell(&mut self) {
         for runner in self.hub.take_changed() {
             for follower in self.hub.followers(runner) {

@@ -69,7 +69,7 @@ fn promtool_finds_nothing_to_say_against_the_metrics() {
 
 #[test]
 fn runners_are_counted_by_state() {
-    let server = Server::start(&["--stale-after", "2s", "--forget-after", "5s"]);
+    let server = Server::start(&["--stale-after", "5s", "--forget-after", "10s"]);
     let count = |state: &str| server.metric(&format!("spectate_runners{{state=\"{state}\"}}"));
     let counts = || ["live", "stale", "unknown"].map(count);
     assert_eq!(counts(), [0.0, 0.0, 0.0]);
@@ -121,4 +121,20 @@ fn the_process_is_as_the_operating_system_sees_it() {
         (before - 1.0..before + 20.0).contains(&started),
         "{started} {before}"
     );
+}
+
+#[test]
+fn what_may_be_counted_is_there_from_the_start() {
+    let server = Server::start(&[]);
+    let text = server.get("/metrics").body;
+    // What an alert waits for: a series that begins with its first event never rises.
+    for series in [
+        r#"spectate_handshakes_rejected_total{reason="full"} 0"#,
+        r#"spectate_handshakes_rejected_total{reason="bad_token"} 0"#,
+        r#"spectate_connections_closed_total{reason="stalled"} 0"#,
+        r#"spectate_connections_closed_total{reason="defect"} 0"#,
+        r#"spectate_positions_rejected_total{reason="not_allowed"} 0"#,
+    ] {
+        assert!(text.lines().any(|line| line == series), "{series}: {text}");
+    }
 }

@@ -72,7 +72,7 @@ fn a_follow_brings_presence_and_then_the_last_known_position() {
 
 #[test]
 fn presence_is_told_when_it_changes_and_not_with_each_position() {
-    let server = Server::start(&["--stale-after", "2s"]);
+    let server = Server::start(&["--stale-after", "5s"]);
     let (mut watcher, texts) = watcher(&server, "[5]");
     assert_presence(&texts[0], "5", "unknown", false);
     let mut runner = server.join("5", "[]");
@@ -83,13 +83,10 @@ fn presence_is_told_when_it_changes_and_not_with_each_position() {
     assert_presence(&watcher.receive(), "5", "live", true);
     assert_eq!(watcher.receive(), position(5, 1));
     assert_eq!(watcher.receive(), position(5, 2));
-    let begin = Instant::now();
     assert!(watcher.barrier().is_empty(), "no presence with a position");
 
     let age = assert_presence(&watcher.receive(), "5", "stale", true).expect("stale");
-    assert!((2.0..4.0).contains(&age), "{age}");
-    let waited = begin.elapsed();
-    assert!(waited > Duration::from_millis(1500), "{waited:?}");
+    assert!((5.0..15.0).contains(&age), "{age}");
     runner.send(&position(5, 3));
     assert_presence(&watcher.receive(), "5", "live", true);
     assert_eq!(watcher.receive(), position(5, 3));
@@ -102,13 +99,13 @@ fn presence_is_told_when_it_changes_and_not_with_each_position() {
 
 #[test]
 fn a_position_keeps_its_runner_live_without_a_word() {
-    let server = Server::start(&["--stale-after", "2s"]);
+    let server = Server::start(&["--stale-after", "5s"]);
     let (mut watcher, _) = watcher(&server, "[5]");
     let mut runner = server.join("5", "[]");
     assert_presence(&watcher.receive(), "5", "unknown", true);
     let begin = Instant::now();
     let mut states = Vec::new();
-    while begin.elapsed() < Duration::from_secs(4) {
+    while begin.elapsed() < Duration::from_secs(8) {
         runner.send(&position(5, 1));
         loop {
             let text = watcher.receive();
@@ -221,7 +218,7 @@ fn a_runner_is_connected_while_any_connection_says_to_be_it() {
 
 #[test]
 fn who_did_not_ask_is_told_of_positions_alone() {
-    let server = Server::start(&["--stale-after", "1s", "--forget-after", "3s"]);
+    let server = Server::start(&["--stale-after", "5s", "--forget-after", "8s"]);
     let (mut follower, texts) = server.spectator("[5,6]");
     assert!(texts.is_empty());
     let (mut watcher, _) = watcher(&server, "[5]");
@@ -428,25 +425,21 @@ fn changes_of_an_audience_are_told_once_a_second_and_0_is_told_too() {
     let server = Server::start(&[]);
     let (mut runner, text) = asker(&server, "5", "[]");
     assert_eq!(text, r#"{"audience":0}"#);
-    let mut told = Instant::now();
-    let mut hear = |runner: &mut Client, last: u64| {
-        let mut messages = 0;
-        loop {
-            let text = runner.receive();
-            let passed = told.elapsed();
-            assert!(passed > Duration::from_millis(900), "{passed:?}");
-            told = Instant::now();
-            messages += 1;
-            if text == format!(r#"{{"audience":{last}}}"#) {
-                return messages;
-            }
-        }
+    let begin = Instant::now();
+    let hear = |runner: &mut Client, last: u64| {
+        let last = format!(r#"{{"audience":{last}}}"#);
+        (1..).find(|_| runner.receive() == last).unwrap_or_default()
     };
     let followers: Vec<Client> = (0..FOLLOWERS).map(|_| server.spectator("[5]").0).collect();
     let rising = hear(&mut runner, FOLLOWERS);
     drop(followers);
     let falling = hear(&mut runner, 0);
-    assert!(rising + falling < 10, "{rising} and {falling} messages");
+    // Each but the first comes a second after the one before, or later.
+    let messages_max = 1 + begin.elapsed().as_secs();
+    assert!(
+        rising + falling <= messages_max,
+        "{rising} and {falling} messages"
+    );
     runner.hear_nothing_for(Duration::from_millis(1500));
 }
 

@@ -5,9 +5,10 @@ use std::time::Instant;
 use spectate::server::close::CloseReason;
 use spectate::server::connection::{Connection, Input};
 use spectate::server::frames::Frames;
-use spectate::server::http::{Request, Response};
+use spectate::server::http::Request;
 use spectate::server::outbox::Gather;
 use spectate::server::reader::Reader;
+use spectate::server::response::Response;
 
 use super::script::{MESSAGE_BYTES_MAX, Script, Step};
 
