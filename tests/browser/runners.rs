@@ -144,6 +144,32 @@ fn a_dot_glides_to_its_next_fix_and_never_beyond() {
 }
 
 #[test]
+fn fixes_that_come_faster_than_the_dot_are_all_on_its_way() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let mut gateway = server.connect();
+    let page = Page::open(chromium, server.address(), "?follow=5");
+    gateway.send(r#"{"userId":5,"lat":51.5,"lng":-0.16}"#);
+    page.wait_for_state("5", "live");
+    page.wait_until_still();
+    page.wait_ms(500);
+    gateway.send(r#"{"userId":5,"lat":51.5,"lng":-0.158}"#);
+    gateway.send(r#"{"userId":5,"lat":51.501,"lng":-0.158}"#);
+    let (corner_x, corner_y) = page.spot(51.5, -0.158);
+    let (end_x, end_y) = page.spot(51.501, -0.158);
+    page.wait_for(&format!(
+        "document.getElementById('dots').getContext('2d').getImageData({}, {}, 1, 1).data[3] === 255",
+        end_x.round(),
+        end_y.round()
+    ));
+    page.wait_for_a_frame();
+    let trail = page.pixel_of("trails", corner_x, corner_y);
+    assert!((80..180).contains(&trail[3]), "{trail:?}");
+}
+
+#[test]
 fn with_reduced_motion_a_dot_jumps() {
     let Some(chromium) = Chromium::get() else {
         return;
