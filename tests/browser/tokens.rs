@@ -119,13 +119,13 @@ fn a_renewed_token_keeps_the_connection_beyond_the_end_of_the_first() {
     let page = Page::open(
         chromium,
         server.address(),
-        &format!("?follow=6#token={}", token(3)),
+        &format!("?follow=6#token={}", token(10)),
     );
     page.wait_for_text("li", "no position yet");
     let ends = Page::open(
         chromium,
         server.address(),
-        &format!("?follow=6#token={}", token(3)),
+        &format!("?follow=6#token={}", token(10)),
     );
     ends.wait_for_text("li", "no position yet");
     page.get(&format!("location.hash = '#token={}'", token(3600)));
