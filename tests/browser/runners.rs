@@ -200,7 +200,7 @@ fn a_runner_goes_stale_fades_and_comes_back() {
     let Some(chromium) = Chromium::get() else {
         return;
     };
-    let server = Server::start(&["--tiles", "none", "--stale-after", "3s"]);
+    let server = Server::start(&["--tiles", "none", "--stale-after", "6s"]);
     let mut runner = server.join("5", "[]");
     let page = Page::open(chromium, server.address(), "?follow=5");
     page.wait_for_text(&row("5"), "connected, but sends nothing");
