@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use log::{debug, info, warn};
+use log::{Level, debug, log, warn};
 use signal_hook::consts::SIGHUP;
 
 use super::close::CloseReason;
@@ -159,7 +159,13 @@ impl Server {
         self.acceptable |= self.accept_failed;
         let reason = entry.connection.ending().unwrap_or(reason);
         *self.metrics.closed.entry(reason.word()).or_default() += 1;
-        info!(
+        // Health checks and scrapes come all the time.
+        let level = match reason {
+            CloseReason::Answered => Level::Debug,
+            _ => Level::Info,
+        };
+        log!(
+            level,
             "close id={} peer={} reason={} open_s={:.1} received={} sent={}",
             id.serial(),
             entry.peer,

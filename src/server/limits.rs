@@ -30,7 +30,12 @@ pub fn max_connections(wanted: Option<u32>) -> Result<usize, String> {
         Some(wanted) if wanted as usize <= possible => Ok(wanted as usize),
         _ => Err(format!(
             "the descriptor limit of {descriptors} allows {possible} connections ({RESERVE} are kept for the rest): \
-             lower --max-connections, or raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit)"
+             {}raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit)",
+            if possible > 0 {
+                "lower --max-connections, or "
+            } else {
+                ""
+            }
         )),
     }
 }

@@ -94,7 +94,8 @@ pub struct Page {
 impl Page {
     /// The page with this ground.
     pub fn new(tiles: &Tiles) -> Page {
-        let (style, script) = (tighten(&squeeze(STYLE)), squeeze(SCRIPT));
+        let style = tighten(&squeeze(STYLE), &STYLE_PUNCTUATION);
+        let script = tighten(&squeeze(SCRIPT), &SCRIPT_OPERATORS);
         let (template, origin, credit) = match tiles {
             Tiles::None => (String::new(), "", String::new()),
             Tiles::At {
@@ -155,21 +156,30 @@ fn squeeze(text: &str) -> String {
         })
 }
 
-/// Leaves out the spaces around the punctuation of a style sheet, none of which is in a selector.
-fn tighten(style: &str) -> String {
-    let pairs = [
-        (": ", ":"),
-        ("; ", ";"),
-        (", ", ","),
-        (" {", "{"),
-        ("{ ", "{"),
-        (";}", "}"),
-    ];
-    pairs
-        .iter()
-        .fold(style.to_owned(), |style, (loose, tight)| {
-            style.replace(loose, tight)
-        })
+/// What needs no spaces in a style sheet; none of it is in a selector.
+const STYLE_PUNCTUATION: [(&str, &str); 6] = [
+    (": ", ":"),
+    ("; ", ";"),
+    (", ", ","),
+    (" {", "{"),
+    ("{ ", "{"),
+    (";}", "}"),
+];
+
+/// What needs no spaces in a script; none of it is in a text.
+const SCRIPT_OPERATORS: [(&str, &str); 6] = [
+    (" => ", "=>"),
+    (" === ", "==="),
+    (" !== ", "!=="),
+    (" && ", "&&"),
+    (" || ", "||"),
+    (" ?? ", "??"),
+];
+
+fn tighten(text: &str, pairs: &[(&str, &str)]) -> String {
+    pairs.iter().fold(text.to_owned(), |text, (loose, tight)| {
+        text.replace(loose, tight)
+    })
 }
 
 /// A source of the policy: this very text (Content Security Policy 3, 2.3.1).

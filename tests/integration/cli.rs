@@ -354,7 +354,11 @@ fn the_log_has_one_line_at_start_one_for_each_death_and_one_at_stop() {
     let address = server.address();
     let (_, _, log) = server.wait();
     let lines: Vec<&str> = log.lines().collect();
-    assert_eq!(lines.len(), 5, "start, three deaths, stop:\n{log}");
+    assert_eq!(
+        lines.len(),
+        4,
+        "start, two WebSockets, stop; no health check:\n{log}"
+    );
     assert!(lines.iter().all(|line| line.contains(" INFO ")), "{log}");
     assert!(
         lines[0].contains("start ") && lines[0].contains(&address.to_string()),
@@ -367,7 +371,7 @@ fn the_log_has_one_line_at_start_one_for_each_death_and_one_at_stop() {
     for fact in [" close ", "reason=closed", "received=5", "sent=3"] {
         assert!(death.contains(fact), "{fact}: {death}");
     }
-    assert!(lines[4].contains("stop "), "{log}");
+    assert!(lines[3].contains("stop "), "{log}");
 }
 
 #[test]

@@ -37,7 +37,8 @@ function drawTiles(sheet, { left, right, top, bottom }) {
 }
 
 function drawTile(sheet, zoom, x, y, place) {
-  loadTile(zoom, x, y);
+  // What a flight passes is gone before it would be here.
+  if (!flight) loadTile(zoom, x, y);
   for (let up = 0; up <= min(STAND_IN_LEVELS, zoom); up += 1) {
     const tile = tiles.get(`${zoom - up}/${x >> up}/${y >> up}`);
     if (!tile?.isLoaded) continue;

@@ -46,18 +46,25 @@ on(window, 'hashchange', () => {
   const before = subject();
   token = renewed;
   showSubject();
-  // A connection stays the same person's, and what it was refused before it asks for again.
+  // A connection stays the same person's. The token may cover more or less than the one before.
   if (!link.isOpen || subject() !== before) return reconnect();
   send({ token });
-  sendFollow(everybody().filter(runner => !runner.isTold).map(({ id }) => id));
+  sendIds('unfollow', [...runners.keys()]);
+  followAll();
 });
 
 function send(message) {
   if (link.isOpen) link.socket.send(JSON.stringify(message));
 }
 
-function sendFollow(ids) {
-  for (let i = 0; i < ids.length; i += BATCH_IDS) send({ follow: ids.slice(i, i + BATCH_IDS) });
+function sendIds(key, ids) {
+  for (let i = 0; i < ids.length; i += BATCH_IDS) send({ [key]: ids.slice(i, i + BATCH_IDS) });
+}
+
+// Until the server speaks of a runner, nothing says that it is still told of it.
+function followAll() {
+  for (const runner of everybody()) runner.isHeard = false;
+  sendIds('follow', [...runners.keys()]);
 }
 
 function sendHello() {
@@ -77,7 +84,7 @@ function connect() {
   listen('open', () => {
     Object.assign(link, { isOpen: true, openedAt: clock(), heardAt: clock(), askedAt: null });
     sendHello();
-    sendFollow([...runners.keys()]);
+    followAll();
     sendFix();
     say('open', 'Connected');
   });
@@ -89,6 +96,7 @@ function lost(code) {
   const wasOpen = link.isOpen;
   Object.assign(link, { socket: null, isOpen: false });
   if (wasOpen && clock() - link.openedAt > SETTLED_MS) link.failures = 0;
+  $('audience').textContent = 'Not connected: nobody sees you';
   // 4000 to 4099: not to come back unchanged.
   if (code >= 4000 && code < 4100) {
     link.isStopped = true;
@@ -97,7 +105,8 @@ function lost(code) {
       4002: 'Your access has ended. Ask for a new link.',
       4003: 'The server takes no connections from pages at this address.',
     }[code] ?? `The server refuses this page (${code}).`);
-    return code < 4003 && forgetToken();
+    if (code < 4003) forgetToken();
+    return sharing.id !== null && endSharing();
   }
   const most = min(1000 * 2 ** (link.failures + (code === 1013 ? 3 : 0)), RETRY_MS_MAX);
   const delay = code === 1012 ? Math.random() * RESTART_MS_MAX : most * (0.5 + Math.random() / 2);
@@ -117,15 +126,16 @@ function reconnect() {
 }
 
 function hear(text) {
-  const now = clock();
+  const now = clock(), isAsked = link.askedAt !== null;
   Object.assign(link, { heardAt: now, askedAt: null });
   const message = JSON.parse(text), { error, audience, presence } = message;
-  if (error) return note(error.code === 'unauthorized' ? NO_TOKEN : `The server says: ${error.message}`);
+  if (error) return isAsked || note(error.code === 'unauthorized' ? NO_TOKEN : `The server says: ${error.message}`);
   if (audience !== undefined) return hearAudience(audience);
   // An integer id may have more digits than a number can hold.
   const digits = /^\{(?:"presence":\{)?"userId":(-?\d+)[,}]/.exec(text)?.[1];
   const runner = runners.get(digits ?? String((presence ?? message).userId));
   if (!runner) return;
+  runner.isHeard = true;
   if (presence) hearPresence(runner, presence, now);
   else hearPosition(runner, message, now);
 }
@@ -133,14 +143,15 @@ function hear(text) {
 // A dead connection looks like a quiet one. To unfollow and follow somebody brings an answer.
 function checkLife(quietMs) {
   const now = clock();
-  if (!link.isOpen || runners.size === 0) return;
+  const runner = everybody().find(({ isHeard }) => isHeard), id = runner?.id ?? sharing.id;
+  if (!link.isOpen || id === null) return;
   if (link.askedAt !== null) {
     if (now - link.askedAt > ANSWER_MS) reconnect();
   } else if (now - link.heardAt > quietMs) {
     link.askedAt = now;
-    const [id] = runners.keys();
     send({ unfollow: [id] });
     send({ follow: [id] });
+    if (!runners.has(id)) send({ unfollow: [id] });
   }
 }
 

@@ -25,7 +25,7 @@ function follow(ids) {
     runners.set(id, runner);
     addRow(runner);
   }
-  sendFollow(added);
+  sendIds('follow', added);
   followed();
 }
 

@@ -14,6 +14,7 @@ const newRunner = id => ({
   id,
   state: 'unknown',
   isTold: false, // whether the server has said how it is
+  isHeard: false, // and has since it was last asked
   connected: false,
   heardAt: null, // when the server received the last fix, by this page's clock
   fix: null, // the last position as sent
@@ -37,8 +38,8 @@ function hue(id) {
   return round(wrap(number * 137.508, 360));
 }
 
-// While the page is cut off, nothing that it knows is live.
-const shownState = ({ state }) => state === 'live' && !link.isOpen ? 'stale' : state;
+// What the page is not told of is not live, for all it knows.
+const shownState = ({ state, isHeard }) => state === 'live' && !(link.isOpen && isHeard) ? 'stale' : state;
 const isDrawn = ({ isMappable, state }) => isMappable && state !== 'unknown';
 
 function become(runner, state) {

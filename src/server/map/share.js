@@ -61,12 +61,16 @@ function showSharing() {
   $('sharing').hidden = sharing.id === null;
 }
 
-function stopSharing() {
+function endSharing() {
   navigator.geolocation.clearWatch(sharing.watch);
   sharing.lock?.release();
   Object.assign(sharing, { id: null, watch: null, fix: null, lock: null });
   showSharing();
   $('me').focus();
+}
+
+function stopSharing() {
+  endSharing();
   // A connection cannot take back who it is.
   reconnect();
 }
