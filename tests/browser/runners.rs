@@ -42,7 +42,10 @@ fn dots_are_where_the_runners_are_in_the_colours_of_the_list() {
         ("7", 51.5050, -0.1720),
     ];
     for (user, lat, lng) in places {
-        gateway.send(&format!(r#"{{"userId":{user},"lat":{lat},"lng":{lng}}}"#));
+        let heading = if user == "6" { "90" } else { "null" };
+        gateway.send(&format!(
+            r#"{{"userId":{user},"lat":{lat},"lng":{lng},"heading":{heading}}}"#
+        ));
     }
     gateway.barrier();
     let page = Page::open(chromium, server.address(), "?follow=5,6,7");
@@ -60,8 +63,13 @@ fn dots_are_where_the_runners_are_in_the_colours_of_the_list() {
             0,
             "nothing is beside {user}"
         );
+        // An arrow to the east.
+        let east = page.pixel(x + 12.0, y);
+        let expected = if user == "6" { dot } else { [0; 4] };
+        assert_eq!(east, expected, "{user} goes there");
         colours.push(dot);
     }
+    colours.sort_unstable();
     colours.dedup();
     assert_eq!(colours.len(), 3);
     page.assert_no_complaints();

@@ -18,12 +18,19 @@ fn a_shared_position_reaches_its_followers_and_the_page_says_how_many_there_are(
     let page = Page::open(chromium, server.address(), "");
     page.allow_geolocation();
     page.measure(51.5, -0.16, 7.0);
+    page.get(
+        "navigator.wakeLock.request = async kind => {
+            window.lock = kind;
+            return { release() { window.lock = null; } };
+        }; 0",
+    );
     page.click("summary");
     page.click("#me");
     page.write("me");
     page.press("Enter");
     page.wait_for_text("#sharing", "Sharing as me");
     page.wait_for_text("#audience", "1 is watching");
+    page.wait_for("window.lock === 'screen'");
     let position: Value = serde_json::from_str(&follower.receive()).expect("JSON");
     let timestamp = position["timestamp"].as_f64().expect("a time");
     assert!(
@@ -49,6 +56,7 @@ fn a_shared_position_reaches_its_followers_and_the_page_says_how_many_there_are(
     witness.send(r#"{"initialRequest":true,"presence":true,"following":["me"]}"#);
     assert!(witness.receive().contains(r#""connected":true"#));
     page.click("#stop");
+    page.wait_for("window.lock === null");
     while !witness.receive().contains(r#""connected":false"#) {}
     page.wait_for("document.getElementById('sharing').hidden && !document.getElementById('share-form').hidden");
     page.wait_for_text("#link", "Connected");

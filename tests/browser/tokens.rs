@@ -20,12 +20,16 @@ fn start(name: &str) -> (Server, Scratch) {
 
 /// A token of user 5, who may follow 6, for so many seconds.
 fn token(seconds: u64) -> String {
+    token_of("5", &["6"], Publish::Own, seconds)
+}
+
+fn token_of(user: &str, follow: &[&str], publish: Publish, seconds: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now: Duration = now.expect("after 1970");
     let grant = Grant {
-        user: "5".to_owned(),
-        publish: Publish::Own,
-        follow: Follow::Only(["6".to_owned()].into_iter().collect()),
+        user: user.to_owned(),
+        publish,
+        follow: Follow::Only(follow.iter().map(ToString::to_string).collect()),
         expires_at_s: now.as_secs() + seconds,
     };
     let key = SigningKey::from_secret(SECRET).expect("long enough");
@@ -134,4 +138,53 @@ fn a_renewed_token_keeps_the_connection_beyond_the_end_of_the_first() {
     page.wait_ms(1200);
     assert_eq!(page.text("#link [role=status]"), "Connected");
     assert_eq!(server.metric("spectate_connections"), 1.0);
+}
+
+#[test]
+fn after_a_renewal_that_covers_less_nobody_is_live_whom_the_page_is_not_told_of() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let (server, _file) = start("narrower");
+    let mut gateway = server.connect();
+    let all = token_of("0", &[], Publish::Everybody, 3600);
+    gateway.send(&format!(r#"{{"token":"{all}"}}"#));
+    let positions = [6, 7].map(|user| format!(r#"{{"userId":{user},"lat":51.5,"lng":-0.16}}"#));
+    positions.iter().for_each(|text| gateway.send(text));
+    gateway.barrier();
+    let wide = token_of("5", &["6", "7"], Publish::Own, 3600);
+    let page = Page::open(
+        chromium,
+        server.address(),
+        &format!("?follow=6,7#token={wide}"),
+    );
+    page.wait_for_state("6", "live");
+    page.wait_for_state("7", "live");
+    page.get(&format!("location.hash = '#token={}'", token(3600)));
+    page.wait_for_state("7", "stale");
+    page.wait_for_text("#note", "does not let you follow");
+    positions.iter().for_each(|text| gateway.send(text));
+    page.wait_for_state("6", "live");
+    page.wait_for_state("7", "stale");
+    // And the other way round.
+    let wide = token_of("5", &["7", "6"], Publish::Own, 3000);
+    page.get(&format!("location.hash = '#token={wide}'"));
+    page.wait_for_state("7", "live");
+    page.wait_for_state("6", "live");
+}
+
+#[test]
+fn sharing_ends_with_the_token_that_let_one_share() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let (server, _file) = start("share-ends");
+    let page = Page::open(chromium, server.address(), &format!("#token={}", token(10)));
+    page.allow_geolocation();
+    page.measure(51.5, -0.16, 7.0);
+    page.click("summary");
+    page.click("#share-form button");
+    page.wait_for_text("#sharing", "Nobody is watching");
+    page.wait_for_text("#link", "Your access has ended");
+    page.wait_for("document.getElementById('sharing').hidden && !document.getElementById('share-form').hidden");
 }

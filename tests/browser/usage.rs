@@ -189,6 +189,25 @@ fn mouse_and_wheel_move_the_map_and_a_click_finds_a_runner() {
     page.mouse("mousePressed", zoomed.0 + 3.0, zoomed.1, 1);
     page.mouse("mouseReleased", zoomed.0 + 3.0, zoomed.1, 1);
     page.wait_for("document.querySelector('li').className === 'selected'");
+    let zoom = || page.get("Number(document.getElementById('map').dataset.zoom)");
+    let [before, after] = ["#zoom-in", "#zoom-out"].map(|button| {
+        page.click(button);
+        page.wait_for_a_frame();
+        zoom().as_f64().expect("a number")
+    });
+    assert!(before > after, "{before} {after}");
+    page.click("#fit");
+    page.wait_until_still();
+    let centre = page.get("[map.clientWidth / 2, map.clientHeight / 2]");
+    let spot = page.spot(51.5, -0.16);
+    assert!(
+        (spot.0 - centre[0].as_f64().expect("a number")).abs() < 1.0,
+        "{spot:?} {centre}"
+    );
+    assert!(
+        (spot.1 - centre[1].as_f64().expect("a number")).abs() < 1.0,
+        "{spot:?} {centre}"
+    );
 }
 
 #[test]
