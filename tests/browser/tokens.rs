@@ -188,3 +188,19 @@ fn sharing_ends_with_the_token_that_let_one_share() {
     page.wait_for_text("#link", "Your access has ended");
     page.wait_for("document.getElementById('sharing').hidden && !document.getElementById('share-form').hidden");
 }
+
+#[test]
+fn who_may_not_send_positions_does_not_seem_to_share() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let (server, _file) = start("share-denied");
+    let token = token_of("5", &[], Publish::Nobody, 3600);
+    let page = Page::open(chromium, server.address(), &format!("#token={token}"));
+    page.allow_geolocation();
+    page.measure(51.5, -0.16, 7.0);
+    page.click("summary");
+    page.click("#share-form button");
+    page.wait_for_text("#note", "does not let you send positions");
+    page.wait_for("document.getElementById('sharing').hidden && !document.getElementById('share-form').hidden");
+}

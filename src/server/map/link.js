@@ -129,7 +129,10 @@ function hear(text) {
   const now = clock(), isAsked = link.askedAt !== null;
   Object.assign(link, { heardAt: now, askedAt: null });
   const message = JSON.parse(text), { error, audience, presence } = message;
-  if (error) return isAsked || note(error.code === 'unauthorized' ? NO_TOKEN : `The server says: ${error.message}`);
+  const { code, message: words } = error ?? {};
+  // Who may not send positions shares nothing, whatever the device says.
+  if (sharing.id !== null && (code === 'wrong_user' || code === 'not_allowed' && words.includes('positions'))) endSharing();
+  if (error) return isAsked || note(code === 'unauthorized' ? NO_TOKEN : `The server says: ${words}`);
   if (audience !== undefined) return hearAudience(audience);
   // An integer id may have more digits than a number can hold.
   const digits = /^\{(?:"presence":\{)?"userId":(-?\d+)[,}]/.exec(text)?.[1];
