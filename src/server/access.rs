@@ -164,7 +164,9 @@ impl Server {
         if self.keys.is_none() {
             return;
         }
-        for (id, entry) in self.connections.iter_mut() {
+        let entries = self.connections.iter_mut();
+        // One that is on its way out has nothing more to lose.
+        for (id, entry) in entries.filter(|(_, entry)| entry.connection.is_open()) {
             if let Some(refused) = lapse(entry, self.now) {
                 if !std::mem::replace(&mut entry.is_doomed, true) {
                     self.doomed.push((id, CloseReason::Unauthorized(refused)));

@@ -52,6 +52,8 @@ impl Server {
     }
 
     fn read_turn(&mut self, id: ConnectionId) -> Result<Input, CloseReason> {
+        // The turn before may have ended in a close.
+        self.is_turn_over = false;
         for _ in 0..MESSAGES_PER_TURN_MAX {
             let Some(entry) = self
                 .connections
@@ -67,7 +69,7 @@ impl Server {
                 Input::Text(text) => {
                     entry.received += 1;
                     self.apply(id, &text)?;
-                    if std::mem::take(&mut self.is_turn_over) || self.owes_much() {
+                    if self.is_turn_over || self.owes_much() {
                         return Ok(Input::TurnOver);
                     }
                 }

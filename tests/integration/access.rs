@@ -1,7 +1,7 @@
 //! Tokens over real sockets: how they travel, what they let a connection do, and until when.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
@@ -294,6 +294,26 @@ fn at_exp_the_connection_is_closed_with_4002_unless_it_was_renewed() {
 }
 
 #[test]
+fn one_that_does_not_close_its_side_when_its_token_ends_keeps_nobody_busy() {
+    let (server, _file) = start("lingers", &[]);
+    let (short, _) = five_for(1);
+    let mut socket = server.socket();
+    let mut bytes = upgrade("").into_bytes();
+    bytes.extend(text_frame(&hello(&short, "")));
+    socket.write_all(&bytes).expect("a server that reads");
+    read_head(&mut socket);
+    let mut frame = [0; 4];
+    socket.read_exact(&mut frame).expect("a close frame");
+    assert_eq!((frame[0], &frame[2..]), (0x88, &4002u16.to_be_bytes()[..]));
+    let ticks = || server.metric("spectate_tick_seconds_count");
+    let before = ticks();
+    let mut quiet = server.connect();
+    quiet.hear_nothing_for(Duration::from_millis(1500));
+    let turns = ticks() - before;
+    assert!(turns < 40.0, "{turns} turns of the loop with nothing to do");
+}
+
+#[test]
 fn a_renewal_for_another_user_is_told_4001() {
     let (server, _file) = start("other-user", &[]);
     let mut client = server.connect();
@@ -545,7 +565,7 @@ fn no_log_line_metric_or_answer_shows_a_token_or_a_secret() {
             bytes.extend(text_frame(&format!(r#"{{"token":"{token}""#)));
             socket.write_all(&bytes).expect("a server that reads");
             let mut answer = Vec::new();
-            std::io::Read::read_to_end(&mut socket, &mut answer).expect("an end");
+            socket.read_to_end(&mut answer).expect("an end");
             said += &String::from_utf8_lossy(&answer);
         }
     }
