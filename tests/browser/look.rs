@@ -138,6 +138,10 @@ fn tiles_are_asked_for_around_the_runners_by_the_name_of_the_site_alone() {
             "{request}"
         );
         assert!(!request.contains("secret"), "{request}");
+        // Those of the whole world and those around the runner, and none of the way between.
+        let zoom: u32 = (request.split('/').nth(2).and_then(|zoom| zoom.parse().ok()))
+            .expect("the template's zoom");
+        assert!(zoom <= 3 || zoom == 16, "{request}");
         if request.starts_with(wanted) {
             break;
         }

@@ -82,6 +82,7 @@ fn a_position_measured_while_cut_off_is_sent_when_the_connection_is_back() {
     follower.receive();
     page.offline(true);
     page.wait_for_text("#link", "trying again");
+    page.wait_for_text("#audience", "nobody sees you");
     page.measure(51.501, -0.16, 7.0);
     page.wait_for_text("#fix", "51.50100");
     page.measure(51.502, -0.16, 7.0);
