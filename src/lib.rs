@@ -9,10 +9,11 @@
 //! | [`cli`] | the command line: subcommands, flags, environment variables |
 //! | [`server`] | the loop, its connections, the HTTP answers, the outboxes |
 //! | [`client`] | `simulate` and `watch`, which speak the public protocol; `token`, beside them |
-//! | [`auth`] | tokens and keys to who somebody is and what they may do |
-//! | [`hub`] | who follows whom, and where everyone was last |
+//! | [`relay`] | who follows whom, where everyone was last, who is owed what |
 //! | [`protocol`] | message text to and from types |
-//! | [`position`] | user ids and positions, valid by construction |
+//! | [`auth`] | tokens and keys to who somebody is and what they may do |
+//! | [`refusal`] | why a message was not carried out, and what to mend |
+//! | [`user`], [`fix`] | user ids and positions, valid by construction |
 //! | [`queue`] | a first-in-first-out queue through a table of slots |
 //! | [`logger`], [`duration`] | log lines that never block the loop; times as people write them |
 
@@ -20,9 +21,11 @@ pub mod auth;
 pub mod cli;
 pub mod client;
 pub mod duration;
-pub mod hub;
+pub mod fix;
 pub mod logger;
-pub mod position;
 pub mod protocol;
 pub mod queue;
+pub mod refusal;
+pub mod relay;
 pub mod server;
+pub mod user;

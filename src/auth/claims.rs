@@ -5,7 +5,7 @@ use super::grant::{Follow, Grant, IdSet, Publish};
 use super::object::{Object, list, string};
 use super::refused::{Part, Refused};
 use super::{EXPIRES_AT_S_MAX, NOT_BEFORE_LEEWAY_S};
-use crate::position::UserId;
+use crate::user::UserId;
 
 /// Reads claims at a time in seconds since the start of 1970 UTC. Expiry is looked at last, so
 /// that only a token that was good is said to have expired.

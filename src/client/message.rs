@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tungstenite::Message;
 
-use crate::position::Extra;
+use crate::fix::Extra;
 
 /// What a server said. Numbers and ids are JSON as it came.
 #[derive(Debug)]

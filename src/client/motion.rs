@@ -7,7 +7,7 @@ use std::fmt::Write;
 use super::course::Course;
 use super::message::Sighting;
 use super::wander::Wander;
-use crate::position::Extra;
+use crate::fix::Extra;
 
 /// Most positions of one user that are on their way, of 50 bytes each. Two users' worth is what
 /// one follower can be behind by: well under 16 KiB, which neither its socket nor the server's

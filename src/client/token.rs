@@ -14,7 +14,7 @@ use crate::auth::{
     load_signing_key,
 };
 use crate::duration::parse_above_zero;
-use crate::position::UserId;
+use crate::user::is_id;
 
 /// Most bytes read from stdin: enough to say of a longer token that it is one.
 const STDIN_BYTES_MAX: u64 = 16 * 1024;
@@ -198,9 +198,9 @@ fn words(seconds: u64) -> String {
 }
 
 fn user_id(text: &str) -> Result<String, String> {
-    match UserId::from_string(text.into(), text) {
-        Some(_) => Ok(text.to_owned()),
-        None => Err(format!(
+    match is_id(text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
             "{text:?} is no user id: 1 to 64 bytes without control characters (try 5)"
         )),
     }

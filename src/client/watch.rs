@@ -16,7 +16,8 @@ use super::endpoint::Endpoint;
 use super::message::{self, ServerMessage, Sighting, quoted};
 use super::{is_hung_up, plain, printable, tell};
 use crate::auth::{self, load_token};
-use crate::position::{Extra, UserId};
+use crate::fix::Extra;
+use crate::user::{UserId, is_id};
 
 /// Longest random delay before the first attempt to connect again. It doubles with each.
 const DELAY_MAX_FIRST: Duration = Duration::from_millis(500);
@@ -55,14 +56,12 @@ pub struct Config {
 /// The id as JSON: a number if it is written as JSON writes one, or else a string. A server
 /// takes both for the same user.
 fn parse_id(text: &str) -> Result<String, String> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let plain_number = digits == "0" || !digits.starts_with('0');
-    if plain_number && UserId::from_integer(text).is_some() {
+    if UserId::from_integer(text).is_some() {
         return Ok(text.to_owned());
     }
-    match UserId::from_string(text.into(), text) {
-        Some(_) => Ok(quoted(text)),
-        None => Err(format!(
+    match is_id(text) {
+        true => Ok(quoted(text)),
+        false => Err(format!(
             "{text:?} is no user id: 1 to 64 bytes without control characters (try 5)"
         )),
     }

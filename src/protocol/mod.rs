@@ -2,7 +2,6 @@
 //! Knows no sockets, no clocks, and nobody's follows.
 
 mod geojson;
-mod refusal;
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -12,9 +11,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::auth::Token;
-use crate::position::{Bounds, Extra, Position, Presence, Spelling, UserId};
+use crate::fix::{Bounds, Extra, Fix};
+use crate::refusal::{Refusal, quote};
+use crate::user::{Known, Presence, Spelling, UserId, Written};
 pub use geojson::{Feature, encode_feature};
-pub use refusal::{Refusal, quote};
 
 /// What a client said.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub struct Publication<'a> {
     /// Whose position; `None` for the user that the connection declared.
     pub user: Option<UserId<'a>>,
     /// Where.
-    pub position: Position<'a>,
+    pub fix: Fix,
 }
 
 /// Another token, follows to add, and then follows to end.
@@ -176,12 +176,12 @@ pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> 
         }));
     }
     if fields.lat.0.is_some() || fields.lng.0.is_some() {
-        let position = Position::new(bounds, fields.lat.0, fields.lng.0, |extra| {
+        let fix = Fix::new(bounds, fields.lat.0, fields.lng.0, |extra| {
             fields.extra(extra)
         })
         .map_err(Refusal::BadPosition)?;
         let user = fields.user_id.0.map(user_id).transpose()?;
-        return Ok(ClientMessage::Position(Publication { user, position }));
+        return Ok(ClientMessage::Position(Publication { user, fix }));
     }
     if [fields.follow, fields.unfollow, fields.token]
         .iter()
@@ -244,49 +244,54 @@ fn ids<'a>(name: &'static str, field: Field<'a>) -> Ids<'a> {
     Ids { valid, refusal }
 }
 
-/// Writes the message that followers receive: `user` as JSON, then the position with the digits
-/// that it was sent with.
-pub fn encode_position(user: &str, position: &Position, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"userId\":");
-    out.extend_from_slice(user.as_bytes());
-    out.extend_from_slice(b",\"lat\":");
-    out.extend_from_slice(position.lat().as_bytes());
-    out.extend_from_slice(b",\"lng\":");
-    out.extend_from_slice(position.lng().as_bytes());
-    for (extra, json) in position.extras() {
-        out.extend_from_slice(b",\"");
-        out.extend_from_slice(extra.name().as_bytes());
-        out.extend_from_slice(b"\":");
-        out.extend_from_slice(json.as_bytes());
-    }
+/// Writes the message that followers receive, with the sender's digits and its way of writing the
+/// id.
+pub fn encode_position(known: &Known, out: &mut Vec<u8>) {
+    encode_open_position(known, out);
     out.push(b'}');
 }
 
-/// Writes a last known position: what [`encode_position`] wrote when it was new, with its age in
-/// seconds as the last field.
-pub fn encode_last_known(position: &[u8], age_s: f64, out: &mut Vec<u8>) {
-    let open = position.strip_suffix(b"}").unwrap_or(position);
-    out.extend_from_slice(open);
+/// Writes a last known position: the same with its age, in seconds, as the last field.
+pub fn encode_last_known(known: &Known, out: &mut Vec<u8>) {
+    encode_open_position(known, out);
     // A write into a Vec cannot fail.
-    let _ = write!(out, ",\"age\":{age_s:.1}}}");
+    let _ = write!(out, ",\"age\":{:.1}}}", known.age.as_secs_f64());
+}
+
+fn encode_open_position(known: &Known, out: &mut Vec<u8>) {
+    let fix = known.fix;
+    out.extend_from_slice(b"{\"userId\":");
+    for piece in known.written.pieces(known.user) {
+        out.extend_from_slice(piece.as_bytes());
+    }
+    out.extend_from_slice(b",\"lat\":");
+    out.extend_from_slice(fix.lat_digits().as_bytes());
+    out.extend_from_slice(b",\"lng\":");
+    out.extend_from_slice(fix.lng_digits().as_bytes());
+    for (extra, digits) in fix.extras() {
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(extra.name().as_bytes());
+        out.extend_from_slice(b"\":");
+        out.extend_from_slice(digits.as_bytes());
+    }
 }
 
 /// Writes the message that tells presence.
 pub fn encode_presence(presence: &Presence, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"presence\":{\"userId\":");
-    // Writes into a Vec cannot fail.
-    let _ = match presence.spelling {
-        Spelling::Integer => out.write_all(presence.user.as_bytes()),
-        Spelling::String => write!(out, "{}", Value::from(presence.user)),
+    let written = match presence.spelling {
+        Spelling::Integer => Written::Bare,
+        Spelling::String => Written::as_string(presence.user),
     };
+    // Writes into a Vec cannot fail.
     let _ = write!(
         out,
-        ",\"state\":\"{}\",\"connected\":{}",
-        presence.state.word(),
+        "{{\"presence\":{{\"userId\":{},\"state\":\"{}\",\"connected\":{}",
+        written.json(presence.user),
+        presence.freshness.word(),
         presence.is_connected
     );
-    if let Some(age_s) = presence.age_s {
-        let _ = write!(out, ",\"age\":{age_s:.1}");
+    if let Some(age) = presence.age {
+        let _ = write!(out, ",\"age\":{:.1}", age.as_secs_f64());
     }
     out.extend_from_slice(b"}}");
 }
@@ -302,7 +307,7 @@ pub fn encode_error(refusal: &Refusal, out: &mut Vec<u8>) {
     let _ = write!(
         out,
         "{{\"error\":{{\"code\":\"{}\",\"message\":{message}}}}}",
-        refusal.code()
+        refusal.code().word()
     );
 }
 

@@ -1,5 +1,7 @@
 //! Messages, good and bad.
 
+use std::time::Duration;
+
 use super::*;
 
 fn relayed(text: &str) -> String {
@@ -8,13 +10,19 @@ fn relayed(text: &str) -> String {
     };
     let user = publication.user.expect("a user");
     let mut out = Vec::new();
-    encode_position(user.json(), &publication.position, &mut out);
+    let known = Known {
+        user: user.text(),
+        written: &user.written(),
+        fix: &publication.fix,
+        age: Duration::ZERO,
+    };
+    encode_position(&known, &mut out);
     String::from_utf8(out).expect("UTF-8")
 }
 
 fn refused(text: &str) -> (&'static str, String) {
     let refusal = decode(text, Bounds::Finite).expect_err(text);
-    (refusal.code(), refusal.to_string())
+    (refusal.code().word(), refusal.to_string())
 }
 
 #[test]
@@ -191,7 +199,7 @@ fn a_hello_is_carried_out_field_by_field() {
     let Ok(ClientMessage::Hello(hello)) = decode(text, Bounds::Finite) else {
         panic!("a hello")
     };
-    assert!(matches!(&hello.user, Some(Err(refusal)) if refusal.code() == "bad_id"));
+    assert!(matches!(&hello.user, Some(Err(refusal)) if refusal.code().word() == "bad_id"));
     let valid: Vec<&str> = hello.following.valid.iter().map(UserId::text).collect();
     assert_eq!(valid, ["1", "2", "x"]);
     assert_eq!(

@@ -6,10 +6,13 @@ use std::time::Duration;
 use clap::Args;
 use log::LevelFilter;
 
+use super::http::AllowedOrigin;
 use super::map::{OPENSTREETMAP, Tiles};
-use super::origin::AllowedOrigin;
+use super::wire::connection::Timeouts;
 use crate::auth::KeyFlags;
 use crate::duration::{parse, parse_above_zero};
+use crate::fix::Bounds;
+use crate::relay::Rules;
 
 /// The flags of `serve`.
 #[derive(Clone, Debug, Args)]
@@ -101,6 +104,39 @@ pub struct Config {
     /// What to log: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
     pub log_level: LevelFilter,
+}
+
+impl Config {
+    /// Which coordinates are taken.
+    pub(super) fn bounds(&self) -> Bounds {
+        if self.wgs84 {
+            Bounds::Wgs84
+        } else {
+            Bounds::Finite
+        }
+    }
+
+    /// How long a connection may take over things.
+    pub(super) fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            handshake: self.handshake_timeout,
+            ping_interval: self.ping_interval,
+            pong: self.pong_timeout,
+            stall: self.stall_timeout,
+        }
+    }
+
+    /// What holds for everybody whom the relay knows.
+    pub(super) fn rules(&self, needs_grant: bool) -> Rules {
+        Rules {
+            needs_grant,
+            follows_max: self.max_follows as usize,
+            rate_max: self.max_rate,
+            last_known_max: self.max_runners as usize,
+            stale_after: self.stale_after,
+            forget_after: self.forget_after,
+        }
+    }
 }
 
 /// Bounds of `--max-message-bytes`: the prototype's messages fit below, the read buffer above.

@@ -53,7 +53,7 @@ impl Drain {
     }
 
     /// When to ask again.
-    pub fn next_step(&self) -> Instant {
+    pub fn next_deadline(&self) -> Instant {
         self.next_step.min(self.began_at + self.longest)
     }
 

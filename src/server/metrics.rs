@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Write as _};
 use std::time::Duration;
 
-use super::close::CloseReason;
-use super::process::Process;
-use crate::position::State;
+use super::os::process::Process;
+use super::wire::close::CloseReason;
+use crate::auth::Refused;
+use crate::refusal::Code;
+use crate::user::Freshness;
 
 /// Upper bounds of the histogram of tick durations, in seconds.
 const TICK_BUCKETS_S: [f64; 8] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0];
@@ -17,13 +19,13 @@ pub struct Metrics {
     /// Connections accepted.
     pub accepted: u64,
     /// WebSocket handshakes refused, by reason: `full`, or the HTTP status.
-    pub handshakes_rejected: BTreeMap<&'static str, u64>,
+    handshakes_rejected: BTreeMap<&'static str, u64>,
     /// Ended connections, by reason.
-    pub closed: BTreeMap<&'static str, u64>,
+    closed: BTreeMap<&'static str, u64>,
     /// Positions received and taken.
     pub positions_received: u64,
     /// Positions refused, by error code.
-    pub positions_rejected: BTreeMap<&'static str, u64>,
+    positions_rejected: BTreeMap<&'static str, u64>,
     /// Positions older than their runner's newest, which are not relayed.
     pub positions_late: u64,
     /// Positions sent to followers.
@@ -36,6 +38,8 @@ pub struct Metrics {
     pub bytes_sent: u64,
     /// Time that the loop spent working.
     pub busy: Duration,
+    /// When the process started, in milliseconds since the start of 1970 UTC.
+    started_unix_ms: f64,
     /// Ticks, by duration: one count per bucket, and one for what is over all of them.
     tick_counts: [u64; TICK_BUCKETS_S.len() + 1],
 }
@@ -48,9 +52,7 @@ pub struct Gauges {
     /// Follows in force.
     pub follows: usize,
     /// Users by the state of their last known position.
-    pub runners: [(State, usize); 3],
-    /// When the process started, in milliseconds since the start of 1970 UTC.
-    pub started_unix_ms: f64,
+    pub runners: [(Freshness, usize); 3],
     /// The process itself.
     pub process: Process,
 }
@@ -58,21 +60,39 @@ pub struct Gauges {
 impl Metrics {
     /// All at zero, also by reasons that were not met yet: what rises from nothing does not rise
     /// for Prometheus.
-    pub fn new() -> Metrics {
-        let at_zero = |words: &[&'static str]| words.iter().map(|word| (*word, 0)).collect();
+    pub fn new(started_unix_ms: f64) -> Metrics {
+        let refused_at_the_door = [
+            CloseReason::Full,
+            CloseReason::ForeignOrigin,
+            CloseReason::Unauthorized(Refused::WrongSignature),
+            CloseReason::Unauthorized(Refused::Expired { expired_at_s: 0 }),
+        ];
+        let refuse_positions = Code::ALL.iter().filter(|code| code.may_refuse_positions());
         Metrics {
-            closed: at_zero(&CloseReason::all().map(CloseReason::word)),
-            handshakes_rejected: at_zero(&["full", "foreign_origin", "bad_token", "token_expired"]),
-            positions_rejected: at_zero(&[
-                "bad_id",
-                "bad_position",
-                "not_allowed",
-                "too_fast",
-                "unauthorized",
-                "wrong_user",
-            ]),
+            closed: CloseReason::ALL
+                .iter()
+                .map(|reason| (reason.word(), 0))
+                .collect(),
+            handshakes_rejected: refused_at_the_door.map(|reason| (reason.word(), 0)).into(),
+            positions_rejected: refuse_positions.map(|code| (code.word(), 0)).collect(),
+            started_unix_ms,
             ..Metrics::default()
         }
+    }
+
+    /// Counts the end of a connection.
+    pub fn close(&mut self, reason: CloseReason) {
+        *self.closed.entry(reason.word()).or_default() += 1;
+    }
+
+    /// Counts a refused handshake, by reason or HTTP status.
+    pub fn reject_handshake(&mut self, reason: &'static str) {
+        *self.handshakes_rejected.entry(reason).or_default() += 1;
+    }
+
+    /// Counts a refused position.
+    pub fn reject_position(&mut self, code: Code) {
+        *self.positions_rejected.entry(code.word()).or_default() += 1;
     }
 
     /// Counts one turn of the loop.
@@ -133,11 +153,11 @@ impl Metrics {
             "gauge",
             "Users who are followed, connected or remembered, by the state of their last known position.",
         )?;
-        for (state, count) in gauges.runners {
+        for (freshness, count) in gauges.runners {
             writeln!(
                 out,
                 "spectate_runners{{state=\"{}\"}} {count}",
-                state.word()
+                freshness.word()
             )?;
         }
         head(
@@ -206,7 +226,7 @@ impl Metrics {
             "spectate_build_info{{version=\"{}\"}} 1",
             env!("CARGO_PKG_VERSION")
         )?;
-        write_process(&gauges, out)
+        write_process(&gauges.process, self.started_unix_ms, out)
     }
 
     fn write_ticks(&self, out: &mut String) -> fmt::Result {
@@ -232,8 +252,7 @@ impl Metrics {
 }
 
 /// The names that Prometheus clients give to every process. What is not known is left out.
-fn write_process(gauges: &Gauges, out: &mut String) -> fmt::Result {
-    let process = &gauges.process;
+fn write_process(process: &Process, started_unix_ms: f64, out: &mut String) -> fmt::Result {
     if let Some(bytes) = process.resident_bytes {
         gauge(
             out,
@@ -263,7 +282,7 @@ fn write_process(gauges: &Gauges, out: &mut String) -> fmt::Result {
         out,
         "process_start_time_seconds",
         "When the process started, since the start of 1970 UTC.",
-        gauges.started_unix_ms / 1000.0,
+        started_unix_ms / 1000.0,
     )
 }
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use spectate::server::close::CloseReason;
-use spectate::server::connection::Due;
+use spectate::server::wire::close::CloseReason;
 
 use crate::script::{Driver, Step, TIMEOUTS, ping, request};
 
@@ -11,11 +10,11 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 impl Driver {
     /// Nothing is due a moment before this time from now, and this is due then.
-    fn expect_after(&mut self, time: Duration, expected: Result<Due, CloseReason>) {
+    fn expect_after(&mut self, time: Duration, expected: Result<bool, CloseReason>) {
         self.now += time - MOMENT;
         assert_eq!(
             self.connection.expire(&TIMEOUTS, self.now),
-            Ok(Due::Nothing),
+            Ok(false),
             "a moment before {time:?}"
         );
         self.now += MOMENT;
@@ -28,7 +27,7 @@ impl Driver {
 
     /// Blocked with something owed.
     fn stall(&mut self) {
-        self.connection.stream_mut().room = 1;
+        self.connection.socket_mut().room = 1;
         let frame = self.frames.push(b"position");
         self.connection.outbox.push(frame, 0);
         assert!(self.flush().blocked);
@@ -42,10 +41,7 @@ fn a_dripping_request_head_does_not_extend_its_deadline() {
         driver.then(Step::Bytes(vec![*byte]));
         driver.turn(false);
         driver.now += Duration::from_secs(1);
-        assert_eq!(
-            driver.connection.expire(&TIMEOUTS, driver.now),
-            Ok(Due::Nothing)
-        );
+        assert_eq!(driver.connection.expire(&TIMEOUTS, driver.now), Ok(false));
     }
     driver.expect_after(
         TIMEOUTS.handshake - Duration::from_secs(4),
@@ -64,7 +60,7 @@ fn an_http_answer_that_is_not_read_is_dropped_after_5_s() {
     let mut driver = Driver::new([Step::Bytes(
         b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
     )]);
-    driver.connection.stream_mut().room = 10;
+    driver.connection.socket_mut().room = 10;
     driver.now += Duration::from_secs(3);
     driver.turn(false);
     driver.flush();
@@ -74,7 +70,7 @@ fn an_http_answer_that_is_not_read_is_dropped_after_5_s() {
 #[test]
 fn silence_brings_a_ping_and_then_the_end() {
     let mut driver = Driver::open();
-    driver.expect_after(TIMEOUTS.ping_interval, Ok(Due::Flush));
+    driver.expect_after(TIMEOUTS.ping_interval, Ok(true));
     driver.flush();
     assert_eq!(driver.written(), [0x89, 0x00]);
     driver.expect_after(TIMEOUTS.pong, Err(CloseReason::NoPong));
@@ -83,11 +79,11 @@ fn silence_brings_a_ping_and_then_the_end() {
 #[test]
 fn any_byte_counts_as_a_pong() {
     let mut driver = Driver::open();
-    driver.expect_after(TIMEOUTS.ping_interval, Ok(Due::Flush));
+    driver.expect_after(TIMEOUTS.ping_interval, Ok(true));
     driver.now += TIMEOUTS.pong - MOMENT;
     driver.then(Step::Bytes(ping("x")[..1].to_vec()));
     driver.turn(false);
-    driver.expect_after(TIMEOUTS.ping_interval, Ok(Due::Flush));
+    driver.expect_after(TIMEOUTS.ping_interval, Ok(true));
 }
 
 #[test]
@@ -113,11 +109,11 @@ fn a_closing_handshake_takes_2_s_at_most() {
 #[test]
 fn a_goodbye_that_goes_out_late_does_not_extend_the_closing_handshake() {
     let mut driver = Driver::open();
-    driver.connection.stream_mut().room = 0;
+    driver.connection.socket_mut().room = 0;
     assert!(driver.connection.close(CloseReason::Binary, driver.now));
     assert!(driver.flush().blocked);
     driver.now += Duration::from_millis(1900);
-    driver.connection.stream_mut().room = usize::MAX;
+    driver.connection.socket_mut().room = usize::MAX;
     driver.flush();
     assert!(driver.connection.is_finished());
     driver.expect_after(Duration::from_millis(100), Err(CloseReason::Binary));
@@ -136,16 +132,13 @@ fn a_peer_that_takes_a_byte_now_and_then_stays() {
     driver.stall();
     for _ in 0..9 {
         driver.now += TIMEOUTS.stall - MOMENT;
-        assert_eq!(
-            driver.connection.expire(&TIMEOUTS, driver.now),
-            Ok(Due::Nothing)
-        );
-        driver.connection.stream_mut().room = 1;
+        assert_eq!(driver.connection.expire(&TIMEOUTS, driver.now), Ok(false));
+        driver.connection.socket_mut().room = 1;
         driver.flush();
     }
     // The tenth byte was the last that it was owed: it lives, and its silence counts from now.
     assert!(driver.connection.outbox.is_empty());
-    driver.expect_after(TIMEOUTS.ping_interval, Ok(Due::Flush));
+    driver.expect_after(TIMEOUTS.ping_interval, Ok(true));
 }
 
 #[test]

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use spectate::server::close::CloseReason;
-use spectate::server::connection::{Connection, Input, Timeouts};
-use spectate::server::frames::Frames;
 use spectate::server::http::Request;
-use spectate::server::outbox::{Flushed, Gather, Mark};
-use spectate::server::reader::Reader;
+use spectate::server::wire::close::CloseReason;
+use spectate::server::wire::connection::{Connection, Input, Timeouts};
+use spectate::server::wire::frames::Frames;
+use spectate::server::wire::outbox::{Flushed, Gather, Mark};
+use spectate::server::wire::reader::Reader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 
@@ -158,7 +158,7 @@ impl Driver {
 
     /// Turns until the script is read or the connection ends, with a flush after each.
     pub fn run(&mut self) {
-        while self.end.is_none() && !self.connection.stream_mut().steps.is_empty() {
+        while self.end.is_none() && !self.connection.socket_mut().steps.is_empty() {
             self.turn(false);
             self.flush();
         }
@@ -173,11 +173,11 @@ impl Driver {
 
     /// What was written since the last call.
     pub fn written(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.connection.stream_mut().written)
+        std::mem::take(&mut self.connection.socket_mut().written)
     }
 
     pub fn then(&mut self, step: Step) {
-        self.connection.stream_mut().steps.push_back(step);
+        self.connection.socket_mut().steps.push_back(step);
     }
 }
 

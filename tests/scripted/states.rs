@@ -1,7 +1,7 @@
 //! Every state with its input and output cut anywhere.
 
-use spectate::server::close::CloseReason;
-use spectate::server::outbox::Mark;
+use spectate::server::wire::close::CloseReason;
+use spectate::server::wire::outbox::Mark;
 
 use crate::script::{
     ACCEPT, Driver, MESSAGE_BYTES_MAX, Step, close, fragment, ping, request, text,
@@ -94,11 +94,11 @@ fn output_cut_anywhere_is_the_same_output() {
     let expected = whole.written();
     for room in 1..expected.len() {
         let mut driver = Driver::new([Step::Bytes(script.clone())]);
-        driver.connection.stream_mut().room = room;
+        driver.connection.socket_mut().room = room;
         driver.turn(false);
         driver.connection.outbox.push_wire(b"an error");
         while driver.flush().blocked {
-            driver.connection.stream_mut().room = room;
+            driver.connection.socket_mut().room = room;
         }
         assert_eq!(driver.written(), expected, "{room} bytes at a time");
     }
@@ -124,14 +124,14 @@ fn an_http_answer_cut_anywhere_is_whole_and_then_the_write_side_is_shut() {
                 Step::WouldBlock,
                 Step::Bytes(second.to_vec()),
             ]);
-            driver.connection.stream_mut().room = 0;
+            driver.connection.socket_mut().room = 0;
             driver.run();
             for _ in 0..expected.len() {
                 assert!(
                     !driver.connection.is_finished(),
                     "not before all is written"
                 );
-                driver.connection.stream_mut().room = 1;
+                driver.connection.socket_mut().room = 1;
                 driver.flush();
             }
             assert!(driver.connection.is_finished());
@@ -188,14 +188,14 @@ fn after_our_goodbye_what_comes_is_discarded_until_the_peers_end() {
 fn a_goodbye_waits_for_the_rest_of_a_frame_and_not_for_positions() {
     for room in 0..6 {
         let mut driver = Driver::open();
-        driver.connection.stream_mut().room = room;
+        driver.connection.socket_mut().room = room;
         let frame = driver.frames.push(b"half");
         driver.connection.outbox.push(frame, 0);
         let later = driver.frames.push(b"never");
         driver.connection.outbox.push(later, 1);
         assert!(driver.flush().blocked);
         assert!(driver.connection.close(CloseReason::Restarting, driver.now));
-        driver.connection.stream_mut().room = usize::MAX;
+        driver.connection.socket_mut().room = usize::MAX;
         driver.flush();
         let written = driver.written();
         let begun: &[u8] = if room == 0 { b"" } else { b"\x81\x04half" };
@@ -211,13 +211,13 @@ fn a_goodbye_waits_for_the_rest_of_a_frame_and_not_for_positions() {
 #[test]
 fn a_leaving_connection_gets_what_it_is_owed_first() {
     let mut driver = Driver::open();
-    driver.connection.stream_mut().room = 3;
+    driver.connection.socket_mut().room = 3;
     let frame = driver.frames.push(b"position");
     driver.connection.outbox.push(frame, 0);
     driver.flush();
     driver.connection.leave(CloseReason::Restarting, driver.now);
     assert_eq!(driver.connection.has_left(), None);
-    driver.connection.stream_mut().room = usize::MAX;
+    driver.connection.socket_mut().room = usize::MAX;
     driver.flush();
     assert_eq!(driver.written(), b"\x81\x08position");
     assert_eq!(driver.connection.has_left(), Some(CloseReason::Restarting));
@@ -353,7 +353,7 @@ fn a_connection_whose_socket_fails_owes_nothing_any_more() {
         let frame = driver.frames.push(b"position");
         driver.connection.outbox.push(frame, slot);
     }
-    driver.connection.stream_mut().breaks = true;
+    driver.connection.socket_mut().breaks = true;
     let newest = |_: Mark, _: &mut Vec<u8>| false;
     let (frames, gather, now) = (&driver.frames, &mut driver.gather, driver.now);
     let flushed = driver.connection.flush(frames, false, gather, newest, now);

@@ -11,10 +11,10 @@ use std::path::Path;
 use bodies::{connection, message, plan, request_head, script, talk, token};
 use generate::Generator;
 use spectate::auth::Refused;
-use spectate::position::Bounds;
+use spectate::fix::Bounds;
 use spectate::protocol::{ClientMessage, decode};
 use spectate::server::http::{Head, Request, parse};
-use spectate::server::reader::Reader;
+use spectate::server::wire::reader::Reader;
 
 /// Leaves the input that broke something in a file, so that it can become a regression.
 struct Kept<'a>(&'a Path, &'a [u8]);
@@ -107,7 +107,7 @@ fn the_generated_inputs_reach_every_outcome() {
             Ok(ClientMessage::Hello(_)) => 0,
             Ok(ClientMessage::Position(_)) => 1,
             Ok(ClientMessage::Change(_)) => 2,
-            Err(refusal) => match refusal.code() {
+            Err(refusal) => match refusal.code().word() {
                 "bad_json" => 3,
                 "bad_message" => 4,
                 "bad_id" => 5,

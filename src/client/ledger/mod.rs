@@ -306,7 +306,7 @@ fn followers(user: usize) -> impl Iterator<Item = usize> {
 }
 
 fn told(follower: usize, text: &str) -> String {
-    format!("user {follower} got {}", crate::protocol::quote(text))
+    format!("user {follower} got {}", crate::refusal::quote(text))
 }
 
 /// Whether the number was in a gap; it is no more.

@@ -1,6 +1,6 @@
 //! One connection through any plan: what it hears, what it writes, what it keeps, and that it ends.
 
-use spectate::server::reader::Reader;
+use spectate::server::wire::reader::Reader;
 
 use super::plan::{self, SLOTS};
 use super::script::{MESSAGE_BYTES_MAX, Script, TIMEOUTS};

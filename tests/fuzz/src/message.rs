@@ -1,15 +1,17 @@
 //! Any text as a message, against a second reading of the same rules.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use spectate::position::{Bounds, Extra, Position, UserId};
+use spectate::fix::{Bounds, Extra, Fix};
 use spectate::protocol::{
-    ClientMessage, Ids, Publication, Refusal, decode, encode_error, encode_last_known,
-    encode_position,
+    ClientMessage, Ids, Publication, decode, encode_error, encode_last_known, encode_position,
 };
+use spectate::refusal::Refusal;
+use spectate::user::{Known, UserId, Written};
 
 const CODES: [&str; 4] = ["bad_json", "bad_message", "bad_id", "bad_position"];
 
@@ -45,7 +47,7 @@ pub fn run(bytes: &[u8]) {
     check(text, &wgs84, Bounds::Wgs84);
     match (&finite, &wgs84) {
         (Ok(ClientMessage::Position(finite)), Ok(ClientMessage::Position(wgs84))) => {
-            assert_eq!(finite.position, wgs84.position);
+            assert_eq!(finite.fix, wgs84.fix);
         }
         (_, Ok(ClientMessage::Position(_))) => panic!("narrower bounds take more"),
         (Ok(_), Ok(_)) | (_, Err(_)) => {}
@@ -73,15 +75,15 @@ fn check(text: &str, decoded: &Result<ClientMessage, Refusal>, bounds: Bounds) {
             assert_ne!(fields.known("initialRequest"), Some("true"));
             assert_eq!(
                 fields.known("lat"),
-                Some(publication.position.lat()),
+                Some(publication.fix.lat_digits()),
                 "lat as it was written"
             );
             assert_eq!(
                 fields.known("lng"),
-                Some(publication.position.lng()),
+                Some(publication.fix.lng_digits()),
                 "lng as it was written"
             );
-            check_position(&publication.position, bounds);
+            check_fix(&publication.fix, bounds);
             check_relay(publication, bounds);
         }
         Ok(ClientMessage::Change(change)) => {
@@ -93,7 +95,7 @@ fn check(text: &str, decoded: &Result<ClientMessage, Refusal>, bounds: Bounds) {
         Err(refusal) => {
             check_refusal(refusal);
             let expected = read.as_ref().map_or("bad_json", Fields::expected);
-            let code = match refusal.code() {
+            let code = match refusal.code().word() {
                 "bad_id" => "bad_position",
                 code => code,
             };
@@ -220,12 +222,13 @@ fn check_ids(ids: &Ids, written: Option<&str>) {
     assert_eq!(ids.valid.len() + refused.0, refused.1);
 }
 
-fn check_position(position: &Position, bounds: Bounds) {
+fn check_fix(fix: &Fix, bounds: Bounds) {
     let value = |json: &str| json.parse::<f64>().expect("a number");
-    let (lat, lng) = (value(position.lat()), value(position.lng()));
+    let (lat, lng) = (value(fix.lat_digits()), value(fix.lng_digits()));
+    assert_eq!((lat, lng), (fix.lat(), fix.lng()));
     assert!(lat.is_finite() && lng.is_finite());
     assert!(bounds == Bounds::Finite || lat.abs() <= 90.0 && lng.abs() <= 180.0);
-    for (field, number) in position.extras() {
+    for (field, number) in fix.extras() {
         let value = value(number);
         assert!(value.is_finite(), "{field:?}");
         let is_in_range = match field {
@@ -244,10 +247,16 @@ fn check_relay(publication: &Publication, bounds: Bounds) {
         check_id(user);
     }
     let user = publication.user.as_ref().map_or("5", UserId::json);
+    let known = Known {
+        user: publication.user.as_ref().map_or("5", UserId::text),
+        written: &(publication.user.as_ref()).map_or(Written::Bare, UserId::written),
+        fix: &publication.fix,
+        age: Duration::from_millis(12_340),
+    };
     let mut live = Vec::new();
-    encode_position(user, &publication.position, &mut live);
+    encode_position(&known, &mut live);
     let mut last_known = Vec::new();
-    encode_last_known(&live, 12.34, &mut last_known);
+    encode_last_known(&known, &mut last_known);
     assert!(last_known.ends_with(b",\"age\":12.3}"));
     for relayed in [live, last_known] {
         let relayed = str::from_utf8(&relayed).expect("text");
@@ -258,17 +267,17 @@ fn check_relay(publication: &Publication, bounds: Bounds) {
         let Ok(ClientMessage::Position(again)) = decode(relayed, bounds) else {
             panic!("no position: {relayed}")
         };
-        assert_eq!(again.position, publication.position);
+        assert_eq!(again.fix, publication.fix);
         assert_eq!(again.user.as_ref().map(UserId::json), Some(user));
     }
 }
 
 fn check_refusal(refusal: &Refusal) {
-    assert!(CODES.contains(&refusal.code()), "{refusal:?}");
+    assert!(CODES.contains(&refusal.code().word()), "{refusal:?}");
     let mut message = Vec::new();
     encode_error(refusal, &mut message);
     assert!(message.len() <= ERROR_BYTES_MAX, "{refusal:?}");
     let error: serde_json::Value = serde_json::from_slice(&message).expect("an error is JSON");
-    assert_eq!(error["error"]["code"], refusal.code());
+    assert_eq!(error["error"]["code"], refusal.code().word());
     assert_eq!(error["error"]["message"], refusal.to_string());
 }

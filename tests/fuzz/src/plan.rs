@@ -1,6 +1,6 @@
 //! Arbitrary bytes as a plan of what happens to one connection.
 
-use spectate::server::close::CloseReason;
+use spectate::server::wire::close::CloseReason;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::OpCode;
 

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use spectate::server::close::CloseReason;
-use spectate::server::connection::{Connection, Input};
-use spectate::server::frames::Frames;
 use spectate::server::http::Request;
-use spectate::server::outbox::Gather;
-use spectate::server::reader::Reader;
-use spectate::server::response::Response;
+use spectate::server::http::Response;
+use spectate::server::wire::close::CloseReason;
+use spectate::server::wire::connection::{Connection, Input};
+use spectate::server::wire::frames::Frames;
+use spectate::server::wire::outbox::Gather;
+use spectate::server::wire::reader::Reader;
 
 use super::script::{MESSAGE_BYTES_MAX, Script, Step};
 
@@ -120,7 +120,7 @@ impl Talk {
     }
 
     pub fn script(&mut self) -> &mut Script {
-        self.connection.stream_mut()
+        self.connection.socket_mut()
     }
 
     pub fn written(&mut self) -> &[u8] {

@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use spectate::server::close::CloseReason;
-use spectate::server::connection::Due;
-use spectate::server::frames::{Frames, append_text_frame};
-use spectate::server::outbox::{ERROR_BYTES_MAX, Gather, Mark};
-use spectate::server::reader::Reader;
+use spectate::server::wire::close::CloseReason;
+use spectate::server::wire::frames::{Frames, append_text_frame};
+use spectate::server::wire::outbox::{ERROR_BYTES_MAX, Gather, Mark};
+use spectate::server::wire::reader::Reader;
 
 use super::plan::{Operation, SLOTS};
 use super::script::{Step, TIMEOUTS};
@@ -215,12 +214,19 @@ impl World {
         self.talk.connection.outbox.push(frame, slot as u32);
     }
 
-    /// A last known position, as a follow owes one: a flush before it and one behind it.
+    /// A last known position, as a follow owes one: a frame of this tick, or a mark.
     fn follow(&mut self, slot: usize) {
-        self.flush(false);
-        if self.talk.connection.is_open() && self.newest[slot].is_some() {
-            self.talk.connection.outbox.push_last_known(slot as u32);
-            self.flush(false);
+        if !self.talk.connection.is_open() {
+            return;
+        }
+        let outbox = &mut self.talk.connection.outbox;
+        match &self.newest[slot] {
+            Some(_) if outbox.is_behind() => outbox.mark_last_known(slot as u32),
+            Some(message) => {
+                let frame = self.frames.push(format!("k{message}").as_bytes());
+                outbox.push_with_age(frame, slot as u32);
+            }
+            None => {}
         }
     }
 
@@ -254,8 +260,8 @@ impl World {
             assert!(outcome != Err(CloseReason::NoPong) || !is_behind);
         }
         match outcome {
-            Ok(Due::Nothing) => {}
-            Ok(Due::Flush) => self.flush(false),
+            Ok(false) => {}
+            Ok(true) => self.flush(false),
             Err(reason) => {
                 self.is_disturbed = true;
                 self.end(reason);

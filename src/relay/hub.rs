@@ -1,0 +1,327 @@
+//! The registry behind the relay: runners and members, each mirrored in the other, so that who
+//! leaves costs what it followed and not what others follow. Judges nobody.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use slab::Slab;
+
+use super::audience::Audiences;
+use super::last_known::{Heard, LastKnown};
+use super::member::{Followed, Member, SPARE_ENTRIES_MAX, give_back_spare};
+use crate::user::{Spelling, Written};
+
+/// A user whom somebody follows, publishes for or is. Valid while one of these holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RunnerKey(pub(super) u32);
+
+/// Somebody who follows, publishes or is a user: a number that the relay gave out. Valid until it
+/// leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberKey(pub(super) u32);
+
+impl MemberKey {
+    /// The number: small, and given out again when its member has left.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One member's follow of one runner, seen from the runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Follower {
+    /// The member that follows.
+    pub member: MemberKey,
+    /// Which of that member's follows this is: 0 up to how many it has.
+    pub slot: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Runner {
+    pub(super) id: Rc<str>,
+    pub(super) followers: Vec<Follower>,
+    /// Members that declared this id.
+    pub(super) declared: u32,
+    /// Of those, the ones that follow it.
+    pub(super) own_followers: u32,
+    /// Followers that asked for presence.
+    pub(super) watchers: u32,
+    /// Whether its last known position is a live one.
+    pub(super) is_live: bool,
+    /// Whether its presence changed, and the watchers are to be told.
+    pub(super) has_changed: bool,
+    /// Whether somebody asked for its audience.
+    pub(super) has_askers: bool,
+    /// Whether its audience changed, and they are to be told.
+    pub(super) is_awaited: bool,
+    /// Boxed, as most users that are followed and never heard have none.
+    pub(super) last: Option<Box<LastKnown>>,
+}
+
+/// The registry of members, follows and last known positions.
+#[derive(Debug)]
+pub(super) struct Hub {
+    keys: HashMap<Rc<str>, u32>,
+    pub(super) runners: Slab<Runner>,
+    pub(super) members: Slab<Member>,
+    pub(super) heard: Heard,
+    /// Runners whose presence changed since their watchers were told.
+    pub(super) changed: Vec<u32>,
+    pub(super) audiences: Audiences,
+    follows: usize,
+}
+
+impl Hub {
+    /// An empty hub that keeps at most `last_known_max` last known positions.
+    pub(super) fn new(last_known_max: usize) -> Hub {
+        Hub {
+            keys: HashMap::new(),
+            runners: Slab::new(),
+            members: Slab::new(),
+            heard: Heard::new(last_known_max),
+            changed: Vec::new(),
+            audiences: Audiences::default(),
+            follows: 0,
+        }
+    }
+
+    /// Adds a member, who is nobody and follows nobody yet.
+    pub(super) fn join(&mut self) -> MemberKey {
+        MemberKey(self.members.insert(Member::default()) as u32)
+    }
+
+    /// Adds a follow and says its slot, or `None` if the member follows the user already. How the
+    /// id is written here is how presence messages write it.
+    pub(super) fn follow(&mut self, key: MemberKey, user: &str, spelling: Spelling) -> Option<u32> {
+        let runner_key = self.key_or_new(user);
+        let member = &mut self.members[key.index()];
+        if member.slot(runner_key).is_some() {
+            return None;
+        }
+        let slot = member.following.len() as u32;
+        let (is_own, asks_presence) = (member.declared() == Some(runner_key), member.asks_presence);
+        let runner = &mut self.runners[runner_key as usize];
+        let at = runner.followers.len() as u32;
+        runner.followers.push(Follower { member: key, slot });
+        runner.own_followers += u32::from(is_own);
+        runner.watchers += u32::from(asks_presence);
+        member.push(Followed::new(runner_key, at, spelling));
+        self.follows += 1;
+        self.await_audience(runner_key);
+        Some(slot)
+    }
+
+    /// Ends a follow; `None` if there was none. Slots stay dense: says the slot that became free,
+    /// and which one answers to its number from now on.
+    pub(super) fn unfollow(&mut self, key: MemberKey, user: &str) -> Option<(u32, u32)> {
+        let slot = self.slot(key, user)?;
+        let member = &mut self.members[key.index()];
+        let follow = member.swap_remove(slot);
+        let (declared, asks_presence) = (member.declared(), member.asks_presence);
+        let renumbered = member.following.len() as u32;
+        if let Some(moved) = member.following.get(slot as usize) {
+            self.runners[moved.runner as usize].followers[moved.at() as usize].slot = slot;
+        }
+        self.detach(follow, declared, asks_presence);
+        Some((slot, renumbered))
+    }
+
+    /// Which of the member's follows the user is; `None` if it does not follow the user.
+    pub(super) fn slot(&self, key: MemberKey, user: &str) -> Option<u32> {
+        let runner = *self.keys.get(user)?;
+        self.members.get(key.index())?.slot(runner)
+    }
+
+    /// The user, if anybody follows, declared or published it.
+    pub(super) fn runner(&self, user: &str) -> Option<RunnerKey> {
+        self.keys.get(user).copied().map(RunnerKey)
+    }
+
+    /// How many users the member follows.
+    pub(super) fn following(&self, key: MemberKey) -> usize {
+        self.members
+            .get(key.index())
+            .map_or(0, |member| member.following.len())
+    }
+
+    /// The users that the member follows.
+    pub(super) fn followed(&self, key: MemberKey) -> impl Iterator<Item = &str> {
+        self.members
+            .get(key.index())
+            .map_or(&[][..], |member| &member.following)
+            .iter()
+            .map(|follow| &*self.runners[follow.runner as usize].id)
+    }
+
+    /// Binds the member to a user id for good; `false` if it is bound to another one.
+    pub(super) fn declare(&mut self, key: MemberKey, user: &str, written: Written) -> bool {
+        if let Some(declared) = self.members[key.index()].declared() {
+            let is_same = *self.runners[declared as usize].id == *user;
+            if is_same {
+                self.members[key.index()].declare(declared, written);
+            }
+            return is_same;
+        }
+        let runner_key = self.key_or_new(user);
+        let member = &mut self.members[key.index()];
+        member.declare(runner_key, written);
+        let is_follower = member.slot(runner_key).is_some();
+        let runner = &mut self.runners[runner_key as usize];
+        runner.declared += 1;
+        runner.own_followers += u32::from(is_follower);
+        let is_first = runner.declared == 1;
+        if is_first {
+            self.note_change(runner_key);
+        }
+        if is_follower {
+            self.await_audience(runner_key);
+        }
+        true
+    }
+
+    /// The user that the member declared.
+    pub(super) fn declared(&self, key: MemberKey) -> Option<RunnerKey> {
+        self.members.get(key.index())?.declared().map(RunnerKey)
+    }
+
+    /// How the member wrote the id that it declared.
+    pub(super) fn written(&self, key: MemberKey) -> Written {
+        let member = self.members.get(key.index());
+        member.map_or(Written::Quoted, |member| member.written().clone())
+    }
+
+    /// The user that the member declared, and the JSON that it was written as.
+    pub(super) fn declaration(&self, key: MemberKey) -> Option<(RunnerKey, String)> {
+        let runner = self.declared(key)?;
+        Some((runner, self.written(key).json(self.id(runner))))
+    }
+
+    /// The last known position of the runner in one of the member's slots.
+    pub(super) fn last_known_in(
+        &self,
+        key: MemberKey,
+        slot: u32,
+    ) -> Option<(RunnerKey, &LastKnown)> {
+        let follow = self
+            .members
+            .get(key.index())?
+            .following
+            .get(slot as usize)?;
+        let runner = RunnerKey(follow.runner);
+        Some((runner, self.last_known(runner)?))
+    }
+
+    /// A user's id.
+    pub(super) fn id(&self, runner: RunnerKey) -> &str {
+        self.runners
+            .get(runner.0 as usize)
+            .map_or("", |runner| &runner.id)
+    }
+
+    /// Forgets everything about a member. Costs what it followed, not what others follow.
+    pub(super) fn leave(&mut self, key: MemberKey) {
+        let Some(member) = self.members.try_remove(key.index()) else {
+            return;
+        };
+        let declared = member.declared();
+        for follow in member.following {
+            self.detach(follow, declared, member.asks_presence);
+        }
+        if let Some(runner_key) = declared {
+            self.forget_asker(runner_key, key);
+            let runner = &mut self.runners[runner_key as usize];
+            runner.declared -= 1;
+            if runner.declared == 0 {
+                self.note_change(runner_key);
+            }
+            self.forget_unused(RunnerKey(runner_key));
+        }
+    }
+
+    /// The user of this id. One that is new stays only if it is published for, and must be
+    /// forgotten with [`Hub::forget_unused`] otherwise.
+    pub(super) fn runner_or_new(&mut self, user: &str) -> RunnerKey {
+        RunnerKey(self.key_or_new(user))
+    }
+
+    /// The members that follow a runner.
+    pub(super) fn followers(&self, runner: RunnerKey) -> &[Follower] {
+        self.runners
+            .get(runner.0 as usize)
+            .map_or(&[], |runner| &runner.followers)
+    }
+
+    /// How many follows there are, over all members.
+    pub(super) fn follows_total(&self) -> usize {
+        self.follows
+    }
+
+    /// How many users are followed, declared or remembered.
+    #[cfg(test)]
+    pub(super) fn runners_total(&self) -> usize {
+        self.runners.len()
+    }
+
+    fn key_or_new(&mut self, user: &str) -> u32 {
+        if let Some(key) = self.keys.get(user) {
+            return *key;
+        }
+        let id: Rc<str> = Rc::from(user);
+        let runner = Runner {
+            id: Rc::clone(&id),
+            followers: Vec::new(),
+            declared: 0,
+            own_followers: 0,
+            watchers: 0,
+            is_live: false,
+            has_changed: false,
+            has_askers: false,
+            is_awaited: false,
+            last: None,
+        };
+        let key = self.runners.insert(runner) as u32;
+        self.keys.insert(id, key);
+        key
+    }
+
+    /// Takes a follow out of its runner's list: that of a member which declared this user, and
+    /// asked for presence or not.
+    fn detach(&mut self, follow: Followed, declared: Option<u32>, asks_presence: bool) {
+        let runner = &mut self.runners[follow.runner as usize];
+        runner.own_followers -= u32::from(declared == Some(follow.runner));
+        runner.watchers -= u32::from(asks_presence);
+        let followers = &mut runner.followers;
+        followers.swap_remove(follow.at() as usize);
+        give_back_spare(followers);
+        if let Some(moved) = followers.get(follow.at() as usize) {
+            self.members[moved.member.index()].following[moved.slot as usize].move_to(follow.at());
+        }
+        self.follows -= 1;
+        self.await_audience(follow.runner);
+        self.forget_unused(RunnerKey(follow.runner));
+    }
+
+    /// Forgets a user whom nobody follows, declared or published for.
+    pub(super) fn forget_unused(&mut self, runner: RunnerKey) {
+        let key = runner.0 as usize;
+        let Some(runner) = self.runners.get(key) else {
+            return;
+        };
+        if runner.followers.is_empty() && runner.declared == 0 && runner.last.is_none() {
+            let runner = self.runners.remove(key);
+            self.keys.remove(&runner.id);
+        }
+    }
+
+    /// Gives back the room that a crowd needed which is gone.
+    pub(super) fn give_back_room(&mut self) {
+        if self.keys.capacity() > 4 * self.keys.len() + SPARE_ENTRIES_MAX {
+            self.keys.shrink_to(2 * self.keys.len());
+            self.runners.shrink_to_fit();
+            self.heard.shrink_to(self.runners.capacity());
+        }
+        if self.members.capacity() > 4 * self.members.len() + SPARE_ENTRIES_MAX {
+            self.members.shrink_to_fit();
+        }
+    }
+}

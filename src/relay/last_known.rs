@@ -1,0 +1,235 @@
+//! Where everyone was last, and whether that is live, stale or forgotten.
+
+use std::time::{Duration, Instant};
+
+use super::Now;
+use super::hub::{Hub, RunnerKey};
+use crate::fix::{Extra, Fix};
+use crate::queue::SlotQueue;
+use crate::user::{Freshness, Written};
+
+/// A fix this far ahead of the server's clock, in milliseconds, counts as made now: a phone's
+/// wrong clock must not freeze its dot.
+const FUTURE_MS_MAX: f64 = 60_000.0;
+
+/// What a last known position may weigh on average, in bytes: with more, fewer are kept.
+const LAST_KNOWN_BYTES_MEAN_MAX: usize = 256;
+
+/// The newest fix of a user, and when it came.
+#[derive(Debug)]
+pub(super) struct LastKnown {
+    fix: Fix,
+    written: Written,
+    received_at: Instant,
+    newest_fix_ms: Option<f64>,
+}
+
+impl LastKnown {
+    /// The fix.
+    pub(super) fn fix(&self) -> &Fix {
+        &self.fix
+    }
+
+    /// How its sender wrote the user's id.
+    pub(super) fn written(&self) -> &Written {
+        &self.written
+    }
+
+    /// How long ago it was received.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.received_at)
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<LastKnown>() + self.fix.heap_bytes() + self.written.heap_bytes()
+    }
+}
+
+/// Runners with a last known position, in the order in which they were heard.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// The longest unheard first.
+    queue: SlotQueue,
+    /// The first of them that is live: those behind it are too, those before it are stale.
+    first_live: Option<u32>,
+    live: usize,
+    count: usize,
+    bytes: usize,
+    count_max: usize,
+}
+
+impl Heard {
+    pub(super) fn new(count_max: usize) -> Heard {
+        Heard {
+            queue: SlotQueue::default(),
+            first_live: None,
+            live: 0,
+            count: 0,
+            bytes: 0,
+            count_max,
+        }
+    }
+
+    pub(super) fn shrink_to(&mut self, runners: usize) {
+        self.queue.shrink_to(runners);
+    }
+
+    fn unqueue(&mut self, key: u32) {
+        if self.first_live == Some(key) {
+            self.first_live = self.queue.after(key);
+        }
+        self.queue.remove(key);
+    }
+
+    fn is_too_much(&self) -> bool {
+        let bytes_max = self.count_max.saturating_mul(LAST_KNOWN_BYTES_MEAN_MAX);
+        self.count > self.count_max || self.bytes > bytes_max
+    }
+}
+
+impl Hub {
+    /// Keeps this as the user's last known position, which is live from now on; `false` if the
+    /// fix was made, by its sender's clock, before the user's newest.
+    pub(super) fn publish(
+        &mut self,
+        runner: RunnerKey,
+        written: Written,
+        fix: Fix,
+        now: Now,
+    ) -> bool {
+        let key = runner.0;
+        let fix_ms = fix_ms(fix.value(Extra::Timestamp), now);
+        let runner = &mut self.runners[key as usize];
+        let newest_fix_ms = runner.last.as_ref().and_then(|last| last.newest_fix_ms);
+        if matches!((fix_ms, newest_fix_ms), (Some(fix), Some(newest)) if fix < newest) {
+            return false;
+        }
+        let last = LastKnown {
+            fix,
+            written,
+            received_at: now.monotonic,
+            newest_fix_ms: fix_ms.or(newest_fix_ms),
+        };
+        self.heard.bytes += last.bytes();
+        match &mut runner.last {
+            Some(before) => {
+                self.heard.bytes -= before.bytes();
+                **before = last;
+            }
+            none => {
+                self.heard.count += 1;
+                *none = Some(Box::new(last));
+            }
+        }
+        if !std::mem::replace(&mut runner.is_live, true) {
+            self.heard.live += 1;
+            self.note_change(key);
+        }
+        self.heard.unqueue(key);
+        self.heard.queue.push(key);
+        self.heard.first_live.get_or_insert(key);
+        while self.heard.is_too_much() {
+            // The newest always stays: it is on its way to followers.
+            match self.heard.queue.first() {
+                Some(oldest) if oldest != key => self.forget_last_known(oldest),
+                _ => break,
+            }
+        }
+        true
+    }
+
+    /// Makes last known positions stale that were received before this time, so many at most;
+    /// says whether there may be more of them.
+    pub(super) fn stale_before(&mut self, time: Instant, stale_max: usize) -> bool {
+        for _ in 0..stale_max {
+            let Some(key) = self.heard.first_live else {
+                return false;
+            };
+            if self
+                .received_at(key)
+                .is_some_and(|received_at| received_at >= time)
+            {
+                return false;
+            }
+            self.runners[key as usize].is_live = false;
+            self.heard.live -= 1;
+            self.heard.first_live = self.heard.queue.after(key);
+            self.note_change(key);
+        }
+        true
+    }
+
+    /// Forgets last known positions that were received before this time, so many at most; says
+    /// whether there may be more of them.
+    pub(super) fn forget_before(&mut self, time: Instant, forget_max: usize) -> bool {
+        for _ in 0..forget_max {
+            match self.heard.queue.first() {
+                Some(oldest) if self.received_at(oldest).is_none_or(|at| at < time) => {
+                    self.forget_last_known(oldest);
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// When the first of the live ones was received, and the first of all.
+    pub(super) fn longest_unheard(&self) -> (Option<Instant>, Option<Instant>) {
+        let received_at = |key: Option<u32>| key.and_then(|key| self.received_at(key));
+        (
+            received_at(self.heard.first_live),
+            received_at(self.heard.queue.first()),
+        )
+    }
+
+    /// The last known position of a runner.
+    pub(super) fn last_known(&self, runner: RunnerKey) -> Option<&LastKnown> {
+        self.runners.get(runner.0 as usize)?.last.as_deref()
+    }
+
+    /// How fresh a runner's last known position is.
+    pub(super) fn freshness(&self, runner: RunnerKey) -> Freshness {
+        match self.runners.get(runner.0 as usize) {
+            Some(runner) if runner.is_live => Freshness::Live,
+            Some(runner) if runner.last.is_some() => Freshness::Stale,
+            _ => Freshness::Unknown,
+        }
+    }
+
+    /// How many users are live, stale and unknown.
+    pub(super) fn runners_by_freshness(&self) -> [(Freshness, usize); 3] {
+        let heard = &self.heard;
+        [
+            (Freshness::Live, heard.live),
+            (Freshness::Stale, heard.count - heard.live),
+            (Freshness::Unknown, self.runners.len() - heard.count),
+        ]
+    }
+
+    fn received_at(&self, key: u32) -> Option<Instant> {
+        Some(self.last_known(RunnerKey(key))?.received_at)
+    }
+
+    fn forget_last_known(&mut self, key: u32) {
+        self.heard.unqueue(key);
+        let runner = &mut self.runners[key as usize];
+        if let Some(last) = runner.last.take() {
+            self.heard.count -= 1;
+            self.heard.bytes -= last.bytes();
+            self.heard.live -= usize::from(std::mem::take(&mut runner.is_live));
+            self.note_change(key);
+        }
+        self.forget_unused(RunnerKey(key));
+    }
+}
+
+/// What a sender's timestamp counts as: nothing if it is missing, now if it is in the far future.
+fn fix_ms(timestamp_ms: Option<f64>, now: Now) -> Option<f64> {
+    timestamp_ms.map(|fix| {
+        if fix > now.unix_ms + FUTURE_MS_MAX {
+            now.unix_ms
+        } else {
+            fix
+        }
+    })
+}

@@ -1,0 +1,483 @@
+//! The service without a socket: who follows whom, where everyone is and was, who may do what, and
+//! who is owed what. Members are numbers that it gives out; it knows no connections, no frames, no
+//! JSON and no clock: the time is handed in, and what it owes is for others to write.
+
+mod audience;
+mod authority;
+mod hub;
+mod last_known;
+mod member;
+#[cfg(test)]
+mod model;
+mod presence;
+mod rate;
+
+use std::time::{Duration, Instant};
+
+pub use authority::Authority;
+use hub::Hub;
+pub use hub::{Follower, MemberKey, RunnerKey};
+use last_known::LastKnown;
+pub use rate::Excess;
+
+use crate::auth::Grant;
+use crate::fix::Fix;
+use crate::refusal::{Refusal, quote};
+use crate::user::{Freshness, Known, Presence, UserId, Written};
+
+/// Last known positions that turn stale in one step, so that a million of them delay nobody.
+const STALE_PER_STEP_MAX: usize = 1000;
+
+/// Last known positions forgotten in one step.
+const FORGET_PER_STEP_MAX: usize = 10_000;
+
+/// Runners whose audience is told in one step.
+const AUDIENCES_PER_STEP_MAX: usize = 1000;
+
+/// How late a last known position may turn stale or be forgotten.
+const AGEING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The clocks' readings, taken once per tick and handed in.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For ages: never jumps.
+    pub monotonic: Instant,
+    /// For the comparison with the senders' timestamps: milliseconds since the start of 1970 UTC.
+    pub unix_ms: f64,
+}
+
+/// What holds for everybody.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Whether nobody may do anything without a grant.
+    pub needs_grant: bool,
+    /// Most users that one member may follow.
+    pub follows_max: usize,
+    /// Most positions a second of one authority.
+    pub rate_max: Option<u32>,
+    /// Most last known positions to keep; the oldest are forgotten first.
+    pub last_known_max: usize,
+    /// Age at which a last known position counts as stale.
+    pub stale_after: Duration,
+    /// Age at which it is forgotten.
+    pub forget_after: Duration,
+}
+
+/// What a member is owed, or is owed no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Debt {
+    /// Who.
+    pub member: MemberKey,
+    /// What.
+    pub owed: Owed,
+}
+
+/// What is owed; what it says is asked for when it goes out. Slots are those of the member's
+/// follows by the time of the debt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owed {
+    /// How many follow the member's user.
+    Audience,
+    /// Presence of the user in this slot.
+    Presence(u32),
+    /// The last known position of the user in this slot, who has just been followed. It must be
+    /// asked for before anything else is published.
+    LastKnown(u32),
+    /// Nothing any more about the follow in `slot`, which has ended; the one in `renumbered` has
+    /// taken its slot, unless they are the same.
+    Ended {
+        /// The slot that became free.
+        slot: u32,
+        /// The slot that now answers to `slot` instead.
+        renumbered: u32,
+    },
+}
+
+/// What became of a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// It is the runner's newest, for its followers to have.
+    Live(RunnerKey),
+    /// It is older than the runner's newest, and nobody is to have it.
+    Late,
+    /// It is dropped, for it came too fast.
+    TooFast(Excess),
+}
+
+/// The token of a renewal is for somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherUser;
+
+/// Everybody, and what they are owed.
+#[derive(Debug)]
+pub struct Relay {
+    hub: Hub,
+    rules: Rules,
+    debts: Vec<Debt>,
+    advanced_at: Option<Instant>,
+    /// Whether more last known positions have aged than one step takes.
+    is_ageing: bool,
+}
+
+impl Relay {
+    /// A relay without members.
+    pub fn new(rules: Rules) -> Relay {
+        Relay {
+            hub: Hub::new(rules.last_known_max),
+            rules,
+            debts: Vec::new(),
+            advanced_at: None,
+            is_ageing: false,
+        }
+    }
+
+    /// Takes somebody in, who is nobody and follows nobody yet.
+    pub fn join(&mut self) -> MemberKey {
+        self.hub.join()
+    }
+
+    /// Forgets a member. What it was owed before must not be asked for any more.
+    pub fn leave(&mut self, member: MemberKey) {
+        self.hub.leave(member);
+    }
+
+    /// Has a member be the user of its grant, unless it is somebody already; says whether it may
+    /// do anything at all.
+    pub fn identify(&mut self, by: &Authority) -> bool {
+        let Some(grant) = by.grant() else {
+            return !self.rules.needs_grant;
+        };
+        if let Some(member) = by.member()
+            && self.hub.declared(member).is_none()
+        {
+            let written = Written::as_string(&grant.user);
+            self.hub.declare(member, &grant.user, written);
+        }
+        true
+    }
+
+    /// Gives an authority another grant, and ends the follows that it does not cover, which is
+    /// then told as a refusal. One that `is_first` takes the place of any before it.
+    ///
+    /// # Errors
+    /// The grant is for another user than the one before.
+    pub fn renew(
+        &mut self,
+        by: &mut Authority,
+        grant: Grant,
+        is_first: bool,
+    ) -> Result<Option<Refusal>, OtherUser> {
+        let is_other = by.grant().is_some_and(|before| before.user != grant.user);
+        if is_other && !is_first {
+            return Err(OtherUser);
+        }
+        by.set_grant(grant);
+        let Some(member) = by.member() else {
+            return Ok(None);
+        };
+        let denied: Vec<String> = (self.hub.followed(member))
+            .filter(|user| !by.may_follow(user))
+            .map(str::to_owned)
+            .collect();
+        for user in &denied {
+            self.end_follow(member, user);
+        }
+        Ok(denied.first().map(|first| {
+            let first = Written::as_string(first).json(first);
+            Refusal::MayNotFollow(denied.len(), quote(&first))
+        }))
+    }
+
+    /// Binds a member to a user for good.
+    ///
+    /// # Errors
+    /// It is another one already.
+    pub fn declare(&mut self, by: &Authority, user: &UserId) -> Result<(), Refusal> {
+        let Some(member) = by.member() else {
+            return Ok(());
+        };
+        if self.hub.declare(member, user.text(), user.written()) {
+            return Ok(());
+        }
+        let declared = self.hub.declaration(member);
+        Err(Refusal::WrongUser(
+            declared.map_or(String::new(), |(_, json)| json),
+        ))
+    }
+
+    /// Takes a position, of the user that the member declared if it names none.
+    ///
+    /// # Errors
+    /// Why it is not for the authority to send.
+    pub fn publish(
+        &mut self,
+        by: &mut Authority,
+        user: Option<&UserId>,
+        fix: Fix,
+        now: Now,
+    ) -> Result<Published, Refusal> {
+        let (runner, written) = self.publisher(by, user)?;
+        if let Some(rate) = self.rules.rate_max
+            && let Err(excess) = by.take(rate, now.monotonic)
+        {
+            self.hub.forget_unused(runner);
+            return Ok(Published::TooFast(excess));
+        }
+        if self.hub.publish(runner, written, fix, now) {
+            Ok(Published::Live(runner))
+        } else {
+            Ok(Published::Late)
+        }
+    }
+
+    /// Whose position it is, and how that is written.
+    fn publisher(
+        &mut self,
+        by: &Authority,
+        user: Option<&UserId>,
+    ) -> Result<(RunnerKey, Written), Refusal> {
+        if self.rules.needs_grant && by.grant().is_none() {
+            return Err(Refusal::Unauthorized);
+        }
+        let member = by.member();
+        let declared = member.and_then(|member| self.hub.declared(member));
+        let (runner, written) = match (user, declared, member) {
+            (None, Some(runner), Some(member)) => (runner, self.hub.written(member)),
+            (None, ..) => return Err(Refusal::MissingUser),
+            (Some(user), Some(runner), Some(member))
+                if by.grant().is_none() && self.hub.id(runner) != user.text() =>
+            {
+                // Where there are tokens, they decide.
+                let declared = self.hub.declaration(member);
+                return Err(Refusal::WrongUser(
+                    declared.map_or(String::new(), |(_, json)| json),
+                ));
+            }
+            (Some(user), ..) => (self.hub.runner_or_new(user.text()), user.written()),
+        };
+        if !by.may_publish(self.hub.id(runner)) {
+            let json = written.json(self.hub.id(runner));
+            self.hub.forget_unused(runner);
+            return Err(Refusal::MayNotPublish(quote(&json)));
+        }
+        Ok((runner, written))
+    }
+
+    /// Adds follows, as far as they are allowed and there is room. What is known of the users is
+    /// owed at once.
+    pub fn follow(&mut self, by: &Authority, users: &[UserId], refusals: &mut Vec<Refusal>) {
+        let Some(member) = by.member() else {
+            return;
+        };
+        let follows_max = self.rules.follows_max;
+        let asks_presence = self.hub.asks_presence(member);
+        let mut over: Option<(usize, &str)> = None;
+        let mut denied: Option<(usize, &str)> = None;
+        for user in users {
+            if !by.may_follow(user.text()) {
+                denied.get_or_insert((0, user.json())).0 += 1;
+                continue;
+            }
+            if self.hub.following(member) >= follows_max {
+                if self.hub.slot(member, user.text()).is_none() {
+                    over.get_or_insert((0, user.json())).0 += 1;
+                }
+                continue;
+            }
+            let Some(slot) = (self.hub).follow(member, user.text(), user.spelling()) else {
+                continue;
+            };
+            if asks_presence {
+                self.owe(member, Owed::Presence(slot));
+            }
+            if self.hub.last_known_in(member, slot).is_some() {
+                self.owe(member, Owed::LastKnown(slot));
+            }
+        }
+        if let Some((count, first)) = denied {
+            refusals.push(Refusal::MayNotFollow(count, quote(first)));
+        }
+        if let Some((count, first)) = over {
+            refusals.push(Refusal::TooManyFollows(count, follows_max, quote(first)));
+        }
+    }
+
+    /// Ends follows, those that there are.
+    pub fn unfollow(&mut self, by: &Authority, users: &[UserId]) {
+        if let Some(member) = by.member() {
+            for user in users {
+                self.end_follow(member, user.text());
+            }
+        }
+    }
+
+    fn end_follow(&mut self, member: MemberKey, user: &str) {
+        if let Some((slot, renumbered)) = self.hub.unfollow(member, user) {
+            self.owe(member, Owed::Ended { slot, renumbered });
+        }
+    }
+
+    /// Begins or ends presence for what a member follows.
+    pub fn ask_presence(&mut self, by: &Authority, asks: bool) {
+        if let Some(member) = by.member()
+            && self.hub.ask_presence(member, asks)
+        {
+            for slot in 0..self.hub.following(member) as u32 {
+                self.owe(member, Owed::Presence(slot));
+            }
+        }
+    }
+
+    /// Begins or ends telling a member how many follow its user.
+    ///
+    /// # Errors
+    /// It is nobody.
+    pub fn ask_audience(&mut self, by: &Authority, wants: bool) -> Result<(), Refusal> {
+        let member = by.member();
+        let is_somebody = member.is_some_and(|member| self.hub.declared(member).is_some());
+        if wants && !is_somebody {
+            return Err(Refusal::AudienceOfNobody);
+        }
+        if let Some(member) = member
+            && self.hub.ask_audience(member, wants)
+        {
+            self.owe(member, Owed::Audience);
+        }
+        Ok(())
+    }
+
+    /// Lets time pass: last known positions grow stale and are forgotten, so many at a time.
+    pub fn advance(&mut self, now: Instant) {
+        self.advanced_at = Some(now);
+        let turns_stale = (now.checked_sub(self.rules.stale_after))
+            .is_some_and(|time| self.hub.stale_before(time, STALE_PER_STEP_MAX));
+        let forgets = (now.checked_sub(self.rules.forget_after))
+            .is_some_and(|time| self.hub.forget_before(time, FORGET_PER_STEP_MAX));
+        self.is_ageing = turns_stale || forgets;
+        if !self.is_ageing {
+            self.hub.give_back_room();
+        }
+    }
+
+    /// Owes presence and audiences that changed to those who asked for them. To be called before
+    /// anything is written, so that the word of a runner who became live goes out before the
+    /// position that made it so.
+    pub fn tell(&mut self, now: Instant) {
+        if !self.hub.has_changes() && self.hub.audience_deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        for runner in self.hub.take_changed() {
+            for follower in self.hub.followers(runner) {
+                if self.hub.asks_presence(follower.member) {
+                    self.debts.push(Debt {
+                        member: follower.member,
+                        owed: Owed::Presence(follower.slot),
+                    });
+                }
+            }
+        }
+        for member in self.hub.due_audiences(now, AUDIENCES_PER_STEP_MAX) {
+            self.owe(member, Owed::Audience);
+        }
+    }
+
+    fn owe(&mut self, member: MemberKey, owed: Owed) {
+        self.debts.push(Debt { member, owed });
+    }
+
+    /// Whether somebody is owed something that was not taken yet.
+    pub fn has_debts(&self) -> bool {
+        !self.debts.is_empty()
+    }
+
+    /// What became due since the last call, in order.
+    pub fn take_debts(&mut self) -> Vec<Debt> {
+        std::mem::take(&mut self.debts)
+    }
+
+    /// When [`Relay::advance`] or [`Relay::tell`] next has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let advanced_at = self.advanced_at?;
+        if self.is_ageing || self.hub.has_changes() || self.has_debts() {
+            return Some(advanced_at);
+        }
+        let (first_live, first) = self.hub.longest_unheard();
+        let ageing = [
+            first_live.map(|at| at + self.rules.stale_after),
+            first.map(|at| at + self.rules.forget_after),
+        ];
+        let ageing = ageing.into_iter().flatten().min();
+        ageing
+            .map(|at| at.max(advanced_at + AGEING_INTERVAL))
+            .into_iter()
+            .chain(self.hub.audience_deadline())
+            .min()
+    }
+
+    /// The members that follow a runner: those to relay its newest position to.
+    pub fn followers(&self, runner: RunnerKey) -> &[Follower] {
+        self.hub.followers(runner)
+    }
+
+    /// How many follow a member's user, if it asked. That counts as told.
+    pub fn say_audience(&mut self, member: MemberKey, now: Instant) -> Option<usize> {
+        self.hub.tell_audience(member, now)
+    }
+
+    /// Presence of the user in one slot of a member, if it asked.
+    pub fn say_presence(&self, member: MemberKey, slot: u32, now: Instant) -> Option<Presence<'_>> {
+        self.hub.presence(member, slot, now)
+    }
+
+    /// Where the user in one slot of a member is.
+    pub fn say_position(&self, member: MemberKey, slot: u32, now: Instant) -> Option<Known<'_>> {
+        let (runner, last) = self.hub.last_known_in(member, slot)?;
+        Some(self.known_as(runner, last, now))
+    }
+
+    /// Where a runner is.
+    pub fn known(&self, runner: RunnerKey, now: Instant) -> Option<Known<'_>> {
+        let last = self.hub.last_known(runner)?;
+        Some(self.known_as(runner, last, now))
+    }
+
+    fn known_as<'a>(&'a self, runner: RunnerKey, last: &'a LastKnown, now: Instant) -> Known<'a> {
+        Known {
+            user: self.hub.id(runner),
+            written: last.written(),
+            fix: last.fix(),
+            age: last.age(now),
+        }
+    }
+
+    /// The runner of this id, if it is one whom the authority may follow.
+    pub fn visible(&self, by: &Authority, user: &str) -> Option<RunnerKey> {
+        let runner = self.hub.runner(user)?;
+        by.may_follow(user).then_some(runner)
+    }
+
+    /// How fresh a runner's last known position is.
+    pub fn freshness(&self, runner: RunnerKey) -> Freshness {
+        self.hub.freshness(runner)
+    }
+
+    /// Whether some member declared this user.
+    pub fn is_connected(&self, runner: RunnerKey) -> bool {
+        self.hub.is_connected(runner)
+    }
+
+    /// How many users a member follows.
+    pub fn following(&self, member: MemberKey) -> usize {
+        self.hub.following(member)
+    }
+
+    /// How many follows there are, over all members.
+    pub fn follows_total(&self) -> usize {
+        self.hub.follows_total()
+    }
+
+    /// How many users are live, stale and unknown.
+    pub fn runners_by_freshness(&self) -> [(Freshness, usize); 3] {
+        self.hub.runners_by_freshness()
+    }
+}

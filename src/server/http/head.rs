@@ -1,0 +1,111 @@
+//! Request heads, to requests or to the answers that refuse them. Knows no sockets and nobody's
+//! data.
+
+use httparse::{EMPTY_HEADER, Header, Status};
+
+use super::fields::{bearer, values};
+use super::handshake;
+use super::origin::Origin;
+use super::response::Response;
+use super::routes::{Route, route};
+use crate::auth::Token;
+
+/// Largest request head, in bytes.
+pub const HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// Most header lines in a request head.
+const HEADERS_MAX: usize = 64;
+
+/// A complete request head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A WebSocket handshake, and the response that accepts it (RFC 6455, 4.2.2).
+    Upgrade {
+        /// The bytes of the 101 response.
+        accept: Vec<u8>,
+        /// Who asks.
+        origin: Origin,
+        /// What shows who asks.
+        token: Option<Token<'static>>,
+    },
+    /// Plain HTTP.
+    Plain {
+        /// What is asked for.
+        route: Route,
+        /// What shows who asks.
+        token: Option<Token<'static>>,
+        /// Whether the answer goes without its body (HEAD).
+        head_only: bool,
+    },
+}
+
+/// What the bytes received so far are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// The beginning of a request head.
+    Partial,
+    /// A request, and how many bytes its head took.
+    Complete(Request, usize),
+    /// No request that can be served.
+    Refused(RefusedRequest),
+}
+
+/// A request that cannot be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedRequest {
+    /// The answer to send.
+    pub response: Response,
+    /// Whether it asked for a WebSocket.
+    pub is_handshake: bool,
+}
+
+/// Reads a request head, of which `bytes` may be only a part.
+pub fn parse(bytes: &[u8]) -> Head {
+    let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut headers);
+    let parsed = match request.parse(&bytes[..bytes.len().min(HEAD_BYTES_MAX)]) {
+        Ok(Status::Complete(head_bytes)) => Ok(head_bytes),
+        Ok(Status::Partial) if bytes.len() < HEAD_BYTES_MAX => return Head::Partial,
+        Ok(Status::Partial) => Err(Response::refuse(
+            "431 Request Header Fields Too Large",
+            "",
+            "the request head must be under 8 KiB",
+        )),
+        Err(httparse::Error::TooManyHeaders) => Err(Response::refuse(
+            "431 Request Header Fields Too Large",
+            "",
+            "the request head must have at most 64 header lines",
+        )),
+        Err(httparse::Error::Version) => Err(Response::refuse(
+            "505 HTTP Version Not Supported",
+            "",
+            "speak HTTP/1.1, or HTTP/1.0 for plain requests",
+        )),
+        Err(error) => Err(Response::bad_request(&format!("this is not HTTP: {error}"))),
+    };
+    match parsed.and_then(|head_bytes| Ok((read_request(&request)?, head_bytes))) {
+        Ok((request, head_bytes)) => Head::Complete(request, head_bytes),
+        Err(response) => Head::Refused(RefusedRequest {
+            response: response.head_only(request.method == Some("HEAD")),
+            is_handshake: handshake::is_asked_for(request.headers),
+        }),
+    }
+}
+
+fn read_request(request: &httparse::Request) -> Result<Request, Response> {
+    let method = request.method.unwrap_or_default();
+    let is_1_1 = request.version == Some(1);
+    let headers: &[Header] = request.headers;
+    let hosts = values(headers, "host").count();
+    if hosts > 1 || (is_1_1 && hosts == 0) {
+        return Err(Response::bad_request("a request needs one Host header"));
+    }
+    if handshake::is_asked_for(headers) {
+        return handshake::read(method, is_1_1, headers);
+    }
+    Ok(Request::Plain {
+        route: route(method, request.path.unwrap_or_default())?,
+        token: bearer(headers),
+        head_only: method == "HEAD",
+    })
+}

@@ -1,0 +1,16 @@
+//! HTTP as far as it is served: request heads, what they ask for, who asks, and answers. Knows no
+//! sockets and nobody's data.
+
+mod fields;
+mod handshake;
+mod head;
+mod origin;
+mod query;
+mod response;
+mod routes;
+
+pub use head::{HEAD_BYTES_MAX, Head, RefusedRequest, Request, parse};
+pub(crate) use origin::AllowedOrigin;
+pub use origin::Origin;
+pub use response::Response;
+pub use routes::Route;

@@ -1,0 +1,55 @@
+//! What a plain request asks for, by its method and target. Knows no headers.
+
+use super::query;
+use super::response::Response;
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// The live map.
+    Map,
+    /// Whether the loop turns.
+    Healthz,
+    /// Whether new connections are welcome.
+    Readyz,
+    /// The counters.
+    Metrics,
+    /// Last known positions of these users; `None` if the request does not say whose.
+    Positions(Option<Vec<String>>),
+}
+
+/// The route of a plain request.
+pub(super) fn route(method: &str, target: &str) -> Result<Route, Response> {
+    let path = path(target);
+    let route = match path {
+        "/" => Route::Map,
+        "/healthz" => Route::Healthz,
+        "/readyz" => Route::Readyz,
+        "/metrics" => Route::Metrics,
+        "/positions" => Route::Positions(query::ids(target)),
+        _ => {
+            return Err(Response::refuse(
+                "404 Not Found",
+                "",
+                "nothing is here; there are /, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
+            ));
+        }
+    };
+    match method {
+        "GET" | "HEAD" => Ok(route),
+        _ => Err(Response::refuse(
+            "405 Method Not Allowed",
+            "Allow: GET, HEAD\r\n",
+            "use GET or HEAD",
+        )),
+    }
+}
+
+/// The path of a request target in origin form or in absolute form (RFC 9112, 3.2).
+fn path(target: &str) -> &str {
+    let target = match target.split_once("://") {
+        Some((_, rest)) if !target.starts_with('/') => rest.find('/').map_or("/", |at| &rest[at..]),
+        _ => target,
+    };
+    target.split(['?', '#']).next().unwrap_or_default()
+}

@@ -1,0 +1,7 @@
+//! What the operating system gives and limits: sockets to listen on, signals, descriptors, the
+//! process and its child. Knows no connections.
+
+pub(super) mod demo;
+pub(super) mod limits;
+pub(super) mod listen;
+pub(super) mod process;

@@ -1,0 +1,145 @@
+//! Who waits for which step of the tick. Each connection waits for a step at most once: that it
+//! waits is written down in its entry, here alone.
+
+use std::time::{Duration, Instant};
+
+use super::connections::{ConnectionId, Connections, Entry};
+use super::wire::close::CloseReason;
+
+/// What a connection may wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// A turn of reads.
+    Turn = 1,
+    /// Its outbox to be flushed, at the end of this tick.
+    Flush = 2,
+    /// The same at the end of the flush interval.
+    Release = 4,
+    /// Its end.
+    End = 8,
+}
+
+/// What one connection waits for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Waits(u8);
+
+impl Waits {
+    /// Whether it waits for this.
+    pub(super) fn has(self, wait: Wait) -> bool {
+        self.0 & wait as u8 != 0
+    }
+
+    /// Says that it waits for this, and whether that is new.
+    fn add(&mut self, wait: Wait) -> bool {
+        let is_new = !self.has(wait);
+        self.0 |= wait as u8;
+        is_new
+    }
+
+    /// Says that it waits for this no longer, and whether it did.
+    pub(super) fn remove(&mut self, wait: Wait) -> bool {
+        let did = self.has(wait);
+        self.0 &= !(wait as u8);
+        did
+    }
+}
+
+/// The queues of the tick's steps.
+#[derive(Debug)]
+pub(super) struct Queues {
+    turns: Vec<ConnectionId>,
+    flushes: Vec<ConnectionId>,
+    held: Vec<ConnectionId>,
+    ends: Vec<(ConnectionId, CloseReason)>,
+    flush_interval: Duration,
+    release_at: Instant,
+}
+
+impl Queues {
+    /// Empty queues, with this time from a release to the next.
+    pub(super) fn new(flush_interval: Duration, now: Instant) -> Queues {
+        Queues {
+            turns: Vec::new(),
+            flushes: Vec::new(),
+            held: Vec::new(),
+            ends: Vec::new(),
+            flush_interval,
+            release_at: now + flush_interval,
+        }
+    }
+
+    /// Has a connection wait for a turn.
+    pub(super) fn add_turn(&mut self, id: ConnectionId, entry: &mut Entry) {
+        if entry.waits.add(Wait::Turn) {
+            self.turns.push(id);
+        }
+    }
+
+    /// Has a connection wait to be flushed.
+    pub(super) fn add_flush(&mut self, id: ConnectionId, entry: &mut Entry) {
+        if entry.waits.add(Wait::Flush) {
+            self.flushes.push(id);
+        }
+    }
+
+    /// Has a connection wait for the next release.
+    pub(super) fn hold(&mut self, id: ConnectionId, entry: &mut Entry) {
+        if entry.waits.add(Wait::Release) {
+            self.held.push(id);
+        }
+    }
+
+    /// Has a connection wait for its end; the first reason counts.
+    pub(super) fn add_end(&mut self, id: ConnectionId, entry: &mut Entry, reason: CloseReason) {
+        if entry.waits.add(Wait::End) {
+            self.ends.push((id, reason));
+        }
+    }
+
+    /// Those whose turn it is. Who is added from now on has the next one.
+    pub(super) fn take_turns(&mut self) -> Vec<ConnectionId> {
+        std::mem::take(&mut self.turns)
+    }
+
+    /// Those to be flushed now.
+    pub(super) fn take_flushes(&mut self) -> Vec<ConnectionId> {
+        std::mem::take(&mut self.flushes)
+    }
+
+    /// Those to be ended now.
+    pub(super) fn take_ends(&mut self) -> Vec<(ConnectionId, CloseReason)> {
+        std::mem::take(&mut self.ends)
+    }
+
+    /// Whether positions are held back for some connection.
+    pub(super) fn holds_any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Has those who are held wait to be flushed, if it is time.
+    pub(super) fn release_if_due(&mut self, connections: &mut Connections, now: Instant) {
+        if now >= self.release_at {
+            self.release(connections, now);
+        }
+    }
+
+    /// Has those who are held wait to be flushed.
+    pub(super) fn release(&mut self, connections: &mut Connections, now: Instant) {
+        self.release_at = now + self.flush_interval;
+        for id in std::mem::take(&mut self.held) {
+            if let Some(entry) = connections.get_mut(id)
+                && entry.waits.remove(Wait::Release)
+            {
+                self.add_flush(id, entry);
+            }
+        }
+    }
+
+    /// When somebody is to be served next.
+    pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        if !self.turns.is_empty() || !self.flushes.is_empty() || !self.ends.is_empty() {
+            return Some(now);
+        }
+        self.holds_any().then_some(self.release_at)
+    }
+}

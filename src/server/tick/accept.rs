@@ -1,0 +1,74 @@
+//! The step of the tick that accepts connections, within a budget.
+
+use std::io::{self, ErrorKind};
+
+use log::{debug, warn};
+use mio::Interest;
+use rustix::io::Errno;
+
+use crate::server::Server;
+use crate::server::connections::ConnectionId;
+use crate::server::source::Source;
+use crate::server::wire::close::CloseReason;
+
+/// Connections accepted in one tick, so that a storm of them delays the others by little.
+const ACCEPTS_PER_TICK_MAX: usize = 64;
+
+impl Server {
+    /// Accepts what waits, within this tick's budget.
+    pub(in crate::server) fn accept(&mut self) {
+        let mut budget = ACCEPTS_PER_TICK_MAX;
+        let mut more = self.listeners.is_acceptable;
+        let mut accepted = Vec::new();
+        while more && budget > 0 {
+            more = false;
+            for listener in &self.listeners.sockets {
+                match listener.accept() {
+                    Ok((stream, peer)) => {
+                        more = true;
+                        budget = budget.saturating_sub(1);
+                        self.metrics.accepted += 1;
+                        let id = self.connections.insert(stream, peer, self.now.monotonic);
+                        accepted.push(id);
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    // It was the connection that failed, and others wait behind it (accept(2)).
+                    Err(error) if !is_shortage(&error) => {
+                        more = true;
+                        budget = budget.saturating_sub(1);
+                    }
+                    // The next descriptor that is free, or the next sweep, tries again.
+                    Err(error) if self.listeners.has_failed => debug!("accept error=\"{error}\""),
+                    Err(error) => {
+                        self.listeners.has_failed = true;
+                        warn!("accept error=\"{error}\"");
+                    }
+                }
+            }
+        }
+        self.listeners.is_acceptable = more;
+        for id in accepted {
+            self.watch(id);
+        }
+    }
+
+    /// Has a connection's events reported.
+    fn watch(&mut self, id: ConnectionId) {
+        let Some(entry) = self.connections.get_mut(id) else {
+            return;
+        };
+        let interests = Interest::READABLE | Interest::WRITABLE;
+        let token = Source::Connection(id).token();
+        let stream = entry.connection.socket_mut();
+        if let Err(error) = self.poll.registry().register(stream, token, interests) {
+            warn!("watch id={} error=\"{error}\"", id.serial());
+            self.queues.add_end(id, entry, CloseReason::SocketError);
+        }
+    }
+}
+
+/// Whether a connection could not be accepted for want of descriptors or memory.
+fn is_shortage(error: &io::Error) -> bool {
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|error| shortages.contains(&error))
+}

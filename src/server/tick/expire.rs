@@ -1,0 +1,90 @@
+//! The step that does what is due by time: signals' consequences, deadlines, the steps of a drain.
+
+use std::process::ExitCode;
+
+use log::{debug, warn};
+use signal_hook::consts::SIGHUP;
+
+use crate::server::drain::Drain;
+use crate::server::queues::Wait;
+use crate::server::wire::close::CloseReason;
+use crate::server::{SWEEP_INTERVAL, Server};
+
+impl Server {
+    /// Does what the signals that came ask for.
+    pub(in crate::server) fn take_signals(&mut self) {
+        let signals: Vec<i32> = self.signals.pending().collect();
+        for signal in signals {
+            if signal == SIGHUP {
+                self.door.reload_keys();
+            } else if self.drain.is_some() {
+                warn!("second signal={signal} open={}", self.door.open());
+                self.stopped = Some(ExitCode::FAILURE);
+            } else {
+                self.begin_drain(signal);
+            }
+        }
+    }
+
+    fn begin_drain(&mut self, signal: i32) {
+        debug!(
+            "drain signal={signal} open={} longest_s={}",
+            self.door.open(),
+            self.config.drain.as_secs()
+        );
+        self.end_demo();
+        self.listeners.close();
+        let open = (self.connections.iter_mut()).filter(|(_, entry)| entry.connection.is_open());
+        let ids = open.map(|(id, _)| id).collect();
+        let now = self.now.monotonic;
+        self.drain = Some(Drain::new(ids, now, self.config.drain));
+        self.queues.release(&mut self.connections, now);
+    }
+
+    /// Does what is due by time.
+    pub(in crate::server) fn expire(&mut self) {
+        let now = self.now.monotonic;
+        if let Some(drain) = &mut self.drain {
+            for id in drain.due(now) {
+                if let Some(entry) = self.connections.get_mut(id) {
+                    entry.connection.leave(CloseReason::Restarting, now);
+                    self.queues.add_flush(id, entry);
+                }
+            }
+        }
+        self.expire_tokens();
+        // What a connection is judged by may stand in the next batch of events.
+        if now < self.next_sweep || self.is_batch_full {
+            return;
+        }
+        self.next_sweep = now + SWEEP_INTERVAL;
+        self.listeners.retry();
+        self.sweep();
+        self.connections.shrink();
+        self.look_after_demo();
+    }
+
+    fn expire_tokens(&mut self) {
+        for id in self.door.take_expired(self.now) {
+            if let Some(entry) = self.connections.get_mut(id)
+                && let Some(reason) = self.door.why_not_stay(entry, self.now)
+            {
+                self.queues.add_end(id, entry, reason);
+            }
+        }
+    }
+
+    /// Looks at the deadline of each connection.
+    fn sweep(&mut self) {
+        let (timeouts, now) = (self.config.timeouts(), self.now.monotonic);
+        for (id, entry) in self.connections.iter_mut() {
+            match entry.connection.expire(&timeouts, now) {
+                Ok(false) => {}
+                Ok(true) => self.queues.add_flush(id, entry),
+                // Its socket may take bytes again: the flush of this tick will tell.
+                Err(CloseReason::Stalled) if entry.waits.has(Wait::Flush) => {}
+                Err(reason) => self.queues.add_end(id, entry, reason),
+            }
+        }
+    }
+}

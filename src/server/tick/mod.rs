@@ -1,0 +1,11 @@
+//! The steps of the tick, a file each, in the order in which they are taken: wait, accept, read,
+//! expire, flush, reap.
+
+mod accept;
+mod expire;
+mod flush;
+mod read;
+mod reap;
+mod wait;
+
+pub(super) use wait::read_clocks;

@@ -1,0 +1,90 @@
+//! The step that reads: turns, messages, requests.
+
+use crate::server::Server;
+use crate::server::apply::Desk;
+use crate::server::connections::ConnectionId;
+use crate::server::queues::Wait;
+use crate::server::wire::close::CloseReason;
+use crate::server::wire::connection::Input;
+
+/// Messages taken from one connection before others have their turn.
+const MESSAGES_PER_TURN_MAX: usize = 64;
+
+impl Server {
+    /// Gives each connection with input one turn.
+    pub(in crate::server) fn read(&mut self) {
+        for id in self.queues.take_turns() {
+            let Some(entry) = self.connections.get_mut(id) else {
+                continue;
+            };
+            entry.waits.remove(Wait::Turn);
+            if entry.waits.has(Wait::End) {
+                continue;
+            }
+            entry.connection.begin_turn(&mut self.reader);
+            let outcome = self.read_turn(id);
+            self.metrics.bytes_received += self.reader.turn_bytes();
+            let Some(entry) = self.connections.get_mut(id) else {
+                continue;
+            };
+            entry.connection.end_turn(&mut self.reader);
+            match outcome {
+                Ok(HasMore::Yes) => self.queues.add_turn(id, entry),
+                Ok(HasMore::No) => {}
+                Err(reason) => self.queues.add_end(id, entry, reason),
+            }
+            // Answers of the connection itself: pongs, errors, refused requests.
+            if !entry.connection.outbox.is_empty() && !entry.connection.outbox.is_behind() {
+                self.queues.add_flush(id, entry);
+            }
+            if self.outgoing.is_much() {
+                (self.queues).release(&mut self.connections, self.now.monotonic);
+                self.flush();
+            }
+        }
+    }
+
+    fn read_turn(&mut self, id: ConnectionId) -> Result<HasMore, CloseReason> {
+        for _ in 0..MESSAGES_PER_TURN_MAX {
+            let Some(entry) = self.connections.get_mut(id) else {
+                return Ok(HasMore::No);
+            };
+            let input =
+                (entry.connection).read(&mut self.reader, entry.is_hung_up, self.now.monotonic)?;
+            match input {
+                Input::Text(text) => {
+                    entry.received += 1;
+                    let mut desk = Desk {
+                        relay: &mut self.relay,
+                        door: &mut self.door,
+                        metrics: &mut self.metrics,
+                        bounds: self.config.bounds(),
+                        now: self.now,
+                    };
+                    let applied = desk.apply(id, entry, &text)?;
+                    if self.relay.has_debts() {
+                        self.settle();
+                    }
+                    if let Some(runner) = applied.moved {
+                        self.deliver(runner);
+                    }
+                    if applied.ends_turn || self.outgoing.is_much() {
+                        return Ok(HasMore::Yes);
+                    }
+                }
+                Input::Request(request) => self.answer(id, request)?,
+                Input::Refused(refused) => self.refuse(id, &refused),
+                Input::Blocked => return Ok(HasMore::No),
+                Input::TurnOver => return Ok(HasMore::Yes),
+            }
+        }
+        Ok(HasMore::Yes)
+    }
+}
+
+/// Whether a connection may have more to read than its turn had time for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HasMore {
+    Yes,
+    No,
+}

@@ -1,0 +1,74 @@
+//! The step that waits for events: the one call that blocks. It turns them into connections to
+//! read from and to write to, and lets time pass.
+
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mio::Events;
+use mio::event::Event;
+
+use crate::relay::Now;
+use crate::server::connections::ConnectionId;
+use crate::server::drain::Drain;
+use crate::server::source::Source;
+use crate::server::{EVENTS_MAX, Server};
+
+impl Server {
+    /// Waits for events or the next deadline.
+    pub(in crate::server) fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        match self.poll.poll(events, Some(self.until_next_step())) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => self.now = read_clocks(),
+        }
+        self.relay.advance(self.now.monotonic);
+        self.is_batch_full = events.iter().count() == EVENTS_MAX;
+        for event in events.iter() {
+            match event.token().into() {
+                Source::Signals => self.take_signals(),
+                Source::Listener(_) => self.listeners.is_acceptable = true,
+                Source::Connection(id) => self.note_event(id, event),
+            }
+        }
+        Ok(())
+    }
+
+    fn until_next_step(&self) -> Duration {
+        let now = Instant::now();
+        let deadlines = [
+            Some(self.next_sweep),
+            self.listeners.next_deadline(now),
+            self.queues.next_deadline(now),
+            self.relay.next_deadline(),
+            self.door.next_deadline(self.now),
+            self.drain.as_ref().map(Drain::next_deadline),
+        ];
+        let next = deadlines.into_iter().flatten().min();
+        next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now))
+    }
+
+    fn note_event(&mut self, id: ConnectionId, event: &Event) {
+        let Some(entry) = self.connections.get_mut(id) else {
+            return;
+        };
+        // With both interests registered, each event about reading says writable too.
+        if event.is_writable() && !entry.connection.outbox.is_empty() {
+            self.queues.add_flush(id, entry);
+        }
+        let is_hung_up = event.is_read_closed() || event.is_error();
+        entry.is_hung_up |= is_hung_up;
+        if event.is_readable() || is_hung_up {
+            self.queues.add_turn(id, entry);
+        }
+    }
+}
+
+/// Reads both clocks.
+pub(in crate::server) fn read_clocks() -> Now {
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Now {
+        monotonic: Instant::now(),
+        unix_ms: since_1970.as_secs_f64() * 1000.0,
+    }
+}

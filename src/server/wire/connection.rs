@@ -1,0 +1,327 @@
+//! One connection, from its first byte to its last: Handshaking → Open → Finishing → Lingering,
+//! where a plain HTTP request goes straight to Finishing. Works on any stream; time is handed in.
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use tungstenite::Utf8Bytes;
+
+use super::close::CloseReason;
+use super::frames::Frames;
+use super::outbox::{Flushed, Gather, Newest, Outbox};
+use super::reader::{Filled, Frame, Reader, Unread};
+use super::stream::Stream;
+use crate::server::http::{self, Head, RefusedRequest, Request, Response};
+
+/// How long an HTTP answer may take: from the answer to the peer's end.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a closing handshake may take: from our close frame to the peer's end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Empty ping frame (RFC 6455, 5.5.2).
+const PING: [u8; 2] = [0x89, 0x00];
+
+/// How long a connection may take over things.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// From accept to the end of the request head.
+    pub handshake: Duration,
+    /// Longest silence before a ping. Below the minute or so after which proxies drop a quiet
+    /// connection.
+    pub ping_interval: Duration,
+    /// From a ping to the next byte from the peer.
+    pub pong: Duration,
+    /// Longest time in which a peer takes nothing of what it is owed.
+    pub stall: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The request head is being read.
+    Handshaking,
+    /// Messages go both ways.
+    Open,
+    /// The connection ends when what is owed has gone out.
+    Leaving(CloseReason),
+    /// The last bytes, an HTTP answer or a close frame, are going out.
+    Finishing(CloseReason),
+    /// They are out, and the write side is shut; what still comes is discarded until the peer's
+    /// end. A socket dropped with unread bytes would reset the peer, and eat the goodbye.
+    Lingering(CloseReason),
+}
+
+/// What a read brought.
+#[derive(Debug)]
+pub enum Input {
+    /// A complete request head.
+    Request(Request),
+    /// A request head that cannot be served, and the answer to it.
+    Refused(RefusedRequest),
+    /// A text message.
+    Text(Utf8Bytes),
+    /// Nothing more now.
+    Blocked,
+    /// This turn is over, and there may be more.
+    TurnOver,
+}
+
+/// A connection on some stream.
+#[derive(Debug)]
+pub struct Connection<S> {
+    stream: Stream<S>,
+    phase: Phase,
+    /// When the phase was entered.
+    since: Instant,
+    heard_at: Instant,
+    pinged_at: Option<Instant>,
+    /// When the socket last took something, while it is owed more.
+    blocked_since: Option<Instant>,
+    unread: Unread,
+    /// What is still to be sent.
+    pub outbox: Outbox,
+}
+
+impl<S: Read + Write> Connection<S> {
+    /// A connection that was just accepted.
+    pub fn new(socket: S, now: Instant) -> Connection<S> {
+        Connection {
+            stream: Stream::new(socket),
+            phase: Phase::Handshaking,
+            since: now,
+            heard_at: now,
+            pinged_at: None,
+            blocked_since: None,
+            unread: Unread::default(),
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// The socket, for what is no reading and no writing.
+    pub fn socket_mut(&mut self) -> &mut S {
+        self.stream.socket_mut()
+    }
+
+    /// Whether messages go both ways.
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Leaving(_))
+    }
+
+    /// How long it has been open, while it is.
+    pub fn open_for(&self, now: Instant) -> Option<Duration> {
+        self.is_open()
+            .then(|| now.saturating_duration_since(self.since))
+    }
+
+    /// Whether no complete request head has come yet.
+    pub fn is_handshaking(&self) -> bool {
+        self.phase == Phase::Handshaking
+    }
+
+    /// Why the connection ends, if it does.
+    pub fn ending(&self) -> Option<CloseReason> {
+        match self.phase {
+            Phase::Handshaking | Phase::Open => None,
+            Phase::Leaving(reason) | Phase::Finishing(reason) | Phase::Lingering(reason) => {
+                Some(reason)
+            }
+        }
+    }
+
+    /// Begins a turn of reads with the shared reader.
+    pub fn begin_turn(&mut self, reader: &mut Reader) {
+        reader.begin(&mut self.unread);
+    }
+
+    /// Ends a turn of reads.
+    pub fn end_turn(&mut self, reader: &mut Reader) {
+        reader.finish(&mut self.unread);
+    }
+
+    /// Reads until there is something to act on. An error is why the connection should close;
+    /// nothing must be read after it but by another turn.
+    pub fn read(
+        &mut self,
+        reader: &mut Reader,
+        hung_up: bool,
+        now: Instant,
+    ) -> Result<Input, CloseReason> {
+        loop {
+            let input = match self.phase {
+                Phase::Handshaking => next_request(reader),
+                Phase::Open | Phase::Leaving(_) => self.next_message(reader)?,
+                Phase::Finishing(_) | Phase::Lingering(_) => {
+                    reader.consume(reader.rest().len());
+                    None
+                }
+            };
+            if let Some(input) = input {
+                return Ok(input);
+            }
+            match reader.fill(&mut self.stream, hung_up) {
+                Ok(Filled::More) => self.heard(now),
+                Ok(Filled::Drained) => return Ok(Input::Blocked),
+                Ok(Filled::TurnOver) => return Ok(Input::TurnOver),
+                // Half an answer is better than none: who shut its write side may still read.
+                Ok(Filled::End) if matches!(self.phase, Phase::Finishing(_)) => {
+                    return Ok(Input::Blocked);
+                }
+                Ok(Filled::End) => return Err(CloseReason::PeerGone),
+                Err(_) => return Err(CloseReason::SocketError),
+            }
+        }
+    }
+
+    fn next_message(&mut self, reader: &mut Reader) -> Result<Option<Input>, CloseReason> {
+        loop {
+            match reader.next_frame(&mut self.unread)? {
+                Frame::Text(text) => return Ok(Some(Input::Text(text))),
+                Frame::Ping(answer) => self.outbox.push_pong(&answer),
+                Frame::Quiet => {}
+                Frame::Partial => return Ok(None),
+            }
+        }
+    }
+
+    /// Accepts a WebSocket handshake with this response.
+    pub fn upgrade(&mut self, accept: &[u8], now: Instant) {
+        self.outbox.push_wire(accept);
+        self.enter(Phase::Open, now);
+    }
+
+    /// Answers a plain HTTP request, after which the connection ends.
+    pub fn reply(&mut self, response: &Response, now: Instant) {
+        self.outbox.push_wire(&response.to_bytes());
+        self.enter(Phase::Finishing(CloseReason::Answered), now);
+    }
+
+    /// Begins to end: `false` if the peer cannot be told, and the connection is to be dropped.
+    #[must_use]
+    pub fn close(&mut self, reason: CloseReason, now: Instant) -> bool {
+        if !self.is_open() || !reason.is_told() {
+            return false;
+        }
+        self.outbox.forget_positions();
+        self.outbox.push_wire(&reason.frame());
+        self.enter(Phase::Finishing(reason), now);
+        true
+    }
+
+    /// Closes as soon as nothing is owed any more.
+    pub fn leave(&mut self, reason: CloseReason, now: Instant) {
+        if self.phase == Phase::Open {
+            self.enter(Phase::Leaving(reason), now);
+        }
+    }
+
+    /// The reason to close for, once a leaving connection is owed nothing.
+    pub fn has_left(&self) -> Option<CloseReason> {
+        match self.phase {
+            Phase::Leaving(reason) if self.outbox.is_empty() => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Sends what is owed. [`Connection::is_finished`] may hold afterwards.
+    pub fn flush(
+        &mut self,
+        frames: &Frames,
+        hold: bool,
+        gather: &mut Gather,
+        newest: impl Newest,
+        now: Instant,
+    ) -> Result<Flushed, CloseReason> {
+        let outbox = &mut self.outbox;
+        let Ok(flushed) = outbox.flush(&mut self.stream, frames, hold, gather, newest) else {
+            // Frames are numbered anew once everybody has been served.
+            outbox.forget_positions();
+            return Err(CloseReason::SocketError);
+        };
+        match (flushed.blocked, self.blocked_since) {
+            (false, None) => {}
+            (false, Some(_)) if flushed.bytes == 0 => self.blocked_since = None,
+            (false, Some(_)) => {
+                // The peer made room, so it lives, whatever else it has not said.
+                self.heard(now);
+                self.blocked_since = None;
+            }
+            (true, Some(_)) if flushed.bytes == 0 => {}
+            (true, _) => self.blocked_since = Some(now),
+        }
+        Ok(flushed)
+    }
+
+    /// Whether the last bytes have just gone out: the write side is to be shut then.
+    pub fn is_finished(&mut self) -> bool {
+        match self.phase {
+            Phase::Finishing(reason) if self.outbox.is_empty() => {
+                // The deadline stays: it is that of the whole goodbye.
+                self.phase = Phase::Lingering(reason);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// When something is to happen if nothing else does before.
+    pub fn deadline(&self, timeouts: &Timeouts) -> Instant {
+        match self.phase {
+            Phase::Handshaking => self.since + timeouts.handshake,
+            Phase::Finishing(CloseReason::Answered) | Phase::Lingering(CloseReason::Answered) => {
+                self.since + REPLY_TIMEOUT
+            }
+            Phase::Finishing(_) | Phase::Lingering(_) => self.since + CLOSE_TIMEOUT,
+            // A ping would wait behind what the socket does not take.
+            Phase::Open | Phase::Leaving(_) => match (self.blocked_since, self.pinged_at) {
+                (Some(blocked_since), _) => blocked_since + timeouts.stall,
+                (None, Some(pinged_at)) => pinged_at + timeouts.pong,
+                (None, None) => self.heard_at + timeouts.ping_interval,
+            },
+        }
+    }
+
+    /// Does what is due by now, and says whether something is to be flushed for that. Gives back
+    /// unused room.
+    pub fn expire(&mut self, timeouts: &Timeouts, now: Instant) -> Result<bool, CloseReason> {
+        self.outbox.shrink();
+        if now < self.deadline(timeouts) {
+            return Ok(false);
+        }
+        match self.phase {
+            Phase::Handshaking => Err(CloseReason::HandshakeTimeout),
+            Phase::Finishing(reason) | Phase::Lingering(reason) => Err(reason),
+            Phase::Open | Phase::Leaving(_) => {
+                if self.blocked_since.is_some() {
+                    return Err(CloseReason::Stalled);
+                }
+                if self.pinged_at.is_some() {
+                    return Err(CloseReason::NoPong);
+                }
+                self.outbox.push_wire(&PING);
+                self.pinged_at = Some(now);
+                Ok(true)
+            }
+        }
+    }
+
+    fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.pinged_at = None;
+    }
+
+    fn enter(&mut self, phase: Phase, now: Instant) {
+        self.phase = phase;
+        self.since = now;
+    }
+}
+
+fn next_request(reader: &mut Reader) -> Option<Input> {
+    match http::parse(reader.rest()) {
+        Head::Partial => None,
+        Head::Complete(request, head_bytes) => {
+            reader.consume(head_bytes);
+            Some(Input::Request(request))
+        }
+        Head::Refused(refused) => Some(Input::Refused(refused)),
+    }
+}

@@ -1,0 +1,12 @@
+//! One connection over one stream: what it reads, what it still has to write, when it is late, why
+//! it ends. Knows no poll, no slab and nobody's follows; the time is handed in.
+
+pub mod close;
+pub mod connection;
+pub mod frames;
+mod marks;
+pub mod outbox;
+#[cfg(test)]
+mod outbox_model;
+pub mod reader;
+pub mod stream;

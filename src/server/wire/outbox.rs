@@ -1,0 +1,363 @@
+//! What one connection still has to send. While its socket takes bytes, every position goes out;
+//! once it does not, the outbox keeps one mark for each runner that the follower is behind on, and
+//! sends the newest position of each when the socket drains. Presence and audience are marks from
+//! the start. Knows no clock and no message.
+
+use std::io::{self, Write};
+
+use super::frames::{Frames, append_text_frame};
+use super::marks::{Behind, Gathered, WRITE_BYTES_MAX};
+pub use super::marks::{Gather, Mark, Newest};
+use super::stream::Stream;
+
+/// Most bytes of errors kept for a peer that does not read.
+pub const ERROR_BYTES_MAX: usize = 64 * 1024;
+
+/// Room for this many entries is kept between ticks; more is given back.
+const SPARE_ENTRIES_MAX: usize = 4;
+
+/// Stands for a follow that has ended.
+const NO_SLOT: u32 = u32::MAX >> 1;
+
+/// A frame that is owed, and which of the connection's follows it is about.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    frame: u32,
+    /// [`NO_SLOT`] if that follow has ended. The top bit says that the frame tells an age.
+    slot: u32,
+}
+
+impl Due {
+    const WITH_AGE: u32 = 1 << 31;
+
+    fn slot(self) -> u32 {
+        self.slot & !Due::WITH_AGE
+    }
+
+    fn is_with_age(self) -> bool {
+        self.slot & Due::WITH_AGE != 0
+    }
+
+    fn move_to(&mut self, slot: u32) {
+        self.slot = slot | self.slot & Due::WITH_AGE;
+    }
+}
+
+/// What a flush did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// Bytes that the socket took.
+    pub bytes: usize,
+    /// Positions whose frame the socket took, or began to take.
+    pub positions: usize,
+    /// Positions that will not be sent: something newer of the same runner will.
+    pub conflated: usize,
+    /// Whether something is still owed because the socket takes no more.
+    pub blocked: bool,
+}
+
+/// What became of a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// The first since the last flush: the connection needs one.
+    First,
+    /// It will be sent.
+    Due,
+    /// The newest position of its runner will be sent when the socket drains.
+    Marked,
+    /// So it was already: this one takes the place of an earlier one.
+    Conflated,
+}
+
+/// The outbox of one connection.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Bytes that go out first and as they are: the rest of a frame, errors, pongs, a reply.
+    wire: Vec<u8>,
+    due: Vec<Due>,
+    behind: Option<Box<Behind>>,
+}
+
+impl Outbox {
+    /// Whether nothing is owed.
+    pub fn is_empty(&self) -> bool {
+        self.wire.is_empty() && self.due.is_empty() && self.behind.is_none()
+    }
+
+    /// Whether positions become marks instead of frames.
+    pub fn is_behind(&self) -> bool {
+        self.behind.as_ref().is_some_and(|behind| behind.blocked)
+    }
+
+    fn blocked(&mut self) -> Option<&mut Behind> {
+        self.behind.as_deref_mut().filter(|behind| behind.blocked)
+    }
+
+    /// Owes a position: frame `frame` of this tick, about the connection's follow `slot`.
+    pub fn push(&mut self, frame: u32, slot: u32) -> Pushed {
+        match self.blocked() {
+            None => {
+                self.due.push(Due { frame, slot });
+                if self.due.len() == 1 {
+                    Pushed::First
+                } else {
+                    Pushed::Due
+                }
+            }
+            Some(behind) => {
+                if behind.mark_position(slot) {
+                    Pushed::Marked
+                } else {
+                    Pushed::Conflated
+                }
+            }
+        }
+    }
+
+    /// Owes the last known position of a user just followed: frame `frame` of this tick, which
+    /// tells its age. To be called while the outbox is not behind.
+    pub fn push_with_age(&mut self, frame: u32, slot: u32) {
+        debug_assert!(!self.is_behind());
+        self.due.push(Due {
+            frame,
+            slot: slot | Due::WITH_AGE,
+        });
+    }
+
+    /// Owes the last known position of a user just followed, as a mark.
+    pub fn mark_last_known(&mut self, slot: u32) {
+        self.behind.get_or_insert_default().mark_last_known(slot);
+    }
+
+    /// Owes presence of the user in this slot.
+    pub fn push_presence(&mut self, slot: u32) {
+        self.behind.get_or_insert_default().mark_presence(slot);
+    }
+
+    /// Owes how many follow the connection's user.
+    pub fn push_audience(&mut self) {
+        self.behind.get_or_insert_default().audience = true;
+    }
+
+    /// Forgets the marks of a follow that ended; frames that are due still go out. The follow in
+    /// slot `renumbered` has taken its slot, with all that is owed about it.
+    pub fn unfollow(&mut self, slot: u32, renumbered: u32) {
+        for due in &mut self.due {
+            if due.slot() == slot {
+                due.move_to(NO_SLOT);
+            } else if due.slot() == renumbered {
+                due.move_to(slot);
+            }
+        }
+        if let Some(behind) = &mut self.behind {
+            behind.unfollow(slot, renumbered);
+        }
+    }
+
+    /// Owes bytes that are no position: a reply, a close frame.
+    pub fn push_wire(&mut self, bytes: &[u8]) {
+        self.wire.extend_from_slice(bytes);
+    }
+
+    /// Owes an error; `false` if too many are unread already.
+    #[must_use]
+    pub fn push_error(&mut self, message: &[u8]) -> bool {
+        append_text_frame(message, &mut self.wire);
+        match &self.behind {
+            Some(behind) if behind.blocked => {
+                self.wire.len() - behind.begun_bytes <= ERROR_BYTES_MAX
+            }
+            _ => true,
+        }
+    }
+
+    /// Owes the answer to a ping: in order, or when the socket takes no more, to the last alone
+    /// (RFC 6455, 5.5.3).
+    pub fn push_pong(&mut self, frame: &[u8]) {
+        match self.blocked() {
+            None => self.wire.extend_from_slice(frame),
+            Some(behind) => {
+                behind.pong.clear();
+                behind.pong.extend_from_slice(frame);
+            }
+        }
+    }
+
+    /// Forgets the positions that are owed; errors and the rest of a frame still go out.
+    pub fn forget_positions(&mut self) {
+        self.behind = None;
+        self.due = Vec::new();
+    }
+
+    /// Room taken on the heap, in bytes.
+    pub fn heap_bytes(&self) -> usize {
+        let behind = self
+            .behind
+            .as_ref()
+            .map_or(0, |behind| size_of::<Behind>() + behind.heap_bytes());
+        self.wire.capacity() + self.due.capacity() * size_of::<Due>() + behind
+    }
+
+    /// Gives back room that a burst needed.
+    pub fn shrink(&mut self) {
+        if self.due.is_empty() && self.due.capacity() > SPARE_ENTRIES_MAX {
+            self.due = Vec::new();
+        }
+    }
+
+    /// Writes what is owed until all is written or the socket takes no more; then what was not
+    /// begun becomes marks. `hold` leaves this tick's positions for a later flush.
+    pub fn flush(
+        &mut self,
+        to: &mut Stream<impl Write>,
+        frames: &Frames,
+        hold: bool,
+        gather: &mut Gather,
+        mut newest: impl Newest,
+    ) -> io::Result<Flushed> {
+        let mut flushed = Flushed::default();
+        let mut begun_bytes = self.behind.as_ref().map_or(0, |behind| behind.begun_bytes);
+        if self.wire.is_empty() && self.behind.is_none() && self.is_one_range() && !hold {
+            self.flush_range(to, frames, &mut flushed)?;
+            begun_bytes = self.wire.len();
+        }
+        while !flushed.blocked && self.gather(frames, hold, gather, &mut newest) {
+            let taken = to.write(&gather.bytes)?;
+            begun_bytes = self.settle(taken, begun_bytes, gather, &mut flushed);
+        }
+        if flushed.blocked {
+            self.fall_behind(begun_bytes, &mut flushed);
+        }
+        Ok(flushed)
+    }
+
+    /// Whether the frames that are due are neighbours, as they are for followers of the same
+    /// runners: frames are pushed in rising order, each once.
+    fn is_one_range(&self) -> bool {
+        match (self.due.first(), self.due.last()) {
+            (Some(first), Some(last)) => (last.frame - first.frame) as usize == self.due.len() - 1,
+            _ => false,
+        }
+    }
+
+    /// One write straight from the frames, without a copy.
+    fn flush_range(
+        &mut self,
+        to: &mut Stream<impl Write>,
+        frames: &Frames,
+        flushed: &mut Flushed,
+    ) -> io::Result<()> {
+        let (Some(first), Some(last)) = (self.due.first(), self.due.last()) else {
+            return Ok(());
+        };
+        let bytes = frames.range(first.frame, last.frame);
+        let taken = to.write(bytes)?;
+        flushed.bytes += taken;
+        if taken == bytes.len() {
+            flushed.positions += self.due.len();
+            self.due.clear();
+            return Ok(());
+        }
+        flushed.blocked = true;
+        let mut end = 0;
+        let mut begun = 0;
+        for due in &self.due {
+            if end >= taken {
+                break;
+            }
+            end += frames.frame(due.frame).len();
+            begun += 1;
+        }
+        flushed.positions += begun;
+        self.due.drain(..begun);
+        self.wire.extend_from_slice(&bytes[taken..end]);
+        Ok(())
+    }
+
+    /// Collects the next write's bytes; `false` if nothing is owed.
+    fn gather(
+        &mut self,
+        frames: &Frames,
+        hold: bool,
+        gather: &mut Gather,
+        newest: &mut impl Newest,
+    ) -> bool {
+        gather.start(&self.wire);
+        let has_all_marks =
+            (self.behind.as_mut()).is_none_or(|behind| behind.gather(gather, newest));
+        if gather.bytes.is_empty() {
+            self.behind = None;
+        }
+        if has_all_marks && !hold {
+            for due in &self.due {
+                if gather.bytes.len() >= WRITE_BYTES_MAX {
+                    break;
+                }
+                gather.bytes.extend_from_slice(frames.frame(due.frame));
+                gather.frames.push((Gathered::Due, gather.bytes.len()));
+            }
+        }
+        !gather.bytes.is_empty()
+    }
+
+    /// Takes off what the socket took. Goes from how much of `wire` was the rest of a begun frame
+    /// to how much of it is now.
+    fn settle(
+        &mut self,
+        taken: usize,
+        begun_bytes: usize,
+        gather: &Gather,
+        flushed: &mut Flushed,
+    ) -> usize {
+        flushed.bytes += taken;
+        flushed.blocked = taken < gather.bytes.len();
+        if taken < self.wire.len() {
+            self.wire.drain(..taken);
+            return begun_bytes.saturating_sub(taken);
+        }
+        let mut start = self.wire.len();
+        self.wire = Vec::new();
+        let mut due = 0;
+        for &(gathered, end) in &gather.frames {
+            if start >= taken {
+                break;
+            }
+            match (gathered, &mut self.behind) {
+                (Gathered::Pong, Some(behind)) => behind.pong.clear(),
+                (Gathered::Mark(mark), Some(behind)) => {
+                    behind.unmark(mark);
+                    let is_position = matches!(mark, Mark::LastKnown(_) | Mark::Newest(_));
+                    flushed.positions += usize::from(is_position);
+                }
+                _ => {
+                    due += 1;
+                    flushed.positions += 1;
+                }
+            }
+            if end > taken {
+                self.wire.extend_from_slice(&gather.bytes[taken..end]);
+            }
+            start = end;
+        }
+        self.due.drain(..due);
+        self.wire.len()
+    }
+
+    /// Turns positions that were not begun into marks.
+    fn fall_behind(&mut self, begun_bytes: usize, flushed: &mut Flushed) {
+        let behind = self.behind.get_or_insert_default();
+        behind.blocked = true;
+        behind.begun_bytes = begun_bytes;
+        for due in std::mem::take(&mut self.due) {
+            let is_conflated = match due.slot() {
+                NO_SLOT => true,
+                slot if due.is_with_age() => {
+                    behind.mark_last_known(slot);
+                    false
+                }
+                slot => !behind.mark_position(slot),
+            };
+            flushed.conflated += usize::from(is_conflated);
+        }
+    }
+}
