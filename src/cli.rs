@@ -8,8 +8,8 @@ use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::client::{simulate, token, watch};
-use crate::server;
+use crate::client::{token, watch};
+use crate::{server, simulate};
 
 /// What the arguments ask for.
 #[derive(Debug)]

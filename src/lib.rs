@@ -8,7 +8,8 @@
 //! |---|---|
 //! | [`cli`] | the command line: subcommands, flags, environment variables |
 //! | [`server`] | the loop, its connections, the HTTP answers, the outboxes |
-//! | [`client`] | `simulate` and `watch`, which speak the public protocol; `token`, beside them |
+//! | [`simulate`] | many simulated users and a check of what they receive, or runners to look at |
+//! | [`client`] | one WebSocket client of the public protocol; `watch` on it, and `token` beside it |
 //! | [`auth`] | tokens and keys to who somebody is and what they may do |
 //! | [`hub`] | who follows whom, and where everyone was last |
 //! | [`protocol`] | message text to and from types |
@@ -26,3 +27,4 @@ pub mod position;
 pub mod protocol;
 pub mod queue;
 pub mod server;
+pub mod simulate;

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use spectate::cli::{self, Command, Parsed};
-use spectate::client::{simulate, token, watch};
-use spectate::server;
+use spectate::client::{token, watch};
+use spectate::{server, simulate};
 
 fn main() -> ExitCode {
     let command = match cli::parse(std::env::args_os()) {

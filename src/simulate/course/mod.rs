@@ -1,6 +1,11 @@
 //! A way through the world as a function of time: points, straight lines between them, and what
 //! comes after the last. Pure.
 
+pub mod motion;
+pub mod recording;
+pub mod track;
+pub mod wander;
+
 /// Metres in a degree of latitude, on a sphere of the earth's mean radius (6,371,009 m).
 pub const METRES_PER_DEGREE: f64 = 111_195.08;
 

@@ -10,15 +10,15 @@ use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 use tungstenite::Message;
 
-use super::connection::{Connection, Input, connect_to_any};
-use super::credentials::Credentials;
-use super::ended::Ended;
-use super::endpoint::Endpoint;
+use super::descriptors::{CONNECTS_IN_FLIGHT_MAX, OPENING_WAIT, allow_descriptors};
 use super::faults::Fault;
 use super::ledger::Ledger;
-use super::many::{CONNECTS_IN_FLIGHT_MAX, OPENING_WAIT, allow_descriptors};
-use super::message::{self, ServerMessage};
-use super::{plain, printable};
+use crate::client::connection::{Connection, Input, connect_to_any};
+use crate::client::credentials::Credentials;
+use crate::client::ended::Ended;
+use crate::client::endpoint::Endpoint;
+use crate::client::message::{self, ServerMessage};
+use crate::client::{plain, printable};
 
 /// Events taken from the kernel at once.
 const EVENTS_MAX: usize = 1024;

@@ -2,6 +2,16 @@
 //! on a course, and a check of every delivery. Decides what is sent and when; uses nothing but the
 //! public protocol.
 
+pub mod course;
+pub mod crowd;
+pub mod demo;
+pub mod descriptors;
+pub mod faults;
+pub mod joggers;
+pub mod lake;
+pub mod ledger;
+pub mod report;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,15 +20,16 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use tungstenite::Message;
 
-use super::credentials::{Credentials, MintFlags};
-use super::crowd::{Crowd, Round, SILENCE_MAX};
-use super::endpoint::Endpoint;
-use super::faults::Fault;
-use super::ledger::Ledger;
-use super::motion::{Motion, RATE_ON_COURSE_MAX, Race};
-use super::report::Report;
-use super::wander::POSITIONS_MAX;
-use super::{demo, track, unix_ms};
+use self::course::motion::{Motion, RATE_ON_COURSE_MAX, Race};
+use self::course::track;
+use self::course::wander::POSITIONS_MAX;
+use self::crowd::{Crowd, Round, SILENCE_MAX};
+use self::faults::Fault;
+use self::ledger::Ledger;
+use self::report::Report;
+use crate::client::credentials::{Credentials, MintFlags};
+use crate::client::endpoint::Endpoint;
+use crate::client::{URL_DEFAULT, unix_ms};
 use crate::duration;
 
 /// How many positions are sent if neither a number nor a time is given.
@@ -39,7 +50,7 @@ pub struct Config {
     messages: Option<u64>,
 
     /// Where the server is
-    #[arg(long, value_name = "URL", default_value = super::URL_DEFAULT)]
+    #[arg(long, value_name = "URL", default_value = URL_DEFAULT)]
     url: Endpoint,
 
     /// Positions per second of all users together [default: as fast as they are delivered; with --course one of each user]

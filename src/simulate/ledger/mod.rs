@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use hdrhistogram::Histogram;
 
+use super::course::motion::Motion;
 use super::faults::{Fault, Faults};
-use super::message::{self, ServerMessage, Sighting};
-use super::motion::Motion;
+use crate::client::message::{self, ServerMessage, Sighting};
 
 /// Most positions of all users that are on their way: enough to keep a server busy, and few
 /// enough that the latencies are its own and not those of a queue.

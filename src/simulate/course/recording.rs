@@ -4,7 +4,7 @@
 use std::fmt;
 use std::iter::successors;
 
-use super::course::{Course, Waypoint, distance_m};
+use super::{Course, Waypoint, distance_m};
 
 /// The pace on a way without times, in metres a second: a kilometre in 5:33.
 pub const PACE_WITHOUT_TIMES: f64 = 3.0;
@@ -163,7 +163,7 @@ fn along_m(points: &[Waypoint]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::course::METRES_PER_DEGREE;
+    use super::super::METRES_PER_DEGREE;
     use super::*;
 
     /// North at 1 m/s, a point in every 100 s, with these times in the place of the right ones.

@@ -4,9 +4,9 @@
 
 use std::fmt::Write;
 
-use super::course::Course;
-use super::message::Sighting;
+use super::Course;
 use super::wander::Wander;
+use crate::client::message::Sighting;
 use crate::position::Extra;
 
 /// Most positions of one user that are on their way, of 50 bytes each. Two users' worth is what
@@ -167,8 +167,8 @@ pub fn whole_degrees(heading: f64) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Waypoint;
     use super::*;
-    use crate::client::course::Waypoint;
     use crate::client::message::{ServerMessage, decode};
 
     fn race(users: usize, per_second: f64) -> Motion {

@@ -146,7 +146,7 @@ fn write_tally(f: &mut fmt::Formatter, fault: Fault, tally: &Tally) -> fmt::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::motion::Motion;
+    use crate::simulate::course::motion::Motion;
     use std::time::Instant;
 
     fn ledger(delivered: bool) -> Ledger {

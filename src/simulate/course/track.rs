@@ -7,9 +7,9 @@ use std::path::Path;
 use gpx::{Gpx, GpxVersion};
 use time::OffsetDateTime;
 
-use super::course::{Course, Waypoint};
 use super::recording::{self, PACE_WITHOUT_TIMES, Untimed};
-use super::{plain, printable, tell};
+use super::{Course, Waypoint};
+use crate::client::{plain, printable, tell};
 
 /// Reads the first track with points in a file, or the first route if there is no track, as
 /// [`recording::course`] does; if its times do not count, that is told on stderr.

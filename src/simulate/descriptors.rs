@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::plain;
+use crate::client::plain;
 
 /// Connections under way at the same time: less than the backlog of a common server, so that no
 /// connect has to be repeated after a second.

@@ -82,7 +82,7 @@ impl Faults {
         let tally = &mut self.tallies[fault as usize];
         tally.count += 1;
         if tally.examples.len() < EXAMPLES_MAX {
-            tally.examples.push(super::printable(&example()));
+            tally.examples.push(crate::client::printable(&example()));
         }
     }
 

@@ -4,8 +4,8 @@
 use std::f64::consts::TAU;
 
 use super::course::METRES_PER_DEGREE;
+use super::course::motion::whole_degrees;
 use super::lake::{self, Lake};
-use super::motion::whole_degrees;
 
 /// The slowest and the fastest pace, in metres a second, before it varies.
 const PACE_MIN: f64 = 2.4;

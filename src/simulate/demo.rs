@@ -10,15 +10,15 @@ use mio::net::TcpStream;
 use mio::{Events, Poll, Token};
 use tungstenite::Message;
 
-use super::connection::{Connection, Input, connect_to_any};
-use super::credentials::Credentials;
-use super::ended::Ended;
-use super::endpoint::Endpoint;
+use super::descriptors::{CONNECTS_IN_FLIGHT_MAX, OPENING_WAIT, allow_descriptors};
 use super::joggers::Joggers;
 use super::lake::Lake;
-use super::many::{CONNECTS_IN_FLIGHT_MAX, OPENING_WAIT, allow_descriptors};
-use super::message::{self, ServerMessage};
-use super::{is_hung_up, plain, tell, unix_ms};
+use crate::client::connection::{Connection, Input, connect_to_any};
+use crate::client::credentials::Credentials;
+use crate::client::ended::Ended;
+use crate::client::endpoint::Endpoint;
+use crate::client::message::{self, ServerMessage};
+use crate::client::{is_hung_up, plain, tell, unix_ms};
 
 /// Events taken from the kernel at once.
 const EVENTS_MAX: usize = 256;
