@@ -28,11 +28,11 @@ pub enum Command {
     /// Run the server
     Serve(server::Config),
     /// Drive a server with many users and check every delivery
-    Simulate(simulate::Config),
+    Simulate(simulate::SimulateFlags),
     /// Follow users and print a line for each position
-    Watch(watch::Config),
+    Watch(watch::WatchFlags),
     /// Make a token, or explain the one on stdin
-    Token(token::Config),
+    Token(token::TokenFlags),
 }
 
 #[derive(Debug, Parser)]

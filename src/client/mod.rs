@@ -1,12 +1,24 @@
-//! The clients: the test client and the terminal's view, both on the public protocol alone.
-//! They share one WebSocket connection as a state machine; the server's rooms are never looked at.
+//! One WebSocket client of the public protocol, and the commands that need no more: `watch`, and
+//! `token` beside it. The room must never know the server, nor [`simulate`](crate::simulate), which
+//! stands on it.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `endpoint` | where a server is |
+//! | `connection`, `handshake`, `ended` | one connection from the connect to why it is over |
+//! | `message` | message text to types, and types to the messages that clients send |
+//! | `credentials` | tokens that clients make for themselves |
+//! | [`watch`] | follows users in a terminal |
+//! | [`token`] | makes tokens at a command line, and explains them |
+//!
+//! Here stands what all of them say to people, and ask of the machine, in the same way.
 
-pub mod connection;
-pub mod credentials;
-pub mod ended;
-pub mod endpoint;
-pub mod handshake;
-pub mod message;
+pub(crate) mod connection;
+pub(crate) mod credentials;
+pub(crate) mod ended;
+pub(crate) mod endpoint;
+mod handshake;
+pub(crate) mod message;
 pub mod token;
 pub mod watch;
 

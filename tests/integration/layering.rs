@@ -164,7 +164,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 /// What each room may name: rooms of this crate, and other crates.
-const ROOMS: [(&str, &[&str], &[&str]); 42] = [
+const ROOMS: [(&str, &[&str], &[&str]); 45] = [
     ("position.rs", &[], &["std"]),
     ("queue.rs", &[], &["std"]),
     ("duration.rs", &[], &["std"]),
@@ -309,12 +309,30 @@ const ROOMS: [(&str, &[&str], &[&str]); 42] = [
         "simulate/demo.rs",
         &[
             "client",
-            "simulate/descriptors",
+            "simulate/crowd",
             "simulate/joggers",
             "simulate/lake",
         ],
+        &["std", "tungstenite"],
+    ),
+    (
+        "simulate/crowd.rs",
+        &["client", "simulate/descriptors"],
         &["std", "mio", "tungstenite"],
     ),
+    (
+        "simulate/check.rs",
+        &[
+            "client",
+            "simulate/crowd",
+            "simulate/faults",
+            "simulate/ledger",
+            "simulate/progress",
+            "simulate/schedule",
+        ],
+        &["std", "tungstenite"],
+    ),
+    ("simulate/schedule.rs", &[], &["std"]),
     (
         "server/demo.rs",
         &["server/Config", "server/Server"],

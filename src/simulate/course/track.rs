@@ -16,7 +16,7 @@ use crate::client::{plain, printable, tell};
 ///
 /// # Errors
 /// A line that names the file, when it cannot be read or holds no way.
-pub fn load(path: &Path) -> Result<Course, String> {
+pub(crate) fn load(path: &Path) -> Result<Course, String> {
     let shown = printable(&path.display().to_string());
     let file = File::open(path).map_err(|error| format!("cannot read {shown}: {}", plain(&error)));
     let gpx = gpx::read(BufReader::new(file?)).map_err(|error| {
