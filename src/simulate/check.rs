@@ -2,6 +2,7 @@
 //! answer is waited for and what ends the run early; whether a delivery is right is the ledger's
 //! to know, and who is connected the crowd's.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use tungstenite::Message;
@@ -53,9 +54,8 @@ struct Check<'a> {
     crowd: Crowd<'a>,
     ledger: Ledger,
     round: Round,
-    /// Which users have not yet answered this round's ping, and how many they are.
-    awaited: Vec<bool>,
-    awaited_count: usize,
+    /// Users who have not yet answered this round's ping.
+    awaited: BTreeSet<usize>,
     /// Connections that ended before their time.
     lost: usize,
     /// When a delivery or an awaited answer last came.
@@ -95,15 +95,14 @@ impl<'a> Check<'a> {
             crowd: Crowd::new(endpoint, credentials, Population::Users, users)?,
             ledger,
             round: Round::Hello,
-            awaited: vec![true; users],
-            awaited_count: users,
+            awaited: (0..users).collect(),
             lost: 0,
             heard_at: Instant::now(),
         };
-        while check.awaited_count > 0 {
-            check.crowd.connect_more(users - check.awaited_count)?;
+        while !check.awaited.is_empty() {
+            check.crowd.connect_more(users - check.awaited.len())?;
             check.turn(OPENING_WAIT)?;
-            progress.set_position((users - check.awaited_count) as u64);
+            progress.set_position((users - check.awaited.len()) as u64);
         }
         progress.finish_and_clear();
         check.round = Round::Published;
@@ -217,8 +216,7 @@ impl<'a> Check<'a> {
     }
 
     fn answered(&mut self, user: usize) {
-        if std::mem::replace(&mut self.awaited[user], false) {
-            self.awaited_count -= 1;
+        if self.awaited.remove(&user) {
             self.heard_at = Instant::now();
         }
     }
@@ -248,41 +246,33 @@ impl<'a> Check<'a> {
         Ok(since.max(self.heard_at).elapsed() >= SILENCE_MAX)
     }
 
-    fn await_answer(&mut self, user: usize) {
-        if !std::mem::replace(&mut self.awaited[user], true) {
-            self.awaited_count += 1;
-        }
-    }
-
     /// Pings on every connection, and waits until each is answered or nothing has come for
     /// [`SILENCE_MAX`]. In the round [`Round::Published`] it waits for the outstanding deliveries
     /// as well: a server may answer a ping ahead of the positions that wait in line, so that the
     /// answers alone prove too little.
     fn settle(&mut self, round: Round) -> Result<(), String> {
         self.round = round;
-        for user in 0..self.awaited.len() {
+        for user in 0..self.ledger.users() {
             if self.crowd.is_open(user) {
-                self.await_answer(user);
+                self.awaited.insert(user);
                 self.send(user, round.ping())?;
             }
         }
         let asked_at = Instant::now();
-        while self.awaited_count > 0 || (round == Round::Published && self.ledger.outstanding() > 0)
+        while !self.awaited.is_empty()
+            || (round == Round::Published && self.ledger.outstanding() > 0)
         {
             if self.is_silent_since(asked_at)? {
                 break;
             }
             self.turn(SILENCE_MAX)?;
         }
-        for (user, awaited) in self.awaited.iter_mut().enumerate() {
-            if std::mem::replace(awaited, false) {
-                let wait_s = SILENCE_MAX.as_secs();
-                self.ledger.faults.note(Fault::Unanswered, || {
-                    format!("user {user}: no answer to a ping for {wait_s} s")
-                });
-            }
+        for user in std::mem::take(&mut self.awaited) {
+            let wait_s = SILENCE_MAX.as_secs();
+            self.ledger.faults.note(Fault::Unanswered, || {
+                format!("user {user}: no answer to a ping for {wait_s} s")
+            });
         }
-        self.awaited_count = 0;
         Ok(())
     }
 
@@ -290,14 +280,14 @@ impl<'a> Check<'a> {
     /// sees its clients leave and not break.
     fn leave(&mut self) -> Result<(), String> {
         self.round = Round::Goodbye;
-        for user in 0..self.awaited.len() {
+        for user in 0..self.ledger.users() {
             self.crowd.close(user);
             if self.crowd.is_open(user) {
-                self.await_answer(user);
+                self.awaited.insert(user);
             }
         }
         let begun_at = Instant::now();
-        while self.awaited_count > 0 {
+        while !self.awaited.is_empty() {
             let Some(left) = GOODBYE_WAIT.checked_sub(begun_at.elapsed()) else {
                 break;
             };
