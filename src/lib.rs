@@ -16,6 +16,8 @@
 //! | [`position`] | user ids and positions, valid by construction |
 //! | [`queue`] | a first-in-first-out queue through a table of slots |
 //! | [`logger`], [`duration`] | log lines that never block the loop; times as people write them |
+//!
+//! [`server`] on one side, [`simulate`] and [`client`] on the other know nothing of each other.
 
 pub mod auth;
 pub mod cli;

@@ -169,9 +169,9 @@ pub(crate) fn whole_degrees(heading: f64) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Waypoint;
     use super::*;
     use crate::client::message::{ServerMessage, decode};
+    use crate::simulate::course::Waypoint;
 
     fn race(users: usize, per_second: f64) -> Motion {
         let waypoint = |lat, at_s| Waypoint {

@@ -163,8 +163,8 @@ fn along_m(points: &[Waypoint]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::METRES_PER_DEGREE;
     use super::*;
+    use crate::simulate::course::METRES_PER_DEGREE;
 
     /// North at 1 m/s, a point in every 100 s, with these times in the place of the right ones.
     fn north(points: usize, changed: impl Fn(usize, f64) -> Option<f64>) -> Course {
