@@ -8,8 +8,8 @@ use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::client::{simulate, token, watch};
-use crate::server;
+use crate::client::{token, watch};
+use crate::{server, simulate};
 
 /// What the arguments ask for.
 #[derive(Debug)]
@@ -28,11 +28,11 @@ pub enum Command {
     /// Run the server
     Serve(server::Config),
     /// Drive a server with many users and check every delivery
-    Simulate(simulate::Config),
+    Simulate(simulate::SimulateFlags),
     /// Follow users and print a line for each position
-    Watch(watch::Config),
+    Watch(watch::WatchFlags),
     /// Make a token, or explain the one on stdin
-    Token(token::Config),
+    Token(token::TokenFlags),
 }
 
 #[derive(Debug, Parser)]

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use spectate::cli::{self, Command, Parsed};
-use spectate::client::{simulate, token, watch};
-use spectate::server;
+use spectate::client::{token, watch};
+use spectate::{server, simulate};
 
 fn main() -> ExitCode {
     let command = match cli::parse(std::env::args_os()) {
@@ -22,9 +22,9 @@ fn main() -> ExitCode {
     };
     let outcome = match command {
         Command::Serve(config) => server::serve(config),
-        Command::Simulate(config) => simulate::run(&config),
-        Command::Watch(config) => watch::run(&config),
-        Command::Token(config) => token::run(&config),
+        Command::Simulate(flags) => simulate::run(&flags),
+        Command::Watch(flags) => watch::run(&flags),
+        Command::Token(flags) => token::run(&flags),
     };
     outcome.unwrap_or_else(|line| {
         let _ = writeln!(io::stderr(), "spectate: {line}");

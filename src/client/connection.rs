@@ -19,7 +19,7 @@ use super::handshake::Handshake;
 use super::plain;
 
 /// Longest wait for a TCP connection to one address.
-pub const CONNECT_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_WAIT: Duration = Duration::from_secs(5);
 
 /// Allocated for each connection. Small: there may be ten thousand.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -36,12 +36,12 @@ const _: () = assert!(
 
 /// A connection. Dropping it closes the socket.
 #[derive(Debug)]
-pub struct Connection {
-    state: State,
+pub(crate) struct Connection {
+    stage: Stage,
 }
 
 #[derive(Debug)]
-enum State {
+enum Stage {
     Connecting(Handshake),
     Handshaking(Handshake),
     Open(Box<WebSocket<TcpStream>>),
@@ -50,7 +50,7 @@ enum State {
 
 /// What a read brought.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Input {
+pub(crate) enum Input {
     /// The server accepted the upgrade: messages may be sent from now on.
     Opened,
     /// A text message.
@@ -69,7 +69,7 @@ pub enum Input {
 ///
 /// # Errors
 /// What the last address answered.
-pub fn connect_to_any(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), Ended> {
+pub(crate) fn connect_to_any(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), Ended> {
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {
         let attempt = std::net::TcpStream::connect_timeout(address, CONNECT_WAIT);
@@ -88,7 +88,7 @@ impl Connection {
     ///
     /// # Errors
     /// What the kernel says against the registration.
-    pub fn new(
+    pub(crate) fn new(
         mut stream: TcpStream,
         endpoint: &Endpoint,
         registry: &Registry,
@@ -97,7 +97,7 @@ impl Connection {
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         let handshake = Handshake::new(stream, endpoint);
         Ok(Connection {
-            state: State::Connecting(handshake),
+            stage: Stage::Connecting(handshake),
         })
     }
 
@@ -105,38 +105,38 @@ impl Connection {
     ///
     /// # Errors
     /// Why the connection is over. The socket is closed then, and further reads are blocked.
-    pub fn read(&mut self) -> Result<Input, Ended> {
+    pub(crate) fn read(&mut self) -> Result<Input, Ended> {
         let step = self.step();
         if step.is_err() {
-            self.state = State::Closed;
+            self.stage = Stage::Closed;
         }
         step
     }
 
     fn step(&mut self) -> Result<Input, Ended> {
         loop {
-            match mem::replace(&mut self.state, State::Closed) {
-                State::Connecting(handshake) => {
+            match mem::replace(&mut self.stage, Stage::Closed) {
+                Stage::Connecting(handshake) => {
                     if !handshake.is_connected()? {
-                        self.state = State::Connecting(handshake);
+                        self.stage = Stage::Connecting(handshake);
                         return Ok(Input::Blocked);
                     }
-                    self.state = State::Handshaking(handshake);
+                    self.stage = Stage::Handshaking(handshake);
                 }
-                State::Handshaking(mut handshake) => {
+                Stage::Handshaking(mut handshake) => {
                     let Some(tail) = handshake.advance()? else {
-                        self.state = State::Handshaking(handshake);
+                        self.stage = Stage::Handshaking(handshake);
                         return Ok(Input::Blocked);
                     };
-                    self.state = State::Open(open(handshake.into_stream(), tail));
+                    self.stage = Stage::Open(open(handshake.into_stream(), tail));
                     return Ok(Input::Opened);
                 }
-                State::Open(mut socket) => {
+                Stage::Open(mut socket) => {
                     let input = read_message(&mut socket);
-                    self.state = State::Open(socket);
+                    self.stage = Stage::Open(socket);
                     return input;
                 }
-                State::Closed => return Ok(Input::Blocked),
+                Stage::Closed => return Ok(Input::Blocked),
             }
         }
     }
@@ -146,13 +146,13 @@ impl Connection {
     ///
     /// # Errors
     /// [`Ended::Lost`] when too much waits already for a server that does not read.
-    pub fn send(&mut self, message: Message) -> Result<(), Ended> {
-        let State::Open(socket) = &mut self.state else {
+    pub(crate) fn send(&mut self, message: Message) -> Result<(), Ended> {
+        let Stage::Open(socket) = &mut self.stage else {
             return Ok(());
         };
         match socket.write(message) {
             Err(Error::WriteBufferFull(_)) => {
-                self.state = State::Closed;
+                self.stage = Stage::Closed;
                 Err(Ended::Lost(format!(
                     "the server left {WRITE_BUFFER_BYTES_MAX} bytes unread"
                 )))
@@ -163,16 +163,16 @@ impl Connection {
 
     /// Writes what is queued, as far as the socket takes it. Of a socket that is broken the next
     /// read tells: behind an error there may be a goodbye to read.
-    pub fn flush(&mut self) {
-        if let State::Open(socket) = &mut self.state {
+    pub(crate) fn flush(&mut self) {
+        if let Stage::Open(socket) = &mut self.stage {
             let _ = socket.flush();
         }
     }
 
     /// Says goodbye with code 1000. What the server still sends can be read, and at last its
     /// goodbye, as [`Ended::Closed`].
-    pub fn close(&mut self) {
-        if let State::Open(socket) = &mut self.state {
+    pub(crate) fn close(&mut self) {
+        if let Stage::Open(socket) = &mut self.stage {
             let _ = socket.close(Some(CloseFrame {
                 code: CloseCode::Normal,
                 reason: Utf8Bytes::default(),
@@ -181,8 +181,8 @@ impl Connection {
     }
 
     /// Whether the upgrade is done and the end has not come.
-    pub fn is_open(&self) -> bool {
-        matches!(self.state, State::Open(_))
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Open(_))
     }
 }
 

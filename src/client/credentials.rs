@@ -1,5 +1,5 @@
-//! Tokens of simulated users: made by us, for servers that ask for them, and made again before
-//! they expire. Speaks to no server.
+//! Tokens that clients make themselves, for servers that ask for them, and make again before they
+//! expire. Speaks to no server, and must never know what the users do with them.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::duration::parse_above_zero;
 /// The flags that say how tokens are made. Without a key none are.
 #[derive(clap::Args, Clone, Debug)]
 #[command(group(ArgGroup::new("jwt_keys").multiple(true)))]
-pub struct MintFlags {
+pub(crate) struct MintFlags {
     /// File with the secret for the HS256 tokens of a server that asks for tokens; of several the first is used
     #[arg(long, value_name = "FILE", value_delimiter = ',', group = "jwt_keys")]
     jwt_hs256_secret_file: Vec<PathBuf>,
@@ -39,19 +39,19 @@ pub struct MintFlags {
 
 /// What makes tokens, and knows when they are due again.
 #[derive(Debug)]
-pub struct Credentials {
+pub(crate) struct Credentials {
     flags: MintFlags,
     key: SigningKey,
     /// What was told last of a key file that could be used before.
     told: Option<String>,
-    rota: Rota,
+    renewals: Renewals,
 }
 
 /// Whose token is renewed when: one after the other, evenly, each in every half of a lifetime.
 #[derive(Debug)]
-struct Rota {
+struct Renewals {
     begun_at: Instant,
-    round: Duration,
+    period: Duration,
     users: usize,
     /// How many renewals there were.
     renewed: u64,
@@ -63,7 +63,7 @@ impl Credentials {
     ///
     /// # Errors
     /// A line that names the key file which cannot be used.
-    pub fn load(flags: &MintFlags, users: usize) -> Result<Option<Credentials>, String> {
+    pub(crate) fn load(flags: &MintFlags, users: usize) -> Result<Option<Credentials>, String> {
         let private_key = flags.jwt_private_key_file.as_deref();
         if private_key.is_none() && flags.jwt_hs256_secret_file.is_empty() {
             return Ok(None);
@@ -75,9 +75,9 @@ impl Credentials {
             key: key?,
             flags: flags.clone(),
             told: None,
-            rota: Rota {
+            renewals: Renewals {
                 begun_at: Instant::now(),
-                round: flags.ttl / 2,
+                period: flags.ttl / 2,
                 users,
                 renewed: 0,
             },
@@ -89,7 +89,7 @@ impl Credentials {
     ///
     /// # Errors
     /// A line that says why it cannot be made.
-    pub fn mint(&mut self, user: usize, others: &[usize]) -> Result<String, String> {
+    pub(crate) fn mint(&mut self, user: usize, others: &[usize]) -> Result<String, String> {
         self.read_key_again();
         let follow = match others {
             [] => Follow::Own,
@@ -128,20 +128,20 @@ impl Credentials {
     }
 
     /// Which of the users, counted from 0, needs a new token now; asked until there is none.
-    pub fn due(&mut self, now: Instant) -> Option<usize> {
-        self.rota.due(now)
+    pub(crate) fn due(&mut self, now: Instant) -> Option<usize> {
+        self.renewals.due(now)
     }
 
     /// When the next one is due.
-    pub fn next_due_at(&self) -> Instant {
-        self.rota.next_due_at()
+    pub(crate) fn next_due_at(&self) -> Instant {
+        self.renewals.next_due_at()
     }
 }
 
-impl Rota {
+impl Renewals {
     fn next_due_at(&self) -> Instant {
-        let rounds = (self.renewed + 1) as f64 / self.users as f64;
-        self.begun_at + self.round.mul_f64(rounds)
+        let periods = (self.renewed + 1) as f64 / self.users as f64;
+        self.begun_at + self.period.mul_f64(periods)
     }
 
     fn due(&mut self, now: Instant) -> Option<usize> {
@@ -161,13 +161,13 @@ mod tests {
     #[test]
     fn everybodys_turn_comes_once_in_every_half_of_a_lifetime() {
         let begun_at = Instant::now();
-        let mut rota = Rota {
+        let mut renewals = Renewals {
             begun_at,
-            round: Duration::from_secs(30),
+            period: Duration::from_secs(30),
             users: 3,
             renewed: 0,
         };
-        let mut due = |s| rota.due(begun_at + Duration::from_secs(s));
+        let mut due = |s| renewals.due(begun_at + Duration::from_secs(s));
         assert_eq!((due(9), due(10), due(10)), (None, Some(0), None));
         assert_eq!((due(29), due(29), due(30)), (Some(1), None, Some(2)));
         assert_eq!((due(60), due(60)), (Some(0), Some(1)));

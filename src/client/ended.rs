@@ -5,11 +5,11 @@ use std::{fmt, io};
 use super::{plain, printable};
 
 /// The code that stands for a goodbye without one (RFC 6455, section 7.4.1).
-pub const NO_CODE: u16 = 1005;
+pub(crate) const NO_CODE: u16 = 1005;
 
 /// Why a connection is over.
 #[derive(Debug)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// No TCP connection came about.
     Unreachable(io::Error),
     /// The upgrade was answered with another HTTP status than 101.
@@ -63,7 +63,7 @@ impl Ended {
     /// What a person can do about an end after which connecting again is no use;
     /// `None` where it is. The numbers are those of RFC 6455, section 7.4, and from 4000 on the
     /// server's own: below 4100 nothing changes by itself.
-    pub fn advice(&self) -> Option<&'static str> {
+    pub(crate) fn advice(&self) -> Option<&'static str> {
         match self {
             Ended::Closed {
                 code: 1002 | 1003 | 1007 | 1009 | 1010,
@@ -85,7 +85,7 @@ impl Ended {
     }
 
     /// Whether there was no token, or one that is not good.
-    pub fn wants_token(&self) -> bool {
+    pub(crate) fn wants_token(&self) -> bool {
         matches!(
             self,
             Ended::Closed {
@@ -96,7 +96,7 @@ impl Ended {
     }
 
     /// Whether the server is restarting or full: all its clients come back at the same time.
-    pub fn wants_patience(&self) -> bool {
+    pub(crate) fn wants_backoff(&self) -> bool {
         matches!(
             self,
             Ended::Closed {

@@ -10,7 +10,7 @@ const PORT_DEFAULT: u16 = 80;
 
 /// A `ws://` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     host: String,
     port: u16,
     path: String,
@@ -21,7 +21,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// A line that names the host, when the resolver knows no address of it.
-    pub fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
+    pub(crate) fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
         let known = (self.host.as_str(), self.port).to_socket_addrs();
         let addresses: Vec<SocketAddr> = known
             .map_err(|error| {
@@ -42,12 +42,12 @@ impl Endpoint {
     }
 
     /// Path and query of the upgrade request; begins with a slash.
-    pub fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
     /// Host and port as the `Host` header wants them: no port if it is the default.
-    pub fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         let host = match self.host.contains(':') {
             true => format!("[{}]", self.host),
             false => self.host.clone(),

@@ -17,7 +17,7 @@ const HEADERS_MAX: usize = 64;
 
 /// The part of a connection's life before there are messages.
 #[derive(Debug)]
-pub struct Handshake {
+pub(crate) struct Handshake {
     stream: TcpStream,
     key: String,
     unsent: Vec<u8>,
@@ -26,7 +26,7 @@ pub struct Handshake {
 
 impl Handshake {
     /// Prepares the upgrade request.
-    pub fn new(stream: TcpStream, endpoint: &Endpoint) -> Handshake {
+    pub(crate) fn new(stream: TcpStream, endpoint: &Endpoint) -> Handshake {
         let key = generate_key();
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -46,7 +46,7 @@ impl Handshake {
     ///
     /// # Errors
     /// [`Ended::Unreachable`] if it never will.
-    pub fn is_connected(&self) -> Result<bool, Ended> {
+    pub(crate) fn is_connected(&self) -> Result<bool, Ended> {
         if let Some(error) = self.stream.take_error().map_err(Ended::Unreachable)? {
             return Err(Ended::Unreachable(error));
         }
@@ -66,7 +66,7 @@ impl Handshake {
     ///
     /// # Errors
     /// Why there will be no upgrade.
-    pub fn advance(&mut self) -> Result<Option<Vec<u8>>, Ended> {
+    pub(crate) fn advance(&mut self) -> Result<Option<Vec<u8>>, Ended> {
         while !self.unsent.is_empty() {
             match self.stream.write(&self.unsent) {
                 Ok(count) => drop(self.unsent.drain(..count)),
@@ -94,7 +94,7 @@ impl Handshake {
     }
 
     /// The stream, once the upgrade is done.
-    pub fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_stream(self) -> TcpStream {
         self.stream
     }
 }

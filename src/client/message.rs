@@ -13,7 +13,7 @@ use crate::fix::Extra;
 
 /// What a server said. Numbers and ids are JSON as it came.
 #[derive(Debug)]
-pub enum ServerMessage<'a> {
+pub(crate) enum ServerMessage<'a> {
     /// Where somebody is.
     Position(Sighting<'a>),
     /// A message of ours that could not be taken.
@@ -29,21 +29,21 @@ pub enum ServerMessage<'a> {
 
 /// A position as a follower receives it.
 #[derive(Debug)]
-pub struct Sighting<'a> {
+pub(crate) struct Sighting<'a> {
     /// Whose position: the sender's own way of writing the id.
-    pub user: &'a str,
+    pub(crate) user: &'a str,
     /// Degrees north.
-    pub lat: &'a str,
+    pub(crate) lat: &'a str,
     /// Degrees east.
-    pub lng: &'a str,
+    pub(crate) lng: &'a str,
     /// Seconds since the server received it, on a last known position; `None` on a live one.
-    pub age: Option<&'a str>,
+    pub(crate) age: Option<&'a str>,
     extras: [Option<&'a RawValue>; Extra::ALL.len()],
 }
 
 impl<'a> Sighting<'a> {
     /// The optional fields that are there, in the order in which they are relayed.
-    pub fn extras(&self) -> impl Iterator<Item = (Extra, &'a str)> {
+    pub(crate) fn extras(&self) -> impl Iterator<Item = (Extra, &'a str)> {
         Extra::ALL
             .into_iter()
             .zip(self.extras)
@@ -53,7 +53,7 @@ impl<'a> Sighting<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Fields<'a> {
+struct JsonFields<'a> {
     #[serde(borrow)]
     user_id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -76,11 +76,11 @@ struct Fields<'a> {
     timestamp: Option<&'a RawValue>,
     #[serde(borrow)]
     battery: Option<&'a RawValue>,
-    error: Option<ErrorFields>,
+    error: Option<JsonError>,
 }
 
 #[derive(Deserialize)]
-struct ErrorFields {
+struct JsonError {
     #[serde(default)]
     code: String,
     #[serde(default)]
@@ -88,8 +88,8 @@ struct ErrorFields {
 }
 
 /// Reads one message. Keys that are not ours are skipped.
-pub fn decode(text: &str) -> ServerMessage<'_> {
-    let Ok(fields) = serde_json::from_str::<Fields>(text) else {
+pub(crate) fn decode(text: &str) -> ServerMessage<'_> {
+    let Ok(fields) = serde_json::from_str::<JsonFields>(text) else {
         return ServerMessage::Other;
     };
     if let Some(error) = fields.error {
@@ -121,7 +121,7 @@ pub fn decode(text: &str) -> ServerMessage<'_> {
 }
 
 /// The hello of a user with a number for its id, who follows these users.
-pub fn hello(user: usize, following: &[usize], token: Option<&str>) -> Message {
+pub(crate) fn hello(user: usize, following: &[usize], token: Option<&str>) -> Message {
     let token = token.map(|token| format!(r#","token":{}"#, quoted(token)));
     Message::text(format!(
         r#"{{"initialRequest":true{},"userId":{user},"following":{following:?}}}"#,
@@ -130,17 +130,17 @@ pub fn hello(user: usize, following: &[usize], token: Option<&str>) -> Message {
 }
 
 /// The message that renews a token before it expires.
-pub fn renewal(token: &str) -> Message {
+pub(crate) fn renewal(token: &str) -> Message {
     Message::text(format!(r#"{{"token":{}}}"#, quoted(token)))
 }
 
 /// A string as JSON.
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
 /// How many keys an object has, whatever they are; `None` for anything else.
-pub fn keys(text: &str) -> Option<usize> {
+pub(crate) fn key_count(text: &str) -> Option<usize> {
     let object: HashMap<Cow<str>, IgnoredAny> = serde_json::from_str(text).ok()?;
     Some(object.len())
 }

@@ -1,27 +1,25 @@
-//! The clients: the test client and the terminal's view, both on the public protocol alone.
-//! They share one WebSocket connection as a state machine; the server's rooms are never looked at.
+//! One WebSocket client of the public protocol, and the commands that need no more: `watch`, and
+//! `token` beside it. The room must never know the server, nor [`simulate`](crate::simulate), which
+//! stands on it.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `endpoint` | where a server is |
+//! | `connection`, `handshake`, `ended` | one connection from the connect to why it is over |
+//! | `message` | message text to types, and types to the messages that clients send |
+//! | `credentials` | tokens that clients make for themselves |
+//! | [`watch`] | follows users in a terminal |
+//! | [`token`] | makes tokens at a command line, and explains them |
+//!
+//! Here stands what all of them say to people, and ask of the machine, in the same way.
 
-pub mod connection;
-pub mod course;
-pub mod credentials;
-pub mod crowd;
-pub mod demo;
-pub mod ended;
-pub mod endpoint;
-pub mod faults;
-pub mod handshake;
-pub mod joggers;
-pub mod lake;
-pub mod ledger;
-pub mod many;
-pub mod message;
-pub mod motion;
-pub mod recording;
-pub mod report;
-pub mod simulate;
+pub(crate) mod connection;
+pub(crate) mod credentials;
+pub(crate) mod ended;
+pub(crate) mod endpoint;
+mod handshake;
+pub(crate) mod message;
 pub mod token;
-pub mod track;
-pub mod wander;
 pub mod watch;
 
 use std::io::{self, Write};
@@ -31,10 +29,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Where the commands connect unless told otherwise: where `serve` listens by default.
-const URL_DEFAULT: &str = "ws://127.0.0.1:8080";
+pub(crate) const URL_DEFAULT: &str = "ws://127.0.0.1:8080";
 
 /// An error without the number that the standard library appends to it.
-fn plain(error: &io::Error) -> String {
+pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error")
         .next()
@@ -43,18 +41,18 @@ fn plain(error: &io::Error) -> String {
 }
 
 /// Milliseconds since the start of 1970 UTC, by the system's clock.
-fn unix_ms() -> u64 {
+pub(crate) fn unix_ms() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
     since_1970.map_or(0, |since_1970| since_1970.as_millis() as u64)
 }
 
 /// Lines on stderr, if anybody reads them.
-fn tell(line: &str) {
+pub(crate) fn tell(line: &str) {
     let _ = writeln!(io::stderr(), "spectate: {}", printable(line));
 }
 
 /// Whether the other end of a pipe or terminal is gone.
-fn is_hung_up(end: impl AsFd) -> bool {
+pub(crate) fn is_hung_up(end: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&end, PollFlags::empty())];
     let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
     matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1..))
@@ -63,7 +61,7 @@ fn is_hung_up(end: impl AsFd) -> bool {
 
 /// A peer's own words, so that they can be shown on a terminal: control characters, and those
 /// that turn the direction of the text around them, are written as escapes.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         let turns_direction = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -22,7 +22,7 @@ const _: () = assert!(STDIN_BYTES_MAX > TOKEN_BYTES_MAX as u64);
 
 /// Flags of `spectate token`.
 #[derive(clap::Args, Debug, Clone)]
-pub struct Config {
+pub struct TokenFlags {
     /// Id of the user that the token is for
     #[arg(long, value_name = "USER", required_unless_present = "check", allow_negative_numbers = true, value_parser = user_id)]
     sub: Option<String>,
@@ -55,35 +55,35 @@ pub struct Config {
 ///
 /// # Errors
 /// A line, when a key cannot be used, or stdin or stdout.
-pub fn run(config: &Config) -> Result<ExitCode, String> {
+pub fn run(flags: &TokenFlags) -> Result<ExitCode, String> {
     let now_s = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_err(|_| "the clock of this machine is before 1970".to_owned())?
         .as_secs();
-    match &config.sub {
-        _ if config.check => check(config, now_s),
-        Some(user) => mint(config, user, now_s),
+    match &flags.sub {
+        _ if flags.check => check(flags, now_s),
+        Some(user) => mint(flags, user, now_s),
         None => Err("--sub is missing: try --sub 5".to_owned()),
     }
 }
 
-fn mint(config: &Config, user: &str, now_s: u64) -> Result<ExitCode, String> {
+fn mint(flags: &TokenFlags, user: &str, now_s: u64) -> Result<ExitCode, String> {
     let mut warnings = Vec::new();
     let key = load_signing_key(
-        config.jwt_private_key_file.as_deref(),
-        &config.keys.jwt_hs256_secret_file,
+        flags.jwt_private_key_file.as_deref(),
+        &flags.keys.jwt_hs256_secret_file,
         &mut warnings,
     );
     warnings.iter().for_each(|line| tell(line));
     // A token is good for at least as long as was asked for, in whole seconds.
-    let ttl_s = config.ttl.as_secs_f64().ceil() as u64;
+    let ttl_s = flags.ttl.as_secs_f64().ceil() as u64;
     let grant = Grant {
         user: user.to_owned(),
-        publish: config.publish.clone(),
-        follow: config.follow.clone().unwrap_or(Follow::Own),
+        publish: flags.publish.clone(),
+        follow: flags.follow.clone().unwrap_or(Follow::Own),
         expires_at_s: now_s.saturating_add(ttl_s).min(EXPIRES_AT_S_MAX),
     };
-    let (audience, issuer) = (&config.keys.jwt_audience, &config.keys.jwt_issuer);
+    let (audience, issuer) = (&flags.keys.jwt_audience, &flags.keys.jwt_issuer);
     let token = key?
         .mint(&grant, audience.as_deref(), issuer.as_deref())
         .map_err(|error| error.to_string())?;
@@ -91,8 +91,8 @@ fn mint(config: &Config, user: &str, now_s: u64) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(config: &Config, now_s: u64) -> Result<ExitCode, String> {
-    let loaded = config.keys.load()?;
+fn check(flags: &TokenFlags, now_s: u64) -> Result<ExitCode, String> {
+    let loaded = flags.keys.load()?;
     loaded.warnings.iter().for_each(|line| tell(line));
     let keys = loaded.keys.ok_or(
         "a key to check with is missing: try --jwt-hs256-secret-file FILE \

@@ -39,7 +39,7 @@ const CONNECTION: Token = Token(0);
 
 /// Flags of `spectate watch`.
 #[derive(clap::Args, Debug, Clone)]
-pub struct Config {
+pub struct WatchFlags {
     /// Ids of the users to follow
     #[arg(value_name = "USER", required = true, allow_negative_numbers = true, value_parser = parse_id)]
     users: Vec<String>,
@@ -71,8 +71,8 @@ fn parse_id(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// A line, when the server says that connecting again will not help, or stdout takes no more.
-pub fn run(config: &Config) -> Result<ExitCode, String> {
-    let mut watch = Watch::new(config)?;
+pub fn run(flags: &WatchFlags) -> Result<ExitCode, String> {
+    let mut watch = Watch::new(flags)?;
     let mut delay_max = DELAY_MAX_FIRST;
     loop {
         let begun_at = Instant::now();
@@ -88,10 +88,10 @@ pub fn run(config: &Config) -> Result<ExitCode, String> {
                 true => " (try --token-file FILE; spectate token makes them)",
                 false => "",
             };
-            return Err(format!("{}: {ended}; {advice}{try_this}", config.url));
+            return Err(format!("{}: {ended}; {advice}{try_this}", flags.url));
         }
         watch.tell_lost(&ended);
-        if ended.wants_patience() {
+        if ended.wants_backoff() {
             delay_max = DELAY_MAX;
         } else if begun_at.elapsed() > DELAY_MAX {
             delay_max = DELAY_MAX_FIRST;
@@ -104,7 +104,7 @@ pub fn run(config: &Config) -> Result<ExitCode, String> {
 }
 
 struct Watch<'a> {
-    config: &'a Config,
+    flags: &'a WatchFlags,
     poll: Poll,
     events: Events,
     /// What was told last; `None` before anything was.
@@ -128,10 +128,10 @@ impl From<Ended> for Stop {
 }
 
 impl<'a> Watch<'a> {
-    fn new(config: &'a Config) -> Result<Watch<'a>, String> {
+    fn new(flags: &'a WatchFlags) -> Result<Watch<'a>, String> {
         let poll = Poll::new().map_err(|error| format!("cannot poll: {}", plain(&error)))?;
         Ok(Watch {
-            config,
+            flags,
             poll,
             events: Events::with_capacity(4),
             told_connected: None,
@@ -153,7 +153,7 @@ impl<'a> Watch<'a> {
 
     fn connect(&mut self) -> Result<Connection, Ended> {
         self.shown = None;
-        let endpoint = &self.config.url;
+        let endpoint = &self.flags.url;
         let addresses = endpoint.addresses().map_err(Ended::Lost)?;
         let (stream, _) = connect_to_any(&addresses)?;
         Connection::new(stream, endpoint, self.poll.registry(), CONNECTION)
@@ -161,29 +161,29 @@ impl<'a> Watch<'a> {
     }
 
     fn follow(&mut self, mut connection: Connection) -> Result<Infallible, Stop> {
-        let mut life = Life {
+        let mut liveness = Liveness {
             heard_at: Instant::now(),
             pinged: false,
         };
         loop {
-            let wait = life
+            let wait = liveness
                 .deadline(&connection)
                 .saturating_duration_since(Instant::now());
             self.wait(wait)?;
             connection.flush();
             while self.read(&mut connection)? {
-                life = Life {
+                liveness = Liveness {
                     heard_at: Instant::now(),
                     pinged: false,
                 };
             }
-            if Instant::now() < life.deadline(&connection) {
+            if Instant::now() < liveness.deadline(&connection) {
                 continue;
             }
-            if life.pinged || !connection.is_open() {
+            if liveness.pinged || !connection.is_open() {
                 return Err(Ended::Lost("the server does not answer".to_owned()).into());
             }
-            life.pinged = true;
+            liveness.pinged = true;
             connection.send(Message::Ping(Bytes::new()))?;
             connection.flush();
         }
@@ -222,7 +222,7 @@ impl<'a> Watch<'a> {
             Input::Opened => {
                 self.tell_connected();
                 let mut token = self.token()?;
-                for ids in self.config.users.chunks(IDS_PER_HELLO_MAX) {
+                for ids in self.flags.users.chunks(IDS_PER_HELLO_MAX) {
                     // What comes after the first is for the same connection.
                     let token = token.take().unwrap_or_default();
                     let hello = format!(
@@ -241,7 +241,7 @@ impl<'a> Watch<'a> {
 
     /// The field of a hello that shows the token, if there is a file with one.
     fn token(&mut self) -> Result<Option<String>, Stop> {
-        let Some(file) = &self.config.token_file else {
+        let Some(file) = &self.flags.token_file else {
             return Ok(None);
         };
         let mut warnings = Vec::new();
@@ -256,7 +256,7 @@ impl<'a> Watch<'a> {
 
     /// Whether the file has another token by now than the one that was of no use.
     fn has_another_token(&self) -> bool {
-        let (Some(file), Some(shown)) = (&self.config.token_file, &self.shown) else {
+        let (Some(file), Some(shown)) = (&self.flags.token_file, &self.shown) else {
             return false;
         };
         let now = load_token(file, &mut Vec::new());
@@ -265,7 +265,7 @@ impl<'a> Watch<'a> {
 
     fn tell_connected(&mut self) {
         if self.told_connected != Some(true) {
-            tell(&format!("connected to {}", self.config.url));
+            tell(&format!("connected to {}", self.flags.url));
             self.told_connected = Some(true);
         }
     }
@@ -278,19 +278,19 @@ impl<'a> Watch<'a> {
         };
         tell(&format!(
             "{first} {}: {ended} (trying again)",
-            self.config.url
+            self.flags.url
         ));
         self.told_connected = Some(false);
     }
 }
 
 /// When a connection last gave a sign of life.
-struct Life {
+struct Liveness {
     heard_at: Instant,
     pinged: bool,
 }
 
-impl Life {
+impl Liveness {
     fn deadline(&self, connection: &Connection) -> Instant {
         match (connection.is_open(), self.pinged) {
             (false, _) => self.heard_at + UPGRADE_WAIT,

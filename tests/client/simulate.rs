@@ -1,13 +1,15 @@
 //! `spectate simulate` finds nothing wrong with a server that keeps the protocol, and names what
 //! is wrong with any other.
 
+use std::io::ErrorKind;
 use std::net::TcpListener;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
 use crate::relay::{Relay, Relaying};
-use crate::spectate;
+use crate::{WAIT, spectate};
 
 fn simulate(relay: &Relay, arguments: &[&str]) -> Output {
     let url = relay.url();
@@ -188,6 +190,37 @@ fn a_server_that_is_not_there_is_one_line_and_exit_status_1() {
         line,
         format!("spectate: cannot connect to {url}: Connection refused; is the server running?\n")
     );
+}
+
+#[test]
+fn users_who_are_not_answered_yet_are_under_way_and_no_more_than_256_are() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("ws://{}", listener.local_addr().expect("it listens"));
+    let mut child = spectate(&["simulate", "--users=300", "--url", &url])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program runs");
+    let wait = Timespec::try_from(WAIT).expect("seconds");
+    // All are upgraded and have said hello, and none has its ping answered.
+    let mut under_way = Vec::new();
+    for _ in 0..256 {
+        let mut fds = [PollFd::new(&listener, PollFlags::IN)];
+        assert_eq!(poll(&mut fds, Some(&wait)), Ok(1), "nobody comes");
+        let (stream, _) = listener.accept().expect("just seen");
+        stream.set_read_timeout(Some(WAIT)).expect("a socket");
+        under_way.push(tungstenite::accept(stream).expect("an upgrade"));
+    }
+    for socket in &mut under_way {
+        assert!(socket.read().expect("a hello").is_text());
+    }
+    listener.set_nonblocking(true).expect("a socket");
+    let more = listener.accept().map(|_| ());
+    assert_eq!(
+        more.map_err(|error| error.kind()),
+        Err(ErrorKind::WouldBlock)
+    );
+    drop(under_way);
+    assert_eq!(child.wait().expect("our child").code(), Some(1));
 }
 
 #[test]

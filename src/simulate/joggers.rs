@@ -4,8 +4,8 @@
 use std::f64::consts::TAU;
 
 use super::course::METRES_PER_DEGREE;
+use super::course::motion::whole_degrees;
 use super::lake::{self, Lake};
-use super::motion::whole_degrees;
 
 /// The slowest and the fastest pace, in metres a second, before it varies.
 const PACE_MIN: f64 = 2.4;
@@ -21,14 +21,14 @@ const OTHER_WAY: usize = 8;
 const STOPS_EVERY_S: f64 = 300.0;
 const STANDS_S: (f64, f64) = (40.0, 100.0);
 /// Who stops, counted from 1.
-pub const STOPS: usize = 7;
+pub(crate) const STOPS: usize = 7;
 
 /// Of every so many seconds, who loses the signal is heard up to the first of these and from the
 /// second on. In between they turn stale, by a server's usual 60 s.
 const LOSES_SIGNAL_EVERY_S: f64 = 420.0;
 const UNHEARD_S: (f64, f64) = (75.0, 225.0);
 /// Who loses the signal, counted from 1.
-pub const LOSES_SIGNAL: usize = 13;
+pub(crate) const LOSES_SIGNAL: usize = 13;
 
 /// How far from the middle of the track somebody runs, in metres.
 const SIDE_M_MAX: f64 = 2.0;
@@ -38,7 +38,7 @@ const BATTERY_S: f64 = 36_000.0;
 
 /// The runners.
 #[derive(Debug)]
-pub struct Joggers {
+pub(crate) struct Joggers {
     lake: Lake,
 }
 
@@ -59,22 +59,22 @@ struct Spot {
 }
 
 impl Joggers {
-    /// Round this lake.
-    pub fn round(lake: Lake) -> Joggers {
+    /// Who run round this lake.
+    pub(crate) fn new(lake: Lake) -> Joggers {
         Joggers { lake }
     }
 
     /// The message with which a runner, counted from 1, says where they are so many seconds after
     /// the beginning, which was at that unix time; `None` while they have no signal.
-    pub fn text(&self, runner: usize, time_s: f64, begun_at_ms: u64) -> Option<String> {
+    pub(crate) fn text(&self, runner: usize, time_s: f64, begun_at_ms: u64) -> Option<String> {
         let in_cycle_s = time_s % LOSES_SIGNAL_EVERY_S;
         if runner == LOSES_SIGNAL && (UNHEARD_S.0..UNHEARD_S.1).contains(&in_cycle_s) {
             return None;
         }
         let stride = stride(runner, time_s);
         let Spot { lat, lng, heading } = self.spot(runner, time_s, stride.ran_m);
-        let accuracy = 6.0 + 3.0 * wander(runner, time_s, 190.0);
-        let altitude = lake::ALTITUDE_M + 0.4 * wander(runner, time_s, 150.0);
+        let accuracy = 6.0 + 3.0 * oscillation(runner, time_s, 190.0);
+        let altitude = lake::ALTITUDE_M + 0.4 * oscillation(runner, time_s, 150.0);
         let battery = (0.5 + 0.5 * spread(runner, 13) - time_s / BATTERY_S).max(0.03);
         let timestamp = begun_at_ms + (time_s * 1000.0).round() as u64;
         let moves = match stride.speed {
@@ -99,7 +99,7 @@ impl Joggers {
         let heading = (place.heading.unwrap_or_default() + turned).rem_euclid(360.0);
         let (east, north) = heading.to_radians().sin_cos();
         let side_m = SIDE_M_MAX * (2.0 * spread(runner, 5) - 1.0);
-        let drift_m = |period_s| wander(runner, time_s, period_s);
+        let drift_m = |period_s| oscillation(runner, time_s, period_s);
         let north_m = -side_m * east + drift_m(83.0) + 0.5 * drift_m(31.0);
         let east_m = side_m * north + drift_m(71.0) + 0.5 * drift_m(37.0);
         Spot {
@@ -127,7 +127,7 @@ fn stride(runner: usize, time_s: f64) -> Stride {
 }
 
 /// What comes and goes in so many seconds, from -1 to 1.
-fn wander(runner: usize, time_s: f64, period_s: f64) -> f64 {
+fn oscillation(runner: usize, time_s: f64, period_s: f64) -> f64 {
     (TAU * time_s / period_s + 2.0 * phase(runner)).sin()
 }
 
@@ -161,7 +161,7 @@ mod tests {
     const BEGUN_AT_MS: u64 = 1_795_262_400_000;
 
     fn fix(runner: usize, time_s: f64) -> Option<Value> {
-        let text = Joggers::round(Lake::central_park()).text(runner, time_s, BEGUN_AT_MS)?;
+        let text = Joggers::new(Lake::central_park()).text(runner, time_s, BEGUN_AT_MS)?;
         Some(serde_json::from_str(&text).expect("JSON"))
     }
 

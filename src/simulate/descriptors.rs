@@ -1,18 +1,8 @@
-//! What many connections ask for: descriptors of this machine, and of a server's queue no more
-//! than it holds. Knows no connection.
-
-use std::time::Duration;
+//! Open files, of which many connections need many. Knows no connection.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::plain;
-
-/// Connections under way at the same time: less than the backlog of a common server, so that no
-/// connect has to be repeated after a second.
-pub const CONNECTS_IN_FLIGHT_MAX: usize = 256;
-
-/// Longest time in which nobody comes further while connections are opened.
-pub const OPENING_WAIT: Duration = Duration::from_secs(10);
+use crate::client::plain;
 
 /// Descriptors that are no connections: the standard three, the poll, and some to spare.
 const DESCRIPTORS_SPARE: u64 = 16;
@@ -22,7 +12,7 @@ const DESCRIPTORS_SPARE: u64 = 16;
 ///
 /// # Errors
 /// A line that says how many it takes.
-pub fn allow_descriptors(connections: usize) -> Result<(), String> {
+pub(crate) fn allow_descriptors(connections: usize) -> Result<(), String> {
     let needed = connections as u64 + DESCRIPTORS_SPARE;
     let limit = getrlimit(Resource::Nofile);
     if limit.maximum.is_some_and(|maximum| maximum < needed) {

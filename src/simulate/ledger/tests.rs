@@ -1,6 +1,7 @@
 //! What the check finds right and wrong.
 
 use super::*;
+use crate::simulate::faults::Tally;
 use std::time::Duration;
 
 fn counts(ledger: &Ledger) -> Vec<(&'static str, u64)> {
@@ -8,6 +9,12 @@ fn counts(ledger: &Ledger) -> Vec<(&'static str, u64)> {
     wrong
         .map(|(fault, tally)| (fault.title(), tally.count))
         .collect()
+}
+
+fn tally(ledger: &Ledger, fault: Fault) -> &Tally {
+    let mut tallies = ledger.faults.tallies();
+    let (_, tally) = tallies.find(|(kind, _)| *kind == fault).expect("all kinds");
+    tally
 }
 
 /// Four users; user 2 sent this many positions, and both its followers have them all but
@@ -23,7 +30,7 @@ fn run(sent: usize, tamper: impl Fn(Vec<String>) -> Vec<String>) -> Vec<(&'stati
         ledger.receive(1, &text, now);
     }
     ledger.close();
-    let missing = ledger.faults.of(Fault::Missing).count;
+    let missing = tally(&ledger, Fault::Missing).count;
     assert_eq!(ledger.expected() - ledger.arrived(), missing);
     counts(&ledger)
 }
@@ -111,7 +118,7 @@ fn errors_and_strange_messages_are_told_and_last_known_positions_are_not() {
     ledger.receive(1, r#"{"audience":1}"#, now);
     assert_eq!(counts(&ledger), [("unexpected", 1), ("error", 1)]);
     assert_eq!(
-        ledger.faults.of(Fault::Error).examples,
+        tally(&ledger, Fault::Error).examples,
         ["to user 0: too_fast: slow down"]
     );
 }
@@ -143,8 +150,8 @@ fn latency_runs_from_when_a_position_was_due() {
 fn a_lost_connection_leaves_nothing_outstanding_but_misses_its_deliveries() {
     let (now, mut ledger) = (Instant::now(), Ledger::new(2, Motion::random(7)));
     let text = ledger.publish(1, now);
-    ledger.lose(0);
-    ledger.lose(0);
+    ledger.disconnect(0);
+    ledger.disconnect(0);
     assert_eq!(ledger.outstanding(), 1);
     ledger.receive(1, &text, now);
     assert_eq!(ledger.outstanding(), 0);

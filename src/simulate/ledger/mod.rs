@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use hdrhistogram::Histogram;
 
+use super::course::motion::Motion;
 use super::faults::{Fault, Faults};
-use super::message::{self, ServerMessage, Sighting};
-use super::motion::Motion;
+use crate::client::message::{self, ServerMessage, Sighting};
 
 /// Most positions of all users that are on their way: enough to keep a server busy, and few
 /// enough that the latencies are its own and not those of a queue.
@@ -25,7 +25,7 @@ const LATENCY_US_MAX: u64 = 3_600_000_000;
 
 /// Everything that a run sent and received.
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     motion: Motion,
     users: Vec<User>,
     in_flight: usize,
@@ -37,7 +37,7 @@ pub struct Ledger {
     outstanding: u64,
     latency_us: Histogram<u64>,
     /// What was wrong so far.
-    pub faults: Faults,
+    pub(crate) faults: Faults,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +66,7 @@ struct View {
 
 impl Ledger {
     /// A ledger for users 0 to `users` - 1, of which each follows itself and the next.
-    pub fn new(users: usize, motion: Motion) -> Ledger {
+    pub(crate) fn new(users: usize, motion: Motion) -> Ledger {
         let latency_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3);
         Ledger {
             motion,
@@ -83,23 +83,23 @@ impl Ledger {
     }
 
     /// Says when the run begins, in milliseconds since 1970 UTC; before the first position.
-    pub fn begin(&mut self, unix_ms: u64) {
+    pub(crate) fn begin(&mut self, unix_ms: u64) {
         self.motion.begin(unix_ms);
     }
 
     /// Whose turn it is to send a position; `None` if it is anybody's.
-    pub fn turn(&self) -> Option<usize> {
-        self.motion.turn(self.sent)
+    pub(crate) fn next_user(&self) -> Option<usize> {
+        self.motion.next_user(self.sent)
     }
 
     /// Whether this user may send a position now; false until more deliveries have come.
-    pub fn has_room(&self, user: usize) -> bool {
+    pub(crate) fn has_room(&self, user: usize) -> bool {
         self.in_flight < IN_FLIGHT_MAX
             && self.users[user].due.len() < self.motion.in_flight_per_user_max()
     }
 
     /// Enters one more position of this user, due at that time; the message to send.
-    pub fn publish(&mut self, user: usize, due: Instant) -> String {
+    pub(crate) fn publish(&mut self, user: usize, due: Instant) -> String {
         let number = self.users[user].sent;
         self.users[user].sent += 1;
         self.users[user].due.push_back(due);
@@ -113,7 +113,7 @@ impl Ledger {
     }
 
     /// Enters what a user's connection received.
-    pub fn receive(&mut self, follower: usize, text: &str, now: Instant) {
+    pub(crate) fn receive(&mut self, follower: usize, text: &str, now: Instant) {
         match message::decode(text) {
             ServerMessage::Position(seen) => match self.view(follower, &seen) {
                 Err(fault) => self.faults.note(fault, || told(follower, text)),
@@ -166,7 +166,7 @@ impl Ledger {
             .filter(|number| *number < sent);
         // The keys that were compared, and no others may have come with them.
         let keys = 3 + seen.extras().count();
-        let Some(number) = number.filter(|_| message::keys(text) == Some(keys)) else {
+        let Some(number) = number.filter(|_| message::key_count(text) == Some(keys)) else {
             return self
                 .faults
                 .note(Fault::WrongContent, || told(follower, text));
@@ -236,7 +236,7 @@ impl Ledger {
     }
 
     /// Enters that a user's connection is over: nothing more will come to it.
-    pub fn lose(&mut self, follower: usize) {
+    pub(crate) fn disconnect(&mut self, follower: usize) {
         if !self.users[follower].gone {
             self.users[follower].gone = true;
             self.outstanding -= self.missing_of(follower);
@@ -250,7 +250,7 @@ impl Ledger {
     }
 
     /// Enters as missing what has not come. Nothing may be received after this.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         for follower in 0..self.users.len() {
             for user in (follower..self.users.len()).take(2) {
                 let behind = self.users[user].sent;
@@ -265,37 +265,37 @@ impl Ledger {
     }
 
     /// How many users there are.
-    pub fn users(&self) -> usize {
+    pub(crate) fn users(&self) -> usize {
         self.users.len()
     }
 
     /// How many positions are sent.
-    pub fn sent(&self) -> u64 {
+    pub(crate) fn sent(&self) -> u64 {
         self.sent
     }
 
     /// How many deliveries follow from what was sent.
-    pub fn expected(&self) -> u64 {
+    pub(crate) fn expected(&self) -> u64 {
         self.expected
     }
 
     /// How many of them came.
-    pub fn arrived(&self) -> u64 {
+    pub(crate) fn arrived(&self) -> u64 {
         self.arrived
     }
 
     /// When the last of them came.
-    pub fn arrived_last(&self) -> Option<Instant> {
+    pub(crate) fn arrived_last(&self) -> Option<Instant> {
         self.arrived_last
     }
 
     /// How many of them may still come: all others but those to connections that are over.
-    pub fn outstanding(&self) -> u64 {
+    pub(crate) fn outstanding(&self) -> u64 {
         self.outstanding
     }
 
     /// From when a position was due to when a delivery of it was read, in microseconds.
-    pub fn latency_us(&self) -> &Histogram<u64> {
+    pub(crate) fn latency_us(&self) -> &Histogram<u64> {
         &self.latency_us
     }
 }

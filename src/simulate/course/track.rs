@@ -7,16 +7,16 @@ use std::path::Path;
 use gpx::{Gpx, GpxVersion};
 use time::OffsetDateTime;
 
-use super::course::{Course, Waypoint};
 use super::recording::{self, PACE_WITHOUT_TIMES, Untimed};
-use super::{plain, printable, tell};
+use super::{Course, Waypoint};
+use crate::client::{plain, printable, tell};
 
 /// Reads the first track with points in a file, or the first route if there is no track, as
 /// [`recording::course`] does; if its times do not count, that is told on stderr.
 ///
 /// # Errors
 /// A line that names the file, when it cannot be read or holds no way.
-pub fn load(path: &Path) -> Result<Course, String> {
+pub(crate) fn load(path: &Path) -> Result<Course, String> {
     let shown = printable(&path.display().to_string());
     let file = File::open(path).map_err(|error| format!("cannot read {shown}: {}", plain(&error)));
     let gpx = gpx::read(BufReader::new(file?)).map_err(|error| {

@@ -4,9 +4,9 @@
 
 use std::fmt::Write;
 
-use super::course::Course;
-use super::message::Sighting;
+use super::Course;
 use super::wander::Wander;
+use crate::client::message::Sighting;
 use crate::fix::Extra;
 
 /// Most positions of one user that are on their way, of 50 bytes each. Two users' worth is what
@@ -18,11 +18,11 @@ const IN_FLIGHT_ON_COURSE_MAX: usize = 24;
 
 /// Most positions a second of one user on a course. They are told apart by their timestamps, in
 /// whole milliseconds.
-pub const RATE_ON_COURSE_MAX: f64 = 100.0;
+pub(crate) const RATE_ON_COURSE_MAX: f64 = 100.0;
 
 /// How the users of one run move.
 #[derive(Clone, Debug)]
-pub enum Motion {
+pub(crate) enum Motion {
     /// The user whose turn it is, and where they are, are random.
     Random(Wander),
     /// The users take turns.
@@ -31,7 +31,7 @@ pub enum Motion {
 
 /// Users spread over a course, each as much of the time behind the next.
 #[derive(Clone, Debug)]
-pub struct Race {
+pub(crate) struct Race {
     course: Course,
     users: usize,
     /// How many times faster they are than the course's own times.
@@ -45,7 +45,7 @@ pub struct Race {
 impl Race {
     /// Users on a course, so many times faster than its own times. All together send so many
     /// positions a second, at most [`RATE_ON_COURSE_MAX`] each.
-    pub fn new(course: Course, users: usize, speed: f64, per_second: f64) -> Race {
+    pub(crate) fn new(course: Course, users: usize, speed: f64, per_second: f64) -> Race {
         Race {
             course,
             users,
@@ -55,9 +55,9 @@ impl Race {
         }
     }
 
-    fn fields(&self, user: usize, number: u64) -> Fields {
-        let turn = user as f64 + self.users as f64 * number as f64;
-        let time_s = turn / self.per_second;
+    fn fields(&self, user: usize, number: u64) -> WrittenPosition {
+        let position = user as f64 + self.users as f64 * number as f64;
+        let time_s = position / self.per_second;
         let head_start_s = self.course.period_s() * user as f64 / self.users as f64;
         let place = self.course.place(head_start_s + time_s * self.speed);
         let mut extras = Vec::with_capacity(4);
@@ -70,7 +70,7 @@ impl Race {
         extras.push((Extra::Speed, format!("{:.2}", place.speed * self.speed)));
         let timestamp = self.begun_at_ms + (time_s * 1000.0).round() as u64;
         extras.push((Extra::Timestamp, timestamp.to_string()));
-        Fields {
+        WrittenPosition {
             lat: format!("{:.6}", place.lat),
             lng: format!("{:.6}", place.lng),
             extras,
@@ -84,8 +84,10 @@ impl Race {
             .parse::<u64>()
             .ok()?
             .checked_sub(self.begun_at_ms)?;
-        let turn = after_ms as f64 / 1000.0 * self.per_second;
-        let number = ((turn - user as f64) / self.users as f64).round().max(0.0) as u64;
+        let position = after_ms as f64 / 1000.0 * self.per_second;
+        let number = ((position - user as f64) / self.users as f64)
+            .round()
+            .max(0.0) as u64;
         let sent = self.fields(user, number);
         let sent_extras = sent
             .extras
@@ -97,7 +99,7 @@ impl Race {
 }
 
 /// A position's fields behind the user id, as they are written.
-struct Fields {
+struct WrittenPosition {
     lat: String,
     lng: String,
     /// In the order in which they are relayed.
@@ -106,12 +108,12 @@ struct Fields {
 
 impl Motion {
     /// Random positions; the same seed leads to the same ones.
-    pub fn random(seed: u64) -> Motion {
+    pub(crate) fn random(seed: u64) -> Motion {
         Motion::Random(Wander::new(seed))
     }
 
     /// Whose turn it is to send the run's position of this number; `None` if it is anybody's.
-    pub fn turn(&self, position: u64) -> Option<usize> {
+    pub(crate) fn next_user(&self, position: u64) -> Option<usize> {
         match self {
             Motion::Random(_) => None,
             Motion::Course(race) => Some((position % race.users as u64) as usize),
@@ -119,18 +121,18 @@ impl Motion {
     }
 
     /// Says when the run begins, in milliseconds since 1970 UTC; before the first position.
-    pub fn begin(&mut self, unix_ms: u64) {
+    pub(crate) fn begin(&mut self, unix_ms: u64) {
         if let Motion::Course(race) = self {
             race.begun_at_ms = unix_ms;
         }
     }
 
     /// The message that publishes a user's position of this number.
-    pub fn text(&self, user: usize, number: u64) -> String {
+    pub(crate) fn text(&self, user: usize, number: u64) -> String {
         match self {
             Motion::Random(wander) => wander.text(user, number),
             Motion::Course(race) => {
-                let Fields { lat, lng, extras } = race.fields(user, number);
+                let WrittenPosition { lat, lng, extras } = race.fields(user, number);
                 let mut text = format!(r#"{{"userId":{user},"lat":{lat},"lng":{lng}"#);
                 for (extra, value) in extras {
                     // A write into a String cannot fail.
@@ -143,7 +145,7 @@ impl Motion {
     }
 
     /// Which of the user's positions this is, to the last digit of every field.
-    pub fn number(&self, user: usize, seen: &Sighting) -> Option<u64> {
+    pub(crate) fn number(&self, user: usize, seen: &Sighting) -> Option<u64> {
         match self {
             Motion::Random(_) if seen.extras().next().is_some() => None,
             Motion::Random(wander) => wander.number(user, seen.lat, seen.lng),
@@ -152,7 +154,7 @@ impl Motion {
     }
 
     /// How many positions of one user may be on their way.
-    pub fn in_flight_per_user_max(&self) -> usize {
+    pub(crate) fn in_flight_per_user_max(&self) -> usize {
         match self {
             Motion::Random(_) => IN_FLIGHT_PER_USER_MAX,
             Motion::Course(_) => IN_FLIGHT_ON_COURSE_MAX,
@@ -161,15 +163,15 @@ impl Motion {
 }
 
 /// A heading from 0 to 359.
-pub fn whole_degrees(heading: f64) -> u16 {
+pub(crate) fn whole_degrees(heading: f64) -> u16 {
     heading.round() as u16 % 360
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::course::Waypoint;
     use crate::client::message::{ServerMessage, decode};
+    use crate::simulate::course::Waypoint;
 
     fn race(users: usize, per_second: f64) -> Motion {
         let waypoint = |lat, at_s| Waypoint {
@@ -203,7 +205,7 @@ mod tests {
     #[test]
     fn users_take_turns_and_are_spread_over_the_course() {
         let motion = race(4, 4.0);
-        let turns: Vec<_> = (0..6).map(|position| motion.turn(position)).collect();
+        let turns: Vec<_> = (0..6).map(|position| motion.next_user(position)).collect();
         assert_eq!(turns, [0, 1, 2, 3, 0, 1].map(Some));
         // A quarter of there and back each, and a quarter of a second later each.
         let text = motion.text(1, 0);
@@ -246,7 +248,7 @@ mod tests {
         assert_eq!(number(&motion, 3, &text), Some(5));
         let more = text.replace('}', ",\"speed\":3}");
         assert_eq!(number(&motion, 3, &more), None);
-        assert_eq!(motion.turn(3), None);
+        assert_eq!(motion.next_user(3), None);
     }
 
     #[test]

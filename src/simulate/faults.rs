@@ -6,7 +6,7 @@ const EXAMPLES_MAX: usize = 5;
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// A delivery that never came.
     Missing,
     /// A delivery that came more than once.
@@ -31,7 +31,7 @@ pub enum Fault {
 
 impl Fault {
     /// All kinds, in the order in which they are told.
-    pub const ALL: [Fault; 10] = [
+    pub(crate) const ALL: [Fault; 10] = [
         Fault::Missing,
         Fault::Doubled,
         Fault::OutOfOrder,
@@ -45,7 +45,7 @@ impl Fault {
     ];
 
     /// Its name in the summary for people.
-    pub fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         match self {
             Fault::Missing => "missing",
             Fault::Doubled => "doubled",
@@ -63,42 +63,37 @@ impl Fault {
 
 /// One kind's count and first examples.
 #[derive(Clone, Debug, Default, serde::Serialize)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// How many there were.
-    pub count: u64,
+    pub(crate) count: u64,
     /// The first of them, told in a line each.
-    pub examples: Vec<String>,
+    pub(crate) examples: Vec<String>,
 }
 
 /// Everything that was wrong.
 #[derive(Debug, Default)]
-pub struct Faults {
+pub(crate) struct Faults {
     tallies: [Tally; Fault::ALL.len()],
 }
 
 impl Faults {
     /// Counts one fault. The example is written out only while examples are kept.
-    pub fn note(&mut self, fault: Fault, example: impl FnOnce() -> String) {
+    pub(crate) fn note(&mut self, fault: Fault, example: impl FnOnce() -> String) {
         let tally = &mut self.tallies[fault as usize];
         tally.count += 1;
         if tally.examples.len() < EXAMPLES_MAX {
-            tally.examples.push(super::printable(&example()));
+            tally.examples.push(crate::client::printable(&example()));
         }
     }
 
     /// Whether nothing was wrong.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.tallies.iter().all(|tally| tally.count == 0)
     }
 
     /// Each kind with its tally, also those with none.
-    pub fn tallies(&self) -> impl Iterator<Item = (Fault, &Tally)> {
+    pub(crate) fn tallies(&self) -> impl Iterator<Item = (Fault, &Tally)> {
         Fault::ALL.into_iter().zip(&self.tallies)
-    }
-
-    /// The tally of one kind.
-    pub fn of(&self, fault: Fault) -> &Tally {
-        &self.tallies[fault as usize]
     }
 }
 
@@ -113,9 +108,10 @@ mod tests {
         for number in 0..EXAMPLES_MAX + 3 {
             faults.note(Fault::Doubled, || format!("{number}\u{7}"));
         }
-        assert_eq!(faults.of(Fault::Doubled).count, EXAMPLES_MAX as u64 + 3);
-        assert_eq!(faults.of(Fault::Doubled).examples.len(), EXAMPLES_MAX);
-        assert_eq!(faults.of(Fault::Doubled).examples[0], "0\\u{7}");
+        let doubled = &faults.tallies[Fault::Doubled as usize];
+        assert_eq!(doubled.count, EXAMPLES_MAX as u64 + 3);
+        assert_eq!(doubled.examples.len(), EXAMPLES_MAX);
+        assert_eq!(doubled.examples[0], "0\\u{7}");
         assert!(!faults.is_empty());
     }
 

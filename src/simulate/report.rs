@@ -12,7 +12,7 @@ use super::ledger::Ledger;
 
 /// What came of a simulation. As JSON it is one object with these keys.
 #[derive(Debug, Serialize)]
-pub struct Report<'a> {
+pub(crate) struct Report<'a> {
     users: usize,
     /// From the first position to the last delivery.
     seconds: f64,
@@ -48,7 +48,7 @@ struct Latency {
 
 impl<'a> Report<'a> {
     /// Of a closed ledger whose run took this long.
-    pub fn new(ledger: &'a Ledger, time: Duration) -> Report<'a> {
+    pub(crate) fn new(ledger: &'a Ledger, time: Duration) -> Report<'a> {
         // A run of one position can be shorter than the clock can tell.
         let seconds = time.as_secs_f64().max(1e-6);
         let latency_us = ledger.latency_us();
@@ -81,7 +81,7 @@ impl<'a> Report<'a> {
     }
 
     /// Whether nothing is wrong.
-    pub fn is_ok(&self) -> bool {
+    pub(crate) fn is_ok(&self) -> bool {
         self.ok
     }
 }
@@ -146,7 +146,7 @@ fn write_tally(f: &mut fmt::Formatter, fault: Fault, tally: &Tally) -> fmt::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::motion::Motion;
+    use crate::simulate::course::motion::Motion;
     use std::time::Instant;
 
     fn ledger(delivered: bool) -> Ledger {

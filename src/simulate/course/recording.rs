@@ -4,10 +4,10 @@
 use std::fmt;
 use std::iter::successors;
 
-use super::course::{Course, Waypoint, distance_m};
+use super::{Course, Waypoint, distance_m};
 
 /// The pace on a way without times, in metres a second: a kilometre in 5:33.
-pub const PACE_WITHOUT_TIMES: f64 = 3.0;
+pub(crate) const PACE_WITHOUT_TIMES: f64 = 3.0;
 
 /// Longest pause at either end of a recording that is longer than all of the rest, in seconds. A
 /// receiver that has just been switched on may take it for another year.
@@ -15,7 +15,7 @@ const PAUSE_AT_END_S_MAX: f64 = 86_400.0;
 
 /// Why the times of a way do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Untimed {
+pub(crate) enum Untimed {
     /// There are none.
     All,
     /// Most points have none.
@@ -48,7 +48,7 @@ impl fmt::Display for Untimed {
 ///
 /// # Errors
 /// What is wrong, when it leads nowhere.
-pub fn course(
+pub(crate) fn course(
     mut points: Vec<Waypoint>,
     times: &[Option<f64>],
 ) -> Result<(Course, Option<Untimed>), &'static str> {
@@ -163,8 +163,8 @@ fn along_m(points: &[Waypoint]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::course::METRES_PER_DEGREE;
     use super::*;
+    use crate::simulate::course::METRES_PER_DEGREE;
 
     /// North at 1 m/s, a point in every 100 s, with these times in the place of the right ones.
     fn north(points: usize, changed: impl Fn(usize, f64) -> Option<f64>) -> Course {

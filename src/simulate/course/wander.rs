@@ -13,7 +13,7 @@ const DEGREE: u64 = 10_u64.pow(DECIMALS);
 const NUMBER_DIGITS: usize = 10;
 
 /// Most positions of one user, and so of one run.
-pub const POSITIONS_MAX: u64 = 10_u64.pow(NUMBER_DIGITS as u32);
+pub(crate) const POSITIONS_MAX: u64 = 10_u64.pow(NUMBER_DIGITS as u32);
 
 /// Numbers are multiplied by this, so that they look as random as the other digits.
 const FACTOR: u64 = 6_180_339_887;
@@ -23,24 +23,24 @@ const _: () = assert!(multiply(FACTOR, FACTOR_INVERSE) == 1);
 
 /// The random positions of one run.
 #[derive(Clone, Copy, Debug)]
-pub struct Wander {
+pub(crate) struct Wander {
     seed: u64,
 }
 
 impl Wander {
     /// The same seed leads to the same positions.
-    pub fn new(seed: u64) -> Wander {
+    pub(crate) fn new(seed: u64) -> Wander {
         Wander { seed }
     }
 
     /// The message that publishes a user's position of this number, below [`POSITIONS_MAX`].
-    pub fn text(self, user: usize, number: u64) -> String {
+    pub(crate) fn text(self, user: usize, number: u64) -> String {
         let (lat, lng) = self.coordinates(user, number);
         format!("{{\"userId\":{user},\"lat\":{lat},\"lng\":{lng}}}")
     }
 
     /// Which of the user's positions has these coordinates, to the last digit.
-    pub fn number(self, user: usize, lat: &str, lng: &str) -> Option<u64> {
+    pub(crate) fn number(self, user: usize, lat: &str, lng: &str) -> Option<u64> {
         let digits = lng
             .get(lng.len().checked_sub(NUMBER_DIGITS)?..)?
             .parse::<u64>()

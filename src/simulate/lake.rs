@@ -4,7 +4,7 @@
 use super::course::{Course, Place, Waypoint};
 
 /// The reservoir's track, in metres above the sea.
-pub const ALTITUDE_M: f64 = 36.0;
+pub(crate) const ALTITUDE_M: f64 = 36.0;
 
 /// Degrees north and east, from the South Gate House on.
 const TRACK: [(f64, f64); 80] = [
@@ -92,14 +92,14 @@ const TRACK: [(f64, f64); 80] = [
 
 /// The way round the reservoir, by how far along it somebody is.
 #[derive(Debug)]
-pub struct Lake {
+pub(crate) struct Lake {
     /// At one metre a second: its times are its lengths.
     metres: Course,
 }
 
 impl Lake {
     /// The reservoir, from its South Gate House on.
-    pub fn central_park() -> Lake {
+    pub(crate) fn central_park() -> Lake {
         let mut waypoints: Vec<Waypoint> = TRACK
             .iter()
             .map(|&(lat, lng)| Waypoint {
@@ -117,13 +117,13 @@ impl Lake {
     }
 
     /// How long it is once round, in metres.
-    pub fn lap_m(&self) -> f64 {
+    pub(crate) fn lap_m(&self) -> f64 {
         self.metres.period_s()
     }
 
     /// Where they are so many metres behind the South Gate House, however often round; before it
     /// if there are less than none.
-    pub fn place(&self, run_m: f64) -> Place {
+    pub(crate) fn place(&self, run_m: f64) -> Place {
         self.metres.place(run_m)
     }
 }

@@ -1,8 +1,21 @@
-//! A way through the world as a function of time: points, straight lines between them, and what
-//! comes after the last. Pure.
+//! How simulated users move. Here: a way through the world as a function of time: points, straight
+//! lines between them, and what comes after the last. Pure. The room must never know connections,
+//! nor whether anybody checks what was sent.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `track` | a GPX file to its points and their times; the only one that reads files |
+//! | `recording` | those to a [`Course`]: which times are believed |
+//! | `motion` | who is where on a course when, and which position a delivery is of |
+//! | `wander` | the same of random positions, without a course |
+
+pub(crate) mod motion;
+pub(crate) mod recording;
+pub(crate) mod track;
+pub(crate) mod wander;
 
 /// Metres in a degree of latitude, on a sphere of the earth's mean radius (6,371,009 m).
-pub const METRES_PER_DEGREE: f64 = 111_195.08;
+pub(crate) const METRES_PER_DEGREE: f64 = 111_195.08;
 
 /// How near its beginning a way must end to be taken for a loop, in metres ...
 const LOOP_GAP_M_MAX: f64 = 100.0;
@@ -14,36 +27,36 @@ const LENGTH_M_MIN: f64 = 1.0;
 
 /// A point of a way, and when it is passed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Waypoint {
+pub(crate) struct Waypoint {
     /// Degrees north.
-    pub lat: f64,
+    pub(crate) lat: f64,
     /// Degrees east.
-    pub lng: f64,
+    pub(crate) lng: f64,
     /// Metres above the sea, if known.
-    pub altitude: Option<f64>,
+    pub(crate) altitude: Option<f64>,
     /// Seconds since any moment that is the same for all points of a way.
-    pub at_s: f64,
+    pub(crate) at_s: f64,
 }
 
 /// Where somebody is, and how they move there.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Place {
+pub(crate) struct Place {
     /// Degrees north.
-    pub lat: f64,
+    pub(crate) lat: f64,
     /// Degrees east, from -180 up to 180.
-    pub lng: f64,
+    pub(crate) lng: f64,
     /// Metres above the sea, if known.
-    pub altitude: Option<f64>,
+    pub(crate) altitude: Option<f64>,
     /// Metres a second.
-    pub speed: f64,
+    pub(crate) speed: f64,
     /// Degrees clockwise from north; `None` while they stand.
-    pub heading: Option<f64>,
+    pub(crate) heading: Option<f64>,
 }
 
 /// A way that goes on for ever: a loop is begun again, and at the ends of any other they turn
 /// round and come back at the same pace.
 #[derive(Clone, Debug)]
-pub struct Course {
+pub(crate) struct Course {
     /// At least two, each later than the one before; the first is passed at 0.
     waypoints: Vec<Waypoint>,
     is_loop: bool,
@@ -55,7 +68,7 @@ impl Course {
     ///
     /// # Errors
     /// What is wrong, when it leads nowhere.
-    pub fn recorded(mut waypoints: Vec<Waypoint>) -> Result<Course, &'static str> {
+    pub(crate) fn recorded(mut waypoints: Vec<Waypoint>) -> Result<Course, &'static str> {
         if waypoints.is_empty() {
             return Err("there is no point on it");
         }
@@ -94,7 +107,10 @@ impl Course {
     ///
     /// # Errors
     /// As [`recorded`](Self::recorded).
-    pub fn at_pace(mut waypoints: Vec<Waypoint>, speed: f64) -> Result<Course, &'static str> {
+    pub(crate) fn at_pace(
+        mut waypoints: Vec<Waypoint>,
+        speed: f64,
+    ) -> Result<Course, &'static str> {
         waypoints.dedup_by(|next, before| distance_m(*before, *next) == 0.0);
         let mut at_s = 0.0;
         for index in 0..waypoints.len() {
@@ -107,12 +123,12 @@ impl Course {
     }
 
     /// How long it takes from the first point to the last, in seconds.
-    pub fn once_s(&self) -> f64 {
+    pub(crate) fn once_s(&self) -> f64 {
         self.once_s
     }
 
     /// How long it takes until everything begins again, in seconds.
-    pub fn period_s(&self) -> f64 {
+    pub(crate) fn period_s(&self) -> f64 {
         let last = self.waypoints[self.waypoints.len() - 1];
         if self.is_loop {
             last.at_s
@@ -122,7 +138,7 @@ impl Course {
     }
 
     /// Where they are so many seconds after the first point was passed for the first time.
-    pub fn place(&self, time_s: f64) -> Place {
+    pub(crate) fn place(&self, time_s: f64) -> Place {
         let last_s = self.waypoints[self.waypoints.len() - 1].at_s;
         let time_s = time_s.rem_euclid(self.period_s());
         if time_s <= last_s {
@@ -149,7 +165,7 @@ impl Course {
         let heading = east_m.atan2(north_m).to_degrees().rem_euclid(360.0);
         Place {
             lat: between(from.lat, to.lat),
-            lng: turn(from.lng + turn(to.lng - from.lng) * part),
+            lng: wrap_degrees(from.lng + wrap_degrees(to.lng - from.lng) * part),
             altitude: from
                 .altitude
                 .zip(to.altitude)
@@ -161,7 +177,7 @@ impl Course {
 }
 
 /// An angle in degrees, from -180 up to 180.
-fn turn(degrees: f64) -> f64 {
+fn wrap_degrees(degrees: f64) -> f64 {
     (degrees + 180.0).rem_euclid(360.0) - 180.0
 }
 
@@ -170,12 +186,12 @@ fn turn(degrees: f64) -> f64 {
 fn offset_m(from: Waypoint, to: Waypoint) -> (f64, f64) {
     let middle = ((from.lat + to.lat) / 2.0).to_radians();
     let north_m = (to.lat - from.lat) * METRES_PER_DEGREE;
-    let east_m = turn(to.lng - from.lng) * METRES_PER_DEGREE * middle.cos();
+    let east_m = wrap_degrees(to.lng - from.lng) * METRES_PER_DEGREE * middle.cos();
     (north_m, east_m)
 }
 
 /// How far it is from one point straight to another, in metres.
-pub fn distance_m(from: Waypoint, to: Waypoint) -> f64 {
+pub(crate) fn distance_m(from: Waypoint, to: Waypoint) -> f64 {
     let (north_m, east_m) = offset_m(from, to);
     north_m.hypot(east_m)
 }

@@ -1,0 +1,204 @@
+//! `spectate simulate`: many simulated users who follow each other, and a check of everything that
+//! they receive; or runners for somebody to look at. The room stands on [`client`](crate::client)
+//! and speaks the public protocol alone: it must never know the server.
+//!
+//! | file | what it is for |
+//! |---|---|
+//! | `crowd` | the connections of either, on one poll loop |
+//! | `check`, `schedule`, `progress` | a checked run: who sends when, and how far it is |
+//! | `ledger`, `faults`, `report` | what was sent, what is wrong with what came, and the summary |
+//! | `course/` | how simulated users move: at random, or along a GPX track |
+//! | `demo`, `joggers`, `lake` | the runners to look at |
+//! | `descriptors` | open files, of which many connections need many |
+
+mod check;
+mod course;
+mod crowd;
+mod demo;
+mod descriptors;
+mod faults;
+mod joggers;
+mod lake;
+mod ledger;
+mod progress;
+mod report;
+mod schedule;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use self::course::motion::{Motion, RATE_ON_COURSE_MAX, Race};
+use self::course::track;
+use self::course::wander::POSITIONS_MAX;
+use self::ledger::Ledger;
+use self::report::Report;
+use self::schedule::Pace;
+use crate::client::URL_DEFAULT;
+use crate::client::credentials::{Credentials, MintFlags};
+use crate::client::endpoint::Endpoint;
+use crate::duration;
+
+/// How many positions are sent if neither a number nor a time is given.
+const MESSAGES_DEFAULT: u64 = 1000;
+
+/// Flags of `spectate simulate`.
+#[derive(clap::Args, Debug, Clone)]
+pub struct SimulateFlags {
+    /// Number of users, each following itself and the next; their ids, 0 to N-1, must be free on the server
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = parse_users)]
+    users: u32,
+
+    /// Number of positions to send, each of a random user [default: 1000, or no limit with --duration or --course]
+    #[arg(long, value_name = "N", value_parser = parse_messages)]
+    messages: Option<u64>,
+
+    /// Where the server is
+    #[arg(long, value_name = "URL", default_value = URL_DEFAULT)]
+    url: Endpoint,
+
+    /// Positions per second of all users together [default: as fast as they are delivered; with --course one of each user]
+    #[arg(long, value_name = "N", value_parser = parse_rate)]
+    rate: Option<f64>,
+
+    /// Stop sending after this time [default with --course: what the track took, if there is no --messages]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_above_zero)]
+    duration: Option<Duration>,
+
+    /// GPX file with a track for the users to run on at its recorded pace (without times, 3 m/s), each from another place of it; at the ends of one that is no loop they turn round
+    #[arg(long, value_name = "FILE")]
+    course: Option<PathBuf>,
+
+    /// How many times faster than recorded they run
+    #[arg(long, value_name = "N", default_value = "1", requires = "course", value_parser = parse_speed)]
+    speed: f64,
+
+    /// Instead of a check, show: users 1 to N run round a lake until stdin is closed, as with serve --demo
+    #[arg(long, conflicts_with_all = ["messages", "rate", "duration", "course", "speed", "json"])]
+    demo: bool,
+
+    /// Print the summary as one JSON object
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    mint: MintFlags,
+}
+
+/// Most users: more than any machine has ports for.
+const USERS_MAX: u32 = 1_000_000;
+
+fn parse_users(text: &str) -> Result<u32, String> {
+    let users = text
+        .parse()
+        .ok()
+        .filter(|users| (1..=USERS_MAX).contains(users));
+    users.ok_or_else(|| format!("{text:?} is no whole number from 1 to {USERS_MAX} (try 100)"))
+}
+
+fn parse_messages(text: &str) -> Result<u64, String> {
+    let messages = text
+        .parse()
+        .ok()
+        .filter(|messages| (1..=POSITIONS_MAX).contains(messages));
+    messages
+        .ok_or_else(|| format!("{text:?} is no whole number from 1 to {POSITIONS_MAX} (try 1000)"))
+}
+
+/// Highest `--speed`: round the earth in a quarter of a day.
+const SPEED_MAX: f64 = 1000.0;
+
+fn parse_speed(text: &str) -> Result<f64, String> {
+    let speed = text
+        .parse::<f64>()
+        .ok()
+        .filter(|speed| *speed > 0.0 && *speed <= SPEED_MAX);
+    speed.ok_or_else(|| format!("{text:?} is no number above 0 and up to {SPEED_MAX} (try 10)"))
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate = text
+        .parse::<f64>()
+        .ok()
+        .filter(|rate| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| format!("{text:?} is no number above 0 (try 100)"))
+}
+
+/// Runs a simulation and prints its summary. The exit code is a failure if any delivery was
+/// missing, came twice, late or altered, or if the server broke its protocol in another way.
+///
+/// # Errors
+/// A line that says why no simulation came about.
+pub fn run(flags: &SimulateFlags) -> Result<ExitCode, String> {
+    let users = flags.users as usize;
+    let credentials = Credentials::load(&flags.mint, users)?;
+    if flags.demo {
+        return demo::run(&flags.url, credentials, users);
+    }
+    let (pace, motion) = plan(flags)?;
+    let ledger = Ledger::new(users, motion);
+    let (ledger, time) = check::run(&flags.url, credentials, ledger, pace)?;
+    let report = Report::new(&ledger, time);
+    print(&report, flags.json);
+    Ok(if report.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// What the flags come to together.
+fn plan(flags: &SimulateFlags) -> Result<(Pace, Motion), String> {
+    let Some(file) = &flags.course else {
+        let unlimited = flags.duration.map_or(MESSAGES_DEFAULT, |_| POSITIONS_MAX);
+        let pace = Pace {
+            positions: flags.messages.unwrap_or(unlimited),
+            rate: flags.rate,
+            duration: flags.duration,
+        };
+        return Ok((pace, Motion::random(rand::random())));
+    };
+    let users = f64::from(flags.users);
+    let rate = flags.rate.unwrap_or(users);
+    if rate > users * RATE_ON_COURSE_MAX {
+        return Err(format!(
+            "--rate {rate} is {} a second of each user, and on a course at most {RATE_ON_COURSE_MAX} are sent: try --rate {users}",
+            rate / users
+        ));
+    }
+    let course = track::load(file)?;
+    let once = Duration::try_from_secs_f64(course.once_s() / flags.speed);
+    let pace = Pace {
+        positions: flags.messages.unwrap_or(POSITIONS_MAX),
+        rate: Some(rate),
+        duration: match flags.messages {
+            None => flags.duration.or(once.ok()),
+            Some(_) => flags.duration,
+        },
+    };
+    let race = Race::new(course, flags.users as usize, flags.speed, rate);
+    Ok((pace, Motion::Course(race)))
+}
+
+fn print(report: &Report, json: bool) {
+    let text = match json {
+        true => serde_json::to_string(report).expect("numbers and strings are always JSON") + "\n",
+        false => report.to_string(),
+    };
+    // Nobody is left to tell when stdout is closed; the exit code still says how it went.
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_number_above_0() {
+        assert_eq!(parse_rate("0.5"), Ok(0.5));
+        for text in ["0", "-1", "nan", "inf", "x", ""] {
+            assert!(parse_rate(text).is_err(), "{text}");
+        }
+    }
+}
