@@ -80,9 +80,14 @@ pub enum Owed {
     Audience,
     /// Presence of the user in this slot.
     Presence(u32),
-    /// The last known position of the user in this slot, who has just been followed. It must be
+    /// The last known position of a user who has just been followed, in this slot. It must be
     /// asked for before anything else is published.
-    LastKnown(u32),
+    LastKnown {
+        /// Which follow.
+        slot: u32,
+        /// The user.
+        runner: RunnerKey,
+    },
     /// Nothing any more about the follow in `slot`, which has ended; the one in `renumbered` has
     /// taken its slot, unless they are the same.
     Ended {
@@ -290,8 +295,9 @@ impl Relay {
             if asks_presence {
                 self.owe(member, Owed::Presence(slot));
             }
-            if self.hub.last_known_in(member, slot).is_some() {
-                self.owe(member, Owed::LastKnown(slot));
+            let known = self.hub.last_known_in(member, slot);
+            if let Some((runner, _)) = known {
+                self.owe(member, Owed::LastKnown { slot, runner });
             }
         }
         if let Some((count, first)) = denied {

@@ -1,5 +1,4 @@
-//! What a message does: it is judged, the relay changes, and its sender is told what was wrong
-//! with it. Nothing is written to a socket here, and nobody else's connection is touched.
+//! What a message does: it is judged, and the relay changes. Nothing is written here.
 
 use super::connections::{ConnectionId, Entry};
 use super::door::Door;
@@ -7,19 +6,21 @@ use super::metrics::Metrics;
 use super::wire::close::CloseReason;
 use crate::auth::Token;
 use crate::fix::Bounds;
-use crate::protocol::{ClientMessage, Hello, Publication, decode, encode_error};
+use crate::protocol::{ClientMessage, Hello, Publication, decode};
 use crate::refusal::{Code, Refusal};
 use crate::relay::{Excess, Now, Published, Relay, RunnerKey};
 
-/// So many messages in a row that each brought an error end the connection.
-const BAD_IN_ROW_MAX: u8 = 100;
-
 /// The errors of one message.
-type Refusals = Vec<Refusal>;
+pub(super) type Refusals = Vec<Refusal>;
 
 /// What became of a message.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Applied {
+    /// What its sender is to be told.
+    pub(super) refusals: Refusals,
+    /// Whether it was a position that came too fast, which neither counts among the bad messages
+    /// in a row nor ends the row.
+    pub(super) is_excess: bool,
     /// The runner whose newest position it brought.
     pub(super) moved: Option<RunnerKey>,
     /// Whether it was so much work that others have their turn now.
@@ -36,7 +37,7 @@ pub(super) struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// Carries out one message as far as it goes, and answers what was wrong with it.
+    /// Carries out one message as far as it goes.
     pub(super) fn apply(
         &mut self,
         id: ConnectionId,
@@ -44,7 +45,7 @@ impl Desk<'_> {
         text: &str,
     ) -> Result<Applied, CloseReason> {
         let mut applied = Applied::default();
-        let mut refusals = Refusals::new();
+        let refusals = &mut applied.refusals;
         let decoded = decode(text, self.bounds);
         // What was understood and not the text, which may hold a token.
         if let Ok(message) = &decoded {
@@ -64,18 +65,21 @@ impl Desk<'_> {
             Ok(ClientMessage::Position(publication)) => match self.publish(entry, publication) {
                 Ok(Published::Live(runner)) => applied.moved = Some(runner),
                 Ok(Published::Late) => {}
+                Ok(Published::TooFast(Excess::Close)) => return Err(CloseReason::TooFast),
                 Ok(Published::TooFast(excess)) => {
-                    self.refuse_pace(id, entry, excess)?;
-                    return Ok(applied);
+                    applied.is_excess = true;
+                    if let Excess::Tell(rate) = excess {
+                        refusals.push(Refusal::TooFast(rate));
+                    }
                 }
                 Err(refusal) => refusals.push(refusal),
             },
             Ok(_) if !is_known => refusals.push(Refusal::Unauthorized),
-            Ok(ClientMessage::Hello(hello)) => self.greet(entry, hello, &mut refusals),
+            Ok(ClientMessage::Hello(hello)) => self.greet(entry, hello, refusals),
             Ok(ClientMessage::Change(change)) => {
                 refusals.extend(change.follow.refusal);
                 self.relay
-                    .follow(&entry.authority, &change.follow.valid, &mut refusals);
+                    .follow(&entry.authority, &change.follow.valid, refusals);
                 refusals.extend(change.unfollow.refusal);
                 self.relay
                     .unfollow(&entry.authority, &change.unfollow.valid);
@@ -89,7 +93,6 @@ impl Desk<'_> {
             }
         }
         applied.ends_turn |= self.relay.has_debts();
-        answer(id, entry, &refusals)?;
         Ok(applied)
     }
 
@@ -147,48 +150,5 @@ impl Desk<'_> {
             Err(refusal) => self.metrics.reject_position(refusal.code()),
         }
         published
-    }
-
-    /// Answers a position that came too fast. Such an error neither counts among those in a row
-    /// nor ends the row.
-    fn refuse_pace(
-        &mut self,
-        id: ConnectionId,
-        entry: &mut Entry,
-        excess: Excess,
-    ) -> Result<(), CloseReason> {
-        match excess {
-            Excess::Close => Err(CloseReason::TooFast),
-            Excess::Tell(rate) => tell(id, entry, &Refusal::TooFast(rate)),
-            Excess::Drop => Ok(()),
-        }
-    }
-}
-
-/// Answers a message that brought these errors, or none.
-fn answer(id: ConnectionId, entry: &mut Entry, refusals: &[Refusal]) -> Result<(), CloseReason> {
-    if refusals.is_empty() {
-        entry.bad_in_row = 0;
-        return Ok(());
-    }
-    entry.bad_in_row += 1;
-    let ends = entry.bad_in_row == BAD_IN_ROW_MAX;
-    for refusal in refusals {
-        tell(id, entry, refusal)?;
-    }
-    if ends {
-        Err(CloseReason::BadMessages)
-    } else {
-        Ok(())
-    }
-}
-
-fn tell(id: ConnectionId, entry: &mut Entry, refusal: &Refusal) -> Result<(), CloseReason> {
-    log::debug!("refuse id={} code={}", id.serial(), refusal.code().word());
-    let mut message = Vec::new();
-    encode_error(refusal, &mut message);
-    match entry.connection.outbox.push_error(&message) {
-        true => Ok(()),
-        false => Err(CloseReason::ErrorsUnread),
     }
 }

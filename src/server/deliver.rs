@@ -54,11 +54,16 @@ impl Server {
         let outbox = &mut entry.connection.outbox;
         match owed {
             Owed::Ended { slot, renumbered } => {
-                outbox.unfollow(slot, renumbered);
-                return;
+                // What is held for it is part of what goes out first.
+                entry.waits.remove(Wait::Release);
+                let positions = outbox.unfollow(&self.outgoing.frames, slot, renumbered) as u64;
+                entry.sent += positions;
+                self.metrics.positions_delivered += positions;
             }
-            Owed::LastKnown(slot) if outbox.is_behind() => outbox.mark_last_known(slot),
-            Owed::LastKnown(slot) => return self.deliver_last_known(member, slot),
+            Owed::LastKnown { slot, .. } if outbox.is_behind() => outbox.mark_last_known(slot),
+            Owed::LastKnown { slot, runner } => {
+                return self.deliver_last_known(member, slot, runner);
+            }
             // One that leaves gets what it is owed, and then nothing more.
             Owed::Presence(_) | Owed::Audience if is_ending => return,
             Owed::Presence(slot) => outbox.push_presence(slot),
@@ -69,8 +74,8 @@ impl Server {
 
     /// Owes a follower that takes bytes a last known position as a frame of this tick, so that it
     /// comes before what is published next.
-    fn deliver_last_known(&mut self, member: MemberKey, slot: u32) {
-        let known = self.relay.say_position(member, slot, self.now.monotonic);
+    fn deliver_last_known(&mut self, member: MemberKey, slot: u32, runner: RunnerKey) {
+        let known = self.relay.known(runner, self.now.monotonic);
         let Some((known, (id, entry))) = known.zip(self.connections.by_member(member)) else {
             return;
         };

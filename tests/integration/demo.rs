@@ -129,7 +129,7 @@ fn runners_that_end_are_told_of_and_come_back_each_time_after_a_longer_while() {
         let line = log.lines().rfind(|line| line.contains("demo ended"));
         let line = line.expect("just seen");
         let told = format!(
-            "WARN  [spectate::server::demo] demo ended reason=\"signal: 9 (SIGKILL)\" again_s={again_s}"
+            "WARN  [spectate::server::os::demo] demo ended reason=\"signal: 9 (SIGKILL)\" again_s={again_s}"
         );
         assert!(line.ends_with(&told), "{line}");
         let left = std::path::Path::new("/proc").join(pid.to_string());

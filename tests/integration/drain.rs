@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::slow::{FILLER, fall_behind, follower, position, start};
+use crate::slow::{FILLER, fall_behind, follower, position};
 use crate::support::{Answer, Client, Server, frame, read_head, text_frame, upgrade};
 
 /// How late things may be on a busy machine.
@@ -139,7 +139,7 @@ fn what_was_accepted_before_the_goodbye_is_delivered_whole_and_in_order() {
 
 #[test]
 fn a_blocked_follower_that_reads_gets_the_newest_of_everybody_and_then_1012() {
-    let server = start(&["--drain", "10s"]);
+    let server = Server::start(&["--drain", "10s"]);
     let mut gateway = server.connect();
     let mut slow = follower(&server, &[1, 2, 3]);
     fall_behind(&server, &mut gateway);
@@ -193,7 +193,7 @@ fn positions_that_come_during_the_drain_are_not_held_back_by_the_flush_interval(
 
 #[test]
 fn nobody_holds_the_stop_beyond_the_drain() {
-    let server = start(&["--drain", "2s"]);
+    let server = Server::start(&["--drain", "2s"]);
     let mut gateway = server.connect();
     // One that reads nothing, one that never closes its side, one that begins and never goes on.
     let slow = follower(&server, &[]);
@@ -217,7 +217,7 @@ fn a_second_signal_ends_it_at_once_with_1() {
         (Signal::TERM, Signal::INT),
         (Signal::INT, Signal::INT),
     ] {
-        let server = start(&["--drain", "60s"]);
+        let server = Server::start(&["--drain", "60s"]);
         let mut gateway = server.connect();
         let _slow = follower(&server, &[]);
         fall_behind(&server, &mut gateway);

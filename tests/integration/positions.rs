@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::access;
-use crate::slow::position;
+use crate::slow::{heavy_position, position};
 use crate::support::{Answer, Server, WAIT};
 
 /// The features of an answer, whose ages are checked and taken out.
@@ -141,16 +141,30 @@ fn positions_of_nobody_and_of_too_many_are_refused() {
 
 #[test]
 fn an_answer_is_bounded_whatever_the_positions_weigh() {
-    let server = Server::start(&[]);
+    let server = Server::start(&["--max-follows", "5000"]);
     let mut gateway = server.connect();
-    let zeros = "0".repeat(60_000);
-    let users: Vec<String> = (0..30).map(|user| user.to_string()).collect();
+    let letters = ('a'..='z').chain('A'..='Z').chain('0'..='9');
+    let users: Vec<String> = (letters.clone())
+        .flat_map(|first| {
+            letters
+                .clone()
+                .map(move |second| format!("{first}{second}"))
+        })
+        .take(2600)
+        .collect();
     for user in &users {
-        gateway.send(&format!(r#"{{"userId":{user},"lat":1.{zeros},"lng":2}}"#));
+        // Escapes make it six times as long, in two places.
+        let escaped: String = user
+            .chars()
+            .map(|c| format!("\\u{:04x}", c as u32))
+            .collect();
+        let position =
+            heavy_position(0).replace(r#""userId":0"#, &format!(r#""userId":"{escaped}""#));
+        gateway.send(&position);
     }
     gateway.barrier();
-    let few = server.get(&format!("/positions?ids={}", users[..15].join(",")));
-    assert_eq!(features(&few).len(), 15);
+    let few = server.get(&format!("/positions?ids={}", users[..1000].join(",")));
+    assert_eq!(features(&few).len(), 1000);
     let all = server.get(&format!("/positions?ids={}", users.join(",")));
     assert_eq!(all.status, 400);
     assert!(all.body.contains("fewer ids"), "{}", all.body);

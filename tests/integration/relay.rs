@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::slow::{heavy_position, position};
 use crate::support::{Client, Server, assert_last_known, error, text_frame};
 
 /// The number after `"lat":` in a message.
@@ -871,24 +872,23 @@ fn a_connection_follows_a_thousand_users_by_default_and_no_more() {
     assert_eq!(last_known.len(), 1000);
 }
 
-/// Big positions that were replaced by small ones do not go on taking the room of the big ones.
+/// Long positions that were replaced by short ones do not go on taking the room of the long ones.
 #[test]
 fn last_known_positions_take_no_more_room_than_they_need() {
-    const RUNNERS: usize = 1000;
+    const RUNNERS: u64 = 20_000;
     let server = Server::start(&[]);
     let mut gateway = server.connect();
-    let digits = "1".repeat(60_000);
+    for runner in 0..RUNNERS {
+        gateway.send(&position(runner, 1));
+    }
+    gateway.barrier();
     let before = server.memory_kib();
     for runner in 0..RUNNERS {
-        gateway.send(&format!(
-            r#"{{"userId":"r{runner}","lat":1.{digits},"lng":2}}"#
-        ));
-        gateway.send(&format!(r#"{{"userId":"r{runner}","lat":1,"lng":2}}"#));
+        gateway.send(&heavy_position(runner));
+        gateway.send(&position(runner, 1));
     }
     gateway.barrier();
     let grown = server.memory_kib().saturating_sub(before);
-    assert!(
-        grown < 8 * 1024,
-        "{grown} KiB for {RUNNERS} short positions"
-    );
+    // Kept, the long ones would be some 5 MiB.
+    assert!(grown < 1024, "{grown} KiB for {RUNNERS} short positions");
 }

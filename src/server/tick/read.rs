@@ -1,14 +1,21 @@
 //! The step that reads: turns, messages, requests.
 
+use log::debug;
+
+use crate::protocol::encode_error;
+use crate::refusal::Refusal;
 use crate::server::Server;
-use crate::server::apply::Desk;
-use crate::server::connections::ConnectionId;
+use crate::server::apply::{Applied, Desk};
+use crate::server::connections::{ConnectionId, Entry};
 use crate::server::queues::Wait;
 use crate::server::wire::close::CloseReason;
 use crate::server::wire::connection::Input;
 
 /// Messages taken from one connection before others have their turn.
 const MESSAGES_PER_TURN_MAX: usize = 64;
+
+/// So many messages in a row that each brought an error end the connection.
+const BAD_IN_ROW_MAX: u8 = 100;
 
 impl Server {
     /// Gives each connection with input one turn.
@@ -68,6 +75,7 @@ impl Server {
                     if let Some(runner) = applied.moved {
                         self.deliver(runner);
                     }
+                    self.tell_refusals(id, &applied)?;
                     if applied.ends_turn || self.outgoing.is_much() {
                         return Ok(HasMore::Yes);
                     }
@@ -79,6 +87,38 @@ impl Server {
             }
         }
         Ok(HasMore::Yes)
+    }
+
+    /// Tells the sender of a message what was wrong with it, and counts bad ones in a row.
+    fn tell_refusals(&mut self, id: ConnectionId, applied: &Applied) -> Result<(), CloseReason> {
+        let Some(entry) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
+        for refusal in &applied.refusals {
+            tell(id, entry, refusal)?;
+        }
+        if applied.is_excess {
+            return Ok(());
+        }
+        entry.bad_in_row = match applied.refusals[..] {
+            [] => 0,
+            _ => entry.bad_in_row + 1,
+        };
+        if entry.bad_in_row == BAD_IN_ROW_MAX {
+            return Err(CloseReason::BadMessages);
+        }
+        Ok(())
+    }
+}
+
+/// Owes an error to the sender of a message.
+fn tell(id: ConnectionId, entry: &mut Entry, refusal: &Refusal) -> Result<(), CloseReason> {
+    debug!("refuse id={} code={}", id.serial(), refusal.code().word());
+    let mut message = Vec::new();
+    encode_error(refusal, &mut message);
+    match entry.connection.outbox.push_error(&message) {
+        true => Ok(()),
+        false => Err(CloseReason::ErrorsUnread),
     }
 }
 

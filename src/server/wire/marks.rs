@@ -43,8 +43,6 @@ pub(super) struct Behind {
     owed: Vec<Owed>,
     /// Whether the socket took no more.
     pub(super) blocked: bool,
-    /// How much of `wire` is the rest of a position's frame that was begun.
-    pub(super) begun_bytes: usize,
     /// The answer to the newest ping.
     pub(super) pong: Vec<u8>,
 }
@@ -134,12 +132,14 @@ impl Behind {
         self.mark(slot).presence = true;
     }
 
-    pub(super) fn mark_last_known(&mut self, slot: u32) {
+    /// Owes a last known position; `false` if a position was owed already.
+    pub(super) fn mark_last_known(&mut self, slot: u32) -> bool {
         let owed = self.mark(slot);
-        (owed.position, owed.with_age) = (true, true);
+        owed.with_age = true;
+        !std::mem::replace(&mut owed.position, true)
     }
 
-    /// Owes a newest position; `false` if it was owed already.
+    /// Owes a newest position; `false` if one was owed already.
     pub(super) fn mark_position(&mut self, slot: u32) -> bool {
         !std::mem::replace(&mut self.mark(slot).position, true)
     }

@@ -16,14 +16,11 @@ pub const ERROR_BYTES_MAX: usize = 64 * 1024;
 /// Room for this many entries is kept between ticks; more is given back.
 const SPARE_ENTRIES_MAX: usize = 4;
 
-/// Stands for a follow that has ended.
-const NO_SLOT: u32 = u32::MAX >> 1;
-
 /// A frame that is owed, and which of the connection's follows it is about.
 #[derive(Clone, Copy, Debug)]
 struct Due {
     frame: u32,
-    /// [`NO_SLOT`] if that follow has ended. The top bit says that the frame tells an age.
+    /// The top bit says that the frame tells an age.
     slot: u32,
 }
 
@@ -74,6 +71,8 @@ pub enum Pushed {
 pub struct Outbox {
     /// Bytes that go out first and as they are: the rest of a frame, errors, pongs, a reply.
     wire: Vec<u8>,
+    /// How many of them are errors, at most.
+    error_bytes: usize,
     due: Vec<Due>,
     behind: Option<Box<Behind>>,
 }
@@ -139,19 +138,26 @@ impl Outbox {
         self.behind.get_or_insert_default().audience = true;
     }
 
-    /// Forgets the marks of a follow that ended; frames that are due still go out. The follow in
-    /// slot `renumbered` has taken its slot, with all that is owed about it.
-    pub fn unfollow(&mut self, slot: u32, renumbered: u32) {
-        for due in &mut self.due {
+    /// Ends a follow: its marks are forgotten, and its positions that are due become bytes, which
+    /// go out as they are, before all that is said from now on; says how many. The follow in slot
+    /// `renumbered` has taken its slot, with all that is owed about it.
+    pub fn unfollow(&mut self, frames: &Frames, slot: u32, renumbered: u32) -> usize {
+        let due_before = self.due.len();
+        let wire = &mut self.wire;
+        self.due.retain_mut(|due| {
             if due.slot() == slot {
-                due.move_to(NO_SLOT);
-            } else if due.slot() == renumbered {
+                wire.extend_from_slice(frames.frame(due.frame));
+                return false;
+            }
+            if due.slot() == renumbered {
                 due.move_to(slot);
             }
-        }
+            true
+        });
         if let Some(behind) = &mut self.behind {
             behind.unfollow(slot, renumbered);
         }
+        due_before - self.due.len()
     }
 
     /// Owes bytes that are no position: a reply, a close frame.
@@ -162,13 +168,10 @@ impl Outbox {
     /// Owes an error; `false` if too many are unread already.
     #[must_use]
     pub fn push_error(&mut self, message: &[u8]) -> bool {
+        let before = self.wire.len();
         append_text_frame(message, &mut self.wire);
-        match &self.behind {
-            Some(behind) if behind.blocked => {
-                self.wire.len() - behind.begun_bytes <= ERROR_BYTES_MAX
-            }
-            _ => true,
-        }
+        self.error_bytes += self.wire.len() - before;
+        !self.is_behind() || self.error_bytes <= ERROR_BYTES_MAX
     }
 
     /// Owes the answer to a ping: in order, or when the socket takes no more, to the last alone
@@ -216,17 +219,15 @@ impl Outbox {
         mut newest: impl Newest,
     ) -> io::Result<Flushed> {
         let mut flushed = Flushed::default();
-        let mut begun_bytes = self.behind.as_ref().map_or(0, |behind| behind.begun_bytes);
         if self.wire.is_empty() && self.behind.is_none() && self.is_one_range() && !hold {
             self.flush_range(to, frames, &mut flushed)?;
-            begun_bytes = self.wire.len();
         }
         while !flushed.blocked && self.gather(frames, hold, gather, &mut newest) {
             let taken = to.write(&gather.bytes)?;
-            begun_bytes = self.settle(taken, begun_bytes, gather, &mut flushed);
+            self.settle(taken, gather, &mut flushed);
         }
         if flushed.blocked {
-            self.fall_behind(begun_bytes, &mut flushed);
+            self.fall_behind(&mut flushed);
         }
         Ok(flushed)
     }
@@ -300,23 +301,18 @@ impl Outbox {
         !gather.bytes.is_empty()
     }
 
-    /// Takes off what the socket took. Goes from how much of `wire` was the rest of a begun frame
-    /// to how much of it is now.
-    fn settle(
-        &mut self,
-        taken: usize,
-        begun_bytes: usize,
-        gather: &Gather,
-        flushed: &mut Flushed,
-    ) -> usize {
+    /// Takes off what the socket took.
+    fn settle(&mut self, taken: usize, gather: &Gather, flushed: &mut Flushed) {
         flushed.bytes += taken;
         flushed.blocked = taken < gather.bytes.len();
         if taken < self.wire.len() {
             self.wire.drain(..taken);
-            return begun_bytes.saturating_sub(taken);
+            self.error_bytes = self.error_bytes.min(self.wire.len());
+            return;
         }
         let mut start = self.wire.len();
         self.wire = Vec::new();
+        self.error_bytes = 0;
         let mut due = 0;
         for &(gathered, end) in &gather.frames {
             if start >= taken {
@@ -340,24 +336,19 @@ impl Outbox {
             start = end;
         }
         self.due.drain(..due);
-        self.wire.len()
     }
 
     /// Turns positions that were not begun into marks.
-    fn fall_behind(&mut self, begun_bytes: usize, flushed: &mut Flushed) {
+    fn fall_behind(&mut self, flushed: &mut Flushed) {
         let behind = self.behind.get_or_insert_default();
         behind.blocked = true;
-        behind.begun_bytes = begun_bytes;
         for due in std::mem::take(&mut self.due) {
-            let is_conflated = match due.slot() {
-                NO_SLOT => true,
-                slot if due.is_with_age() => {
-                    behind.mark_last_known(slot);
-                    false
-                }
-                slot => !behind.mark_position(slot),
+            let is_new = if due.is_with_age() {
+                behind.mark_last_known(due.slot())
+            } else {
+                behind.mark_position(due.slot())
             };
-            flushed.conflated += usize::from(is_conflated);
+            flushed.conflated += usize::from(!is_new);
         }
     }
 }

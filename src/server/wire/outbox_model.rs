@@ -224,7 +224,7 @@ impl World {
                     awaited.presence_due = true;
                     self.outbox.push_presence(slot);
                 }
-                Owed::LastKnown(slot) => {
+                Owed::LastKnown { slot, .. } => {
                     let number = self.last_known(slot).expect("there is one").1;
                     awaited.first = number;
                     awaited.newest = Some(number);
@@ -283,7 +283,7 @@ impl World {
             let Owed::Ended { slot, renumbered } = debt.owed else {
                 panic!("{debt:?} for the end of a follow");
             };
-            self.outbox.unfollow(slot, renumbered);
+            self.outbox.unfollow(&self.frames, slot, renumbered);
             self.awaited.remove(user);
             // What was accepted before still arrives, but a new follow begins anew.
             let is_about = |message: &mut String| message.split(' ').nth(1) == Some(user);
