@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use log::LevelFilter;
 
-use super::map::{OPENSTREETMAP, Tiles};
 use super::origin::AllowedOrigin;
+use super::pages::map::{OPENSTREETMAP, Tiles};
 use crate::auth::KeyFlags;
 use crate::duration::{parse, parse_above_zero};
 

@@ -22,12 +22,12 @@ pub mod http;
 mod input;
 mod limits;
 mod listen;
-pub mod map;
 mod marks;
 mod metrics;
 pub mod origin;
 pub mod outbox;
 mod output;
+pub mod pages;
 mod positions;
 mod presence;
 mod process;
@@ -58,9 +58,9 @@ use demo::Demo;
 use drain::Drain;
 use frames::Frames;
 use limits::PerAddress;
-use map::Page;
 use metrics::Metrics;
 use outbox::Gather;
+use pages::map::Page;
 use reader::Reader;
 
 /// Events taken in one tick. A small batch caps what one write can carry.

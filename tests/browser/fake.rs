@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use spectate::server::map::{Page, Tiles};
+use spectate::server::pages::map::{Page, Tiles};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Message, WebSocket};
 

@@ -223,7 +223,11 @@ const ROOMS: [(&str, &[&str], &[&str]); 42] = [
     ),
     ("server/response.rs", &["auth"], &["std"]),
     ("server/origin.rs", &[], &["std"]),
-    ("server/map.rs", &[], &["std", "data_encoding", "ring"]),
+    (
+        "server/pages/map.rs",
+        &[],
+        &["std", "data_encoding", "ring"],
+    ),
     ("server/query.rs", &[], &["percent_encoding"]),
     (
         "server/reader.rs",
@@ -392,7 +396,10 @@ fn pure_rooms_see_no_sockets_clocks_or_log() {
         ("server/marks.rs", &["mio", "hub", "net", "time", "log"]),
         ("server/http.rs", &["mio", "hub", "net", "time", "log"]),
         ("server/response.rs", &["mio", "hub", "net", "time", "log"]),
-        ("server/map.rs", &["mio", "hub", "net", "time", "log", "fs"]),
+        (
+            "server/pages/map.rs",
+            &["mio", "hub", "net", "time", "log", "fs"],
+        ),
         ("server/frames.rs", &["mio", "hub", "net", "time", "log"]),
         ("server/outbox.rs", &["mio", "hub", "net", "time", "log"]),
         ("server/close.rs", &["mio", "hub", "net", "time", "log"]),
