@@ -7,7 +7,7 @@ use clap::Args;
 use log::LevelFilter;
 
 use super::origin::AllowedOrigin;
-use super::pages::map::{OPENSTREETMAP, Tiles};
+use super::pages::tiles::{OPENSTREETMAP, Tiles};
 use crate::auth::KeyFlags;
 use crate::duration::{parse, parse_above_zero};
 

@@ -3,7 +3,9 @@
 use httparse::{EMPTY_HEADER, Header, Status};
 use tungstenite::handshake::derive_accept_key;
 
+use super::conditions::Conditions;
 use super::origin::Origin;
+use super::pages::PageId;
 use super::query;
 use super::response::Response;
 use crate::auth::Token;
@@ -24,8 +26,8 @@ const SUBPROTOCOL_TOKEN: &str = "bearer.";
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// The live map.
-    Map,
+    /// One of the pages.
+    Page(PageId),
     /// Whether the loop turns.
     Healthz,
     /// Whether new connections are welcome.
@@ -54,6 +56,8 @@ pub enum Request {
         route: Route,
         /// What shows who asks.
         token: Option<Token<'static>>,
+        /// What is asked of a page.
+        conditions: Conditions,
         /// Whether the answer goes without its body (HEAD).
         head_only: bool,
     },
@@ -129,23 +133,26 @@ fn route(request: &httparse::Request) -> Result<Request, Response> {
     let target = request.path.unwrap_or_default();
     let path = path(target);
     let route = match path {
-        "/" => Route::Map,
         "/healthz" => Route::Healthz,
         "/readyz" => Route::Readyz,
         "/metrics" => Route::Metrics,
         "/positions" => Route::Positions(query::ids(target)),
-        _ => {
-            return Err(Response::refuse(
+        _ => Route::Page(PageId::at(path).ok_or_else(|| {
+            Response::refuse(
                 "404 Not Found",
                 "",
                 "nothing is here; there are /, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
-            ));
-        }
+            )
+        })?),
     };
     match method {
         "GET" | "HEAD" => Ok(Request::Plain {
             route,
             token: bearer(request.headers),
+            conditions: Conditions::new(
+                list_items(request.headers, "accept-encoding"),
+                list_items(request.headers, "if-none-match"),
+            ),
             head_only: method == "HEAD",
         }),
         _ => Err(Response::refuse(

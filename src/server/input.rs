@@ -113,6 +113,7 @@ impl Server {
             Request::Plain {
                 route,
                 token,
+                conditions,
                 head_only,
             } => {
                 debug!(
@@ -121,7 +122,7 @@ impl Server {
                     entry.peer
                 );
                 let response = match route {
-                    Route::Map => Response::page(&self.page.html, &self.page.headers),
+                    Route::Page(page) => Response::page(self.pages.get(page), &conditions),
                     Route::Healthz => Response::text("200 OK", "ok"),
                     Route::Readyz if self.drain.is_some() => {
                         Response::text("503 Service Unavailable", "draining")

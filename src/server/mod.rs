@@ -11,6 +11,7 @@ mod accept;
 mod access;
 mod apply;
 pub mod close;
+pub mod conditions;
 mod config;
 pub mod connection;
 mod connections;
@@ -60,7 +61,7 @@ use frames::Frames;
 use limits::PerAddress;
 use metrics::Metrics;
 use outbox::Gather;
-use pages::map::Page;
+use pages::Pages;
 use reader::Reader;
 
 /// Events taken in one tick. A small batch caps what one write can carry.
@@ -141,7 +142,7 @@ struct Server {
     gather: Gather,
     /// A message being written.
     message: Vec<u8>,
-    page: Page,
+    pages: Pages,
     metrics: Metrics,
     now: Now,
     /// When the server started, in milliseconds since the start of 1970 UTC.
@@ -225,7 +226,7 @@ impl Server {
             pushes: 0,
             gather: Gather::default(),
             message: Vec::new(),
-            page: Page::new(&config.tiles),
+            pages: Pages::new(&config.tiles),
             metrics: Metrics::new(),
             now,
             started_unix_ms: now.unix_ms,
