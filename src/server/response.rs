@@ -138,18 +138,25 @@ impl Response {
             status,
             headers,
             cache_control,
-            ..
+            content,
+            head_only,
         } = self;
-        let mut head = format!("HTTP/1.1 {status}\r\n");
-        if let Some(Content { media_type, body }) = &self.content {
-            let length = body.len();
-            head += &format!("Content-Type: {media_type}\r\nContent-Length: {length}\r\n");
-        }
-        head += &format!("Cache-Control: {cache_control}\r\n{headers}Connection: close\r\n\r\n");
-        let mut bytes = head.into_bytes();
-        match &self.content {
-            Some(content) if !self.head_only => bytes.extend_from_slice(&content.body),
-            _ => {}
+        let described = match content {
+            None => String::new(),
+            Some(Content { media_type, body }) => {
+                let length = body.len();
+                format!("Content-Type: {media_type}\r\nContent-Length: {length}\r\n")
+            }
+        };
+        let mut bytes = format!(
+            "HTTP/1.1 {status}\r\n{described}Cache-Control: {cache_control}\r\n\
+             {headers}Connection: close\r\n\r\n"
+        )
+        .into_bytes();
+        if let Some(content) = content
+            && !head_only
+        {
+            bytes.extend_from_slice(&content.body);
         }
         bytes
     }
