@@ -6,6 +6,8 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::chromium::Chromium;
 use crate::page::Page;
 use crate::support::{Answer, Server};
@@ -76,6 +78,30 @@ fn the_page_is_served_with_its_policy_to_get_and_head() {
         b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n",
     );
     assert_eq!(post.status, 405);
+}
+
+#[test]
+fn what_the_browser_holds_is_not_sent_again() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let page = Page::open(chromium, server.address(), "");
+    page.wait_for_text("#link", "Connected");
+    page.reload();
+    page.wait_for_text("#link", "Connected");
+    let events = page.all_events();
+    let answered = |status: u64| {
+        let is_it = |event: &&Value| {
+            event["method"] == "Network.responseReceivedExtraInfo"
+                && event["params"]["statusCode"] == status
+        };
+        events.iter().filter(is_it).count()
+    };
+    let sent = answered(200);
+    assert!(sent > 10, "{sent}");
+    assert_eq!(answered(304), sent);
+    page.assert_no_complaints();
 }
 
 #[test]
