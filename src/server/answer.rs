@@ -6,7 +6,7 @@ use log::debug;
 
 use super::Server;
 use super::connections::ConnectionId;
-use super::http::{Origin, RefusedRequest, Request, Response, Route};
+use super::http::{Conditions, Origin, RefusedRequest, Request, Response, Route};
 use super::metrics::Gauges;
 use super::os::process::Process;
 use super::wire::close::CloseReason;
@@ -28,9 +28,12 @@ impl Server {
             Request::Plain {
                 route,
                 token,
+                conditions,
                 head_only,
             } => {
-                let response = self.respond(&route, token.as_ref()).head_only(head_only);
+                let response = self
+                    .respond(&route, token.as_ref(), &conditions)
+                    .head_only(head_only);
                 if let Some(entry) = self.connections.get_mut(id) {
                     let peer = entry.peer;
                     debug!("request id={} peer={peer} route={route:?}", id.serial());
@@ -95,9 +98,9 @@ impl Server {
         checked.map(|_| ())
     }
 
-    fn respond(&self, route: &Route, token: Option<&Token>) -> Response {
+    fn respond(&self, route: &Route, token: Option<&Token>, conditions: &Conditions) -> Response {
         match route {
-            Route::Map => Response::page(&self.page.html, &self.page.headers),
+            Route::Page(page) => Response::page(self.pages.get(*page), conditions),
             Route::Healthz => Response::text("200 OK", "ok"),
             Route::Readyz if self.drain.is_some() => {
                 Response::text("503 Service Unavailable", "draining")

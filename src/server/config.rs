@@ -7,7 +7,7 @@ use clap::Args;
 use log::LevelFilter;
 
 use super::http::AllowedOrigin;
-use super::map::{OPENSTREETMAP, Tiles};
+use super::pages::tiles::{OPENSTREETMAP, Tiles};
 use super::wire::connection::Timeouts;
 use crate::auth::KeyFlags;
 use crate::duration::{parse, parse_above_zero};

@@ -17,10 +17,10 @@ mod deliver;
 mod door;
 mod drain;
 pub mod http;
-pub mod map;
 mod metrics;
 mod os;
 mod outgoing;
+pub mod pages;
 mod queues;
 mod source;
 mod tick;
@@ -41,12 +41,12 @@ pub use config::Config;
 use connections::Connections;
 use door::Door;
 use drain::Drain;
-use map::Page;
 use metrics::Metrics;
 use os::demo::{self, Demo};
 use os::limits;
 use os::listen::Listeners;
 use outgoing::Outgoing;
+use pages::Pages;
 use queues::Queues;
 use source::Source;
 use tick::read_clocks;
@@ -98,7 +98,7 @@ struct Server {
     queues: Queues,
     reader: Reader,
     outgoing: Outgoing,
-    page: Page,
+    pages: Pages,
     metrics: Metrics,
     now: Now,
     next_sweep: Instant,
@@ -137,7 +137,7 @@ impl Server {
             queues: Queues::new(config.flush_interval, now.monotonic),
             reader: Reader::new(config.max_message_bytes as usize),
             outgoing: Outgoing::default(),
-            page: Page::new(&config.tiles),
+            pages: Pages::new(&config.tiles),
             metrics: Metrics::new(now.unix_ms),
             now,
             next_sweep: now.monotonic + SWEEP_INTERVAL,

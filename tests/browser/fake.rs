@@ -4,7 +4,10 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use spectate::server::map::{Page, Tiles};
+use spectate::server::http::{self, Head, Request, Route};
+use spectate::server::pages::Pages;
+use spectate::server::pages::tiles::Tiles;
+use spectate::server::response::Response;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Message, WebSocket};
 
@@ -12,14 +15,14 @@ use crate::support::{WAIT, wait_until_readable};
 
 pub(crate) struct Fake {
     listener: TcpListener,
-    page: Page,
+    pages: Pages,
 }
 
 impl Fake {
     pub(crate) fn start() -> Fake {
         Fake {
             listener: TcpListener::bind("127.0.0.1:0").expect("a free port"),
-            page: Page::new(&Tiles::None),
+            pages: Pages::new(&Tiles::None),
         }
     }
 
@@ -27,34 +30,38 @@ impl Fake {
         self.listener.local_addr().expect("it listens")
     }
 
-    /// The next WebSocket; the page is served meanwhile to whoever asks for it.
+    /// The next WebSocket; the pages are served meanwhile to whoever asks for them.
     pub(crate) fn accept(&self) -> Visit {
         loop {
             assert!(wait_until_readable(&self.listener), "nobody comes");
             let (mut socket, _) = self.listener.accept().expect("a visitor");
             socket.set_read_timeout(Some(WAIT)).expect("above 0");
-            if is_upgrade(&socket) {
-                return Visit(tungstenite::accept(socket).expect("a handshake"));
-            }
-            let Page { html, headers } = &self.page;
-            let length = html.len();
-            let answer = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\
-                 Content-Length: {length}\r\nConnection: close\r\n{headers}\r\n{html}"
-            );
-            socket.write_all(answer.as_bytes()).expect("a reader");
+            let response = match request(&socket) {
+                Some(Request::Upgrade { .. }) => {
+                    return Visit(tungstenite::accept(socket).expect("a handshake"));
+                }
+                Some(Request::Plain {
+                    route: Route::Page(page),
+                    conditions,
+                    ..
+                }) => Response::page(self.pages.get(page), &conditions),
+                other => panic!("{other:?}"),
+            };
+            let answer = response.to_bytes();
+            socket.write_all(&answer).expect("a reader");
         }
     }
 }
 
-/// Whether the request that is waiting here asks for a WebSocket; it is left where it is.
-fn is_upgrade(socket: &TcpStream) -> bool {
+/// The request that is waiting here; it is left where it is.
+fn request(socket: &TcpStream) -> Option<Request> {
     let mut head = [0; 8192];
     loop {
         let length = socket.peek(&mut head).expect("a request");
-        let text = String::from_utf8_lossy(&head[..length]).to_ascii_lowercase();
-        if length == 0 || text.contains("\r\n\r\n") {
-            return text.contains("upgrade: websocket");
+        match http::parse(&head[..length]) {
+            Head::Complete(request, _) => return Some(request),
+            Head::Partial if length > 0 => {}
+            _ => return None,
         }
     }
 }

@@ -15,6 +15,7 @@ mod layering;
 mod limits;
 mod metrics;
 mod origins;
+mod pages;
 mod positions;
 mod presence;
 mod readme;

@@ -145,14 +145,27 @@ impl Generator {
         let mut head = String::new();
         let is_upgrade = self.rarely(2);
         head += if self.rarely(8) { "HEAD" } else { "GET" };
-        head += self.pick(&[" /", " /healthz", " /readyz", " /metrics?x", " /ä"]);
+        head += self.pick(&[
+            " /",
+            " /map/view.js",
+            " /healthz",
+            " /readyz",
+            " /metrics?x",
+            " /ä",
+        ]);
         head += " HTTP/1.1\r\nHost: x\r\n";
         if is_upgrade {
             head += "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
             head += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
         }
         for _ in 0..self.below(3) {
-            head += self.pick(&["Origin: http://x\r\n", "Accept:*/*\r\n", "X: \t y \r\n"]);
+            head += self.pick(&[
+                "Origin: http://x\r\n",
+                "Accept:*/*\r\n",
+                "X: \t y \r\n",
+                "Accept-Encoding: br,gzip; q=0.5\r\n",
+                "If-None-Match: W/\"x\" ,*\r\n",
+            ]);
         }
         // Near both limits, in bytes and in lines.
         if self.rarely(20) {

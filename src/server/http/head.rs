@@ -3,7 +3,8 @@
 
 use httparse::{EMPTY_HEADER, Header, Status};
 
-use super::fields::{bearer, values};
+use super::conditions::Conditions;
+use super::fields::{bearer, list_items, values};
 use super::handshake;
 use super::origin::Origin;
 use super::response::Response;
@@ -34,6 +35,8 @@ pub enum Request {
         route: Route,
         /// What shows who asks.
         token: Option<Token<'static>>,
+        /// What is asked of a page.
+        conditions: Conditions,
         /// Whether the answer goes without its body (HEAD).
         head_only: bool,
     },
@@ -106,6 +109,10 @@ fn read_request(request: &httparse::Request) -> Result<Request, Response> {
     Ok(Request::Plain {
         route: route(method, request.path.unwrap_or_default())?,
         token: bearer(headers),
+        conditions: Conditions::new(
+            list_items(headers, "accept-encoding"),
+            list_items(headers, "if-none-match"),
+        ),
         head_only: method == "HEAD",
     })
 }

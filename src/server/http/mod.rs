@@ -1,6 +1,7 @@
 //! HTTP as far as it is served: request heads, what they ask for, who asks, and answers. Knows no
 //! sockets and nobody's data.
 
+mod conditions;
 mod fields;
 mod handshake;
 mod head;
@@ -9,6 +10,7 @@ mod query;
 mod response;
 mod routes;
 
+pub use conditions::Conditions;
 pub use head::{HEAD_BYTES_MAX, Head, RefusedRequest, Request, parse};
 pub(crate) use origin::AllowedOrigin;
 pub use origin::Origin;

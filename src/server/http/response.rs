@@ -1,8 +1,11 @@
 //! The fixed answers to HTTP requests, and their bytes. Knows no sockets and nobody's data.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
+use super::conditions::Conditions;
 use crate::auth;
+use crate::server::pages::Page;
 
 /// An HTTP answer, after which the connection ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,18 +13,28 @@ pub struct Response {
     status: &'static str,
     /// Further header lines, each with its CRLF.
     headers: Cow<'static, str>,
-    content_type: &'static str,
-    body: Vec<u8>,
+    cache_control: &'static str,
+    /// `None` if the asker holds it already.
+    content: Option<Content>,
     head_only: bool,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Content {
+    media_type: &'static str,
+    body: Rc<[u8]>,
+}
+
 impl Response {
-    fn ok(content_type: &'static str, body: Vec<u8>) -> Response {
+    fn ok(media_type: &'static str, body: impl Into<Rc<[u8]>>) -> Response {
         Response {
             status: "200 OK",
             headers: Cow::Borrowed(""),
-            content_type,
-            body,
+            cache_control: "no-store",
+            content: Some(Content {
+                media_type,
+                body: body.into(),
+            }),
             head_only: false,
         }
     }
@@ -55,11 +68,26 @@ impl Response {
         Response::ok(content_type, body.into_bytes())
     }
 
-    /// A page and its header lines, each with its CRLF.
-    pub fn page(html: &str, headers: &str) -> Response {
+    /// A page in the best encoding for whoever asks; without its content if they hold that already.
+    pub fn page(page: &Page, conditions: &Conditions) -> Response {
+        let representation = if conditions.takes_gzip() {
+            &page.gzip
+        } else {
+            &page.plain
+        };
+        let found = Response {
+            headers: Cow::Owned(representation.headers.clone()),
+            // To be kept, and asked about each time.
+            cache_control: "no-cache",
+            ..Response::ok(page.media_type, Rc::clone(&representation.body))
+        };
+        if !conditions.hold(&representation.etag) {
+            return found;
+        }
         Response {
-            headers: Cow::Owned(headers.to_owned()),
-            ..Response::ok("text/html; charset=utf-8", html.as_bytes().to_vec())
+            status: "304 Not Modified",
+            content: None,
+            ..found
         }
     }
 
@@ -109,18 +137,26 @@ impl Response {
         let Response {
             status,
             headers,
-            content_type,
-            body,
+            cache_control,
+            content,
             head_only,
         } = self;
-        let length = body.len();
+        let described = match content {
+            None => String::new(),
+            Some(Content { media_type, body }) => {
+                let length = body.len();
+                format!("Content-Type: {media_type}\r\nContent-Length: {length}\r\n")
+            }
+        };
         let mut bytes = format!(
-            "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\
-             Cache-Control: no-store\r\n{headers}Connection: close\r\n\r\n"
+            "HTTP/1.1 {status}\r\n{described}Cache-Control: {cache_control}\r\n\
+             {headers}Connection: close\r\n\r\n"
         )
         .into_bytes();
-        if !head_only {
-            bytes.extend_from_slice(body);
+        if let Some(content) = content
+            && !head_only
+        {
+            bytes.extend_from_slice(&content.body);
         }
         bytes
     }

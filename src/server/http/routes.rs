@@ -2,12 +2,13 @@
 
 use super::query;
 use super::response::Response;
+use crate::server::pages::PageId;
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// The live map.
-    Map,
+    /// One of the pages.
+    Page(PageId),
     /// Whether the loop turns.
     Healthz,
     /// Whether new connections are welcome.
@@ -22,18 +23,17 @@ pub enum Route {
 pub(super) fn route(method: &str, target: &str) -> Result<Route, Response> {
     let path = path(target);
     let route = match path {
-        "/" => Route::Map,
         "/healthz" => Route::Healthz,
         "/readyz" => Route::Readyz,
         "/metrics" => Route::Metrics,
         "/positions" => Route::Positions(query::ids(target)),
-        _ => {
-            return Err(Response::refuse(
+        _ => Route::Page(PageId::at(path).ok_or_else(|| {
+            Response::refuse(
                 "404 Not Found",
                 "",
                 "nothing is here; there are /, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
-            ));
-        }
+            )
+        })?),
     };
     match method {
         "GET" | "HEAD" => Ok(route),

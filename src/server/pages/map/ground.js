@@ -1,6 +1,13 @@
 // The ground: raster tiles where they can be had, above a plain grid of degrees. Both are drawn in
 // light colours; the style sheet turns them dark.
 
+import { clock, on } from './dom.js';
+import { changed } from './frame.js';
+import { flight, map, screenX, screenY, view, worldPx } from './view.js';
+import { clamp, latitude, project, roundStep, wrap } from './world.js';
+
+const { abs, ceil, floor, log10, max, min, round } = Math;
+
 const TILE_ZOOM_MAX = 19;
 const TILES_KEPT_MAX = 400;
 const TILE_RETRY_MS = 30_000;
@@ -10,8 +17,7 @@ const GRID_PX = 90;
 const template = map.dataset.tiles;
 const tiles = new Map();
 
-function drawGround() {
-  const sheet = sheets.ground;
+export function drawGround(sheet) {
   sheet.fillStyle = '#f4f3ef';
   sheet.fillRect(0, 0, view.width, view.height);
   const { x, y } = view, halfX = view.width / 2 / worldPx(), halfY = view.height / 2 / worldPx();

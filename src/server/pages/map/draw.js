@@ -1,26 +1,25 @@
 // Three sheets on top of each other: the ground, the trails, the dots with their tags.
 
+import { isChosen, keeping, selected } from './chosen.js';
+import { $, clock, on } from './dom.js';
+import { changed, drawWith, takeChanges } from './frame.js';
+import { drawGround } from './ground.js';
+import { ageInWords, everybody, isDrawn, place, runners, shownState } from './runners.js';
+import { flight, flyOn, look, map, screenX, screenY, turns, view, worldPx } from './view.js';
+import { EQUATOR_M, latitude, longitude, roundStep, wrap } from './world.js';
+
+const { abs, cos, floor, min, sin, PI } = Math;
+
 const DOT_PX = 7;
 const TAG_AWAY_PX = 17;
-const TAP_AWAY_PX = 22;
 const TAG_CHARACTERS_MAX = 24;
 const TAGS_EVERY_MS = 500;
 
 const sheets = Object.fromEntries(['ground', 'trails', 'dots'].map(id => [id, $(id).getContext('2d')]));
-const nothing = { view: false, ground: false, trails: false, dots: false };
-const dirty = { ...nothing };
-let frame = 0;
-let selected = null;
-let tags = { chosenAt: -Infinity, zoom: 0, runners: new Set() };
+let tags = { chosenAt: -Infinity, zoom: 0, selected: null, runners: new Set() };
 let ink, paper, strength;
 
-function changed(what) {
-  dirty[what] = true;
-  frame ||= requestAnimationFrame(draw);
-}
-
 function draw() {
-  frame = 0;
   const now = clock();
   let areMoving = false;
   for (const runner of runners.values()) areMoving = place(runner, now) || areMoving;
@@ -30,18 +29,24 @@ function draw() {
     const x = wrap(centred.x, 1);
     if (x !== view.x || centred.y !== view.y) look(x, centred.y, view.zoom);
   }
-  const { view: hasMoved, ground, trails } = dirty;
-  Object.assign(dirty, nothing);
+  const { view: hasMoved, ground, trails } = takeChanges();
   if (hasMoved) {
     drawScale();
     // Where the map is, for programs that read the page.
     const numbers = { lat: latitude(view.y).toFixed(6), lng: longitude(view.x).toFixed(6), zoom: view.zoom.toFixed(4) };
     Object.assign(map.dataset, numbers);
   }
-  if (hasMoved || ground) drawGround();
+  if (hasMoved || ground) drawGround(sheets.ground);
   if (hasMoved || trails) drawTrails();
   drawDots(now);
   if (flight || areMoving) changed('dots');
+}
+
+function drawScale() {
+  const metresPerPx = EQUATOR_M * cos(latitude(view.y) * PI / 180) / worldPx();
+  const metres = roundStep(metresPerPx * 100);
+  $('scale').style.width = `${metres / metresPerPx}px`;
+  $('scale').textContent = metres < 1000 ? `${metres} m` : `${metres / 1000} km`;
 }
 
 const colour = ({ hue }) => `hsl(${hue} ${strength})`;
@@ -87,13 +92,12 @@ function drawDots(now) {
     sheet.stroke();
   }
   for (const spot of spots) drawDot(sheet, spot);
-  if (now - tags.chosenAt > TAGS_EVERY_MS || tags.zoom !== view.zoom) chooseTags(spots, now);
+  const areOld = now - tags.chosenAt > TAGS_EVERY_MS || tags.zoom !== view.zoom || tags.selected !== selected;
+  if (areOld) chooseTags(spots, now);
   sheet.font = '600 12px system-ui, sans-serif';
   sheet.textBaseline = 'middle';
   for (const spot of spots) if (tags.runners.has(spot.runner)) drawTag(sheet, spot, now);
 }
-
-const isChosen = ({ id }) => id === selected || id === keeping.id;
 
 // Live: solid. Stale: a faded ring.
 function drawDot(sheet, { runner, px, py }) {
@@ -106,7 +110,7 @@ function drawDot(sheet, { runner, px, py }) {
     const north = heading * PI / 180;
     sheet.beginPath();
     for (const [turn, far] of [[0, 16], [0.6, 9], [-0.6, 9]]) {
-      sheet.lineTo(px + Math.sin(north + turn) * far, py - cos(north + turn) * far);
+      sheet.lineTo(px + sin(north + turn) * far, py - cos(north + turn) * far);
     }
     sheet.closePath();
     sheet.stroke();
@@ -133,7 +137,7 @@ function drawDot(sheet, { runner, px, py }) {
 // Tags that would lie on each other are left out, first those of live runners that had none.
 function chooseTags(spots, now) {
   const had = tags.runners, taken = new Set();
-  tags = { chosenAt: now, zoom: view.zoom, runners: new Set() };
+  tags = { chosenAt: now, zoom: view.zoom, selected, runners: new Set() };
   const rank = ({ runner }) =>
     isChosen(runner) ? 0 : shownState(runner) === 'stale' ? 1 : had.has(runner) ? 2 : 3;
   for (const { runner, px, py } of [...spots].sort((a, b) => rank(a) - rank(b))) {
@@ -158,22 +162,14 @@ function drawTag(sheet, { runner, px, py }, now) {
   sheet.fillText(words, left + 4, py + 1);
 }
 
-// Selects the dot at these pixels, or nobody.
-function tap({ x, y }) {
-  let best = { id: null, away: TAP_AWAY_PX };
-  for (const runner of everybody().filter(isDrawn)) {
-    const away = hypot(screenX(runner.x - turns(runner.x)) - x, screenY(runner.y) - y);
-    if (away < best.away) best = { id: runner.id, away };
-  }
-  select(best.id);
-}
-
-function readColours() {
+export function readColours() {
   const style = getComputedStyle(document.documentElement);
   [ink, paper, strength] = ['--ink', '--paper', '--strength'].map(name => style.getPropertyValue(name));
   changed('view');
 }
 on(matchMedia('(prefers-color-scheme: dark)'), 'change', readColours);
+
+drawWith(draw);
 
 new ResizeObserver(() => {
   const dpr = min(devicePixelRatio, 2);

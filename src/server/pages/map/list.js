@@ -1,24 +1,19 @@
-// The panel: whom to follow, the list of runners in words, what there is to say.
+// The list of runners in words, and whom to follow.
 
-const NEWS_AFTER_MS = 1500;
-const NAMES_IN_NEWS_MAX = 3;
-
-function isId(id) {
-  const { length } = new TextEncoder().encode(id);
-  return length > 0 && length <= 64 && !/[\u0000-\u001f\u007f-\u009f]/.test(id);
-}
-
-// Ids stand between commas; between numbers a space will do. What is no id is left out.
-const idsFrom = text => text.split(',')
-  .flatMap(part => /^\s*\d+(\s+\d+)+\s*$/.test(part) ? part.trim().split(/\s+/) : part.trim())
-  .filter(isId);
+import { keep, keeping, select } from './chosen.js';
+import { $, clock, on, write } from './dom.js';
+import { changed } from './frame.js';
+import { idsFrom } from './ids.js';
+import { send, sendIds } from './link.js';
+import { detailsInWords, newRunner, runners, shownState, stateInWords } from './runners.js';
+import { note } from './status.js';
 
 function address() {
   const ids = [...runners.keys()].map(encodeURIComponent);
   return location.pathname + (ids.length > 0 ? `?follow=${ids}` : '');
 }
 
-function follow(ids) {
+export function follow(ids) {
   const added = [...new Set(ids)].filter(id => !runners.has(id));
   for (const id of added) {
     const runner = newRunner(id);
@@ -65,9 +60,7 @@ function addRow(runner) {
   $('runners').append(item);
 }
 
-const write = (element, text) => { if (element.textContent !== text) element.textContent = text; };
-
-function drawList() {
+export function drawList() {
   const now = clock(), counts = { live: 0, stale: 0, unknown: 0 };
   for (const runner of runners.values()) {
     const state = shownState(runner), { item, age, details } = runner.row;
@@ -78,65 +71,6 @@ function drawList() {
   }
   const words = Object.entries(counts).filter(([, count]) => count > 0).map(([state, count]) => `${count} ${state}`);
   write($('count'), words.join(', ') || 'Nobody followed');
-}
-
-// Keeps everybody in view ('fit'), a runner in the centre, or lets go.
-function keep(what, id = null) {
-  if (what === 'fit') fit(everybody().filter(isDrawn), true);
-  if (keeping.what === what && keeping.id === id) return;
-  keeping = { what, id };
-  $('fit').ariaPressed = what === 'fit';
-  for (const { row, id } of everybody()) row.toggle.ariaPressed = id === keeping.id;
-  const runner = runners.get(id);
-  if (runner && isDrawn(runner)) fly(runner.x, runner.y, max(view.zoom, 14));
-  changed('dots');
-}
-
-function select(id) {
-  selected = id;
-  for (const runner of runners.values()) runner.row.item.classList.toggle('selected', runner.id === id);
-  runners.get(id)?.row.item.scrollIntoView({ block: 'nearest' });
-  tags.chosenAt = -Infinity;
-  changed('dots');
-}
-
-function say(state, words) {
-  $('link').dataset.state = state;
-  write($('link').firstElementChild, words);
-  drawWait();
-  drawList();
-  changed('dots');
-}
-
-function drawWait() {
-  const { retryAt, isStopped } = link;
-  write($('wait'), retryAt === null ? '' : `, trying again in ${max(ceil((retryAt - clock()) / 1000), 0)} s`);
-  $('retry').hidden = retryAt === null && !isStopped;
-}
-
-function note(words) {
-  $('note').hidden = false;
-  $('note').firstElementChild.textContent = words;
-}
-on($('note').lastElementChild, 'click', () => { $('note').hidden = true; });
-
-// Changes of state are spoken together, so that a field of runners does not chatter.
-const news = new Map();
-let newsTimer = 0;
-
-function tell(id, state) {
-  news.set(id, state);
-  newsTimer ||= setTimeout(speak, NEWS_AFTER_MS);
-}
-
-function speak() {
-  newsTimer = 0;
-  $('news').textContent = ['live', 'stale', 'unknown'].map(state => {
-    const ids = [...news.keys()].filter(id => news.get(id) === state), { length } = ids;
-    const who = length > NAMES_IN_NEWS_MAX ? `${length} runners` : ids.join(', ');
-    return length ? `${who} ${length > 1 ? 'are' : 'is'} ${state}. ` : '';
-  }).join('');
-  news.clear();
 }
 
 on($('follow'), 'submit', event => {

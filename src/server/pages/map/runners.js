@@ -1,5 +1,13 @@
 // The runners that are followed: what the server says of them, and where their dots are by now.
 
+import { calm } from './dom.js';
+import { changed } from './frame.js';
+import { link } from './link.js';
+import { tell } from './status.js';
+import { LATITUDE_MAX, clamp, project, wrap } from './world.js';
+
+const { abs, floor, hypot, max, round } = Math;
+
 const GLIDE_MS_MAX = 10_000;
 const RETURN_MS = 1000; // of a glide to where a stale runner turns up again
 const WAYPOINTS_MAX = 50;
@@ -7,10 +15,10 @@ const TRAIL_POINTS_MAX = 2000; // of one runner
 const TRAILS_POINTS_MAX = 40_000; // of all
 const STANDING = 2.5e-8; // about a metre at the equator
 
-const runners = new Map();
-const everybody = () => [...runners.values()];
+export const runners = new Map();
+export const everybody = () => [...runners.values()];
 
-const newRunner = id => ({
+export const newRunner = id => ({
   id,
   state: 'unknown',
   isTold: false, // whether the server has said how it is
@@ -39,8 +47,8 @@ function hue(id) {
 }
 
 // What the page is not told of is not live, for all it knows.
-const shownState = ({ state, isHeard }) => state === 'live' && !(link.isOpen && isHeard) ? 'stale' : state;
-const isDrawn = ({ isMappable, state }) => isMappable && state !== 'unknown';
+export const shownState = ({ state, isHeard }) => state === 'live' && !(link.isOpen && isHeard) ? 'stale' : state;
+export const isDrawn = ({ isMappable, state }) => isMappable && state !== 'unknown';
 
 function become(runner, state) {
   if (runner.isTold && runner.state !== state) tell(runner.id, state);
@@ -48,7 +56,7 @@ function become(runner, state) {
   changed('dots');
 }
 
-function hearPresence(runner, { state, connected, age }, now) {
+export function hearPresence(runner, { state, connected, age }, now) {
   become(runner, state);
   Object.assign(runner, { connected, isTold: true });
   if (age !== undefined) runner.heardAt = now - age * 1000;
@@ -57,7 +65,7 @@ function hearPresence(runner, { state, connected, age }, now) {
   }
 }
 
-function hearPosition(runner, fix, now) {
+export function hearPosition(runner, fix, now) {
   const isNews = fix.age === undefined;
   const heardAt = now - (fix.age ?? 0) * 1000;
   // A last known position is told again after each reconnect.
@@ -91,7 +99,7 @@ function moveDot(runner, { lat, lng }, heardAt, now) {
 }
 
 // Puts the dot where it is by now, never beyond the last fix. `true` while it is under way.
-function place(runner, now) {
+export function place(runner, now) {
   const { path, begun, glideMs } = runner;
   if (path.length === 0) return false;
   const gone = glideMs > 0 ? max(now - begun, 0) / glideMs * path.at(-1).d : Infinity;
@@ -115,19 +123,19 @@ function keepTrail({ trail }, { x, y }) {
   changed('trails');
 }
 
-function ageInWords({ heardAt }, now) {
+export function ageInWords({ heardAt }, now) {
   const seconds = max(now - heardAt, 0) / 1000, hours = floor(seconds / 3600);
   if (seconds < 60) return `${floor(seconds)} s`;
   if (hours < 1) return `${floor(seconds / 60)} min`;
   return hours < 48 ? `${hours} h ${floor(seconds / 60) % 60} min` : `${floor(hours / 24)} days`;
 }
 
-function stateInWords(runner, now) {
+export function stateInWords(runner, now) {
   if (runner.heardAt === null) return runner.isTold ? 'no position yet' : 'nothing heard yet';
   return `${shownState(runner)}, ${ageInWords(runner, now)}`;
 }
 
-function detailsInWords({ fix, isMappable, isTold, connected, state }) {
+export function detailsInWords({ fix, isMappable, isTold, connected, state }) {
   const words = [];
   if (fix) {
     const { lat, lng, speed, heading, accuracy, battery } = fix;

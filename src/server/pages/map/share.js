@@ -1,20 +1,18 @@
 // Sharing: this device's own position, as another runner's.
 
+import { $, clock, on } from './dom.js';
+import { isId } from './ids.js';
+import { link, reconnect, send } from './link.js';
+import { follow } from './list.js';
+import { note } from './status.js';
+import { subject, token } from './token.js';
+
+const { round } = Math;
+
 const REST_MS = 15_000; // without a word of the device
-const sharing = { id: null, watch: null, fix: null, lock: null, measuredAt: Infinity };
+export const sharing = { id: null, watch: null, fix: null, lock: null, measuredAt: Infinity };
 
-// Who the token says one is; the server alone judges whether it is good.
-function subject() {
-  try {
-    const claims = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
-    const bytes = Uint8Array.from(atob(claims), c => c.charCodeAt(0));
-    return JSON.parse(new TextDecoder().decode(bytes)).sub;
-  } catch {
-    return null;
-  }
-}
-
-function showSubject() {
+export function showSubject() {
   const id = subject();
   $('me').readOnly = id !== null;
   if (id !== null) $('me').value = id;
@@ -25,6 +23,13 @@ if (!isSecureContext) {
     'Browsers tell a page where you are only over a secure connection: open this map by https, or on localhost.';
   $('share-hint').className = 'warning';
   for (const control of $('share-form').elements) control.disabled = true;
+}
+
+export function sendHello() {
+  const hello = { initialRequest: true, presence: true };
+  if (token) hello.token = token;
+  if (sharing.id !== null) Object.assign(hello, { userId: sharing.id, audience: true });
+  send(hello);
 }
 
 on($('share-form'), 'submit', event => {
@@ -52,7 +57,7 @@ function measure() {
 }
 
 // Browsers may tell of changes alone. Whoever rests is not to look like somebody who is lost.
-function checkRest() {
+export function checkRest() {
   if (sharing.id !== null && clock() - sharing.measuredAt > REST_MS) measure();
 }
 
@@ -61,7 +66,7 @@ function showSharing() {
   $('sharing').hidden = sharing.id === null;
 }
 
-function endSharing() {
+export function endSharing() {
   navigator.geolocation.clearWatch(sharing.watch);
   sharing.lock?.release();
   Object.assign(sharing, { id: null, watch: null, fix: null, lock: null });
@@ -87,7 +92,7 @@ function hearFix({ coords, timestamp }) {
 }
 
 // Of what was measured while there was no connection only the last is worth telling.
-function sendFix() {
+export function sendFix() {
   if (!sharing.fix || !link.isOpen) return;
   send(sharing.fix);
   sharing.fix = null;
@@ -102,8 +107,12 @@ function hearNoFix({ code }) {
   note('Your browser does not let this page see your position. Allow it in the settings of this site, then share again.');
 }
 
-function hearAudience(count) {
+export function hearAudience(count) {
   $('audience').textContent = `${count || 'Nobody'} ${count > 1 ? 'are' : 'is'} watching`;
+}
+
+export function hearLoss() {
+  $('audience').textContent = 'Not connected: nobody sees you';
 }
 
 // A phone that goes to sleep stops sharing.

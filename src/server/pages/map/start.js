@@ -1,5 +1,19 @@
 // The start, and what happens twice a second.
 
+import { keeping } from './chosen.js';
+import { clock } from './dom.js';
+import { readColours } from './draw.js';
+import { changed } from './frame.js';
+import './gestures.js';
+import { idsFrom } from './ids.js';
+import { link, reconnect } from './link.js';
+import { drawList, follow } from './list.js';
+import { everybody, isDrawn, shownState } from './runners.js';
+import { checkRest, showSubject } from './share.js';
+import { drawWait } from './status.js';
+import { QUIET_MS, checkLife, converse } from './talk.js';
+import { fit, flight } from './view.js';
+
 const TURN_MS = 500;
 const SLEPT_MS = 5000;
 
@@ -22,4 +36,4 @@ setInterval(() => {
 readColours();
 showSubject();
 follow(new URLSearchParams(location.search).getAll('follow').flatMap(idsFrom));
-connect();
+converse();

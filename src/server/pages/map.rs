@@ -1,0 +1,142 @@
+//! The live map's document: its HTML with the tiles in it, and the policy that lets it speak to this
+//! server and to its tile server alone. Knows no sockets and nobody's data.
+
+use std::fmt::Write;
+
+use super::tiles::Tiles;
+
+const OPENSTREETMAP_CREDIT: &str = "© <a href=\"https://www.openstreetmap.org/copyright\" \
+     target=\"_blank\" rel=\"noopener\">OpenStreetMap contributors</a>";
+
+/// The document, out of its template and the links to its modules.
+pub(super) fn html(template: &str, modules: &str, tiles: &Tiles) -> String {
+    let (url, credit) = match tiles {
+        Tiles::None => (String::new(), String::new()),
+        Tiles::At {
+            template, credit, ..
+        } if credit.is_empty() => (escape(template), OPENSTREETMAP_CREDIT.to_owned()),
+        Tiles::At {
+            template, credit, ..
+        } => (escape(template), escape(credit)),
+    };
+    template
+        .replace("{modules}", modules)
+        .replace("{tiles}", &url)
+        .replace("{credit}", &credit)
+}
+
+/// The header lines that go with it, each with its CRLF.
+pub(super) fn headers(tiles: &Tiles) -> String {
+    let origin = match tiles {
+        Tiles::None => "",
+        Tiles::At { origin, .. } => origin,
+    };
+    let policy = [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        // WebSockets of the same host too: 'self' covers wss for https, and ws for http
+        // (Content Security Policy 3, "scheme-part matches").
+        "connect-src 'self'",
+        format!("img-src data: {origin}").trim_end(),
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'self'",
+        // Text becomes markup nowhere.
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    ]
+    .join("; ");
+    // The tile server must learn which site asks, and must not learn who is followed.
+    format!("Content-Security-Policy: {policy}\r\nReferrer-Policy: strict-origin\r\n")
+}
+
+/// Plain text as it stands in HTML, in attributes too.
+fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        match c {
+            // Braces too: what stands in them here is nobody's to replace.
+            '&' | '<' | '>' | '"' | '\'' | '{' | '}' => {
+                // Writing to a String cannot fail.
+                let _ = write!(escaped, "&#{};", u32::from(c));
+            }
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tiles::OPENSTREETMAP;
+    use super::*;
+
+    const TEMPLATE: &str = include_str!("map/page.html");
+
+    fn tiles(text: &str) -> Tiles {
+        Tiles::parse(text).expect("tiles")
+    }
+
+    fn page(text: &str) -> String {
+        html(TEMPLATE, "<link>", &tiles(text))
+    }
+
+    #[test]
+    fn the_document_is_filled_in_and_credits_its_tiles_once() {
+        let page = page(OPENSTREETMAP);
+        for left in ["{modules}", "{tiles}", "{credit}"] {
+            assert!(TEMPLATE.contains(left) && !page.contains(left), "{left}");
+        }
+        assert_eq!(page.matches("OpenStreetMap contributors").count(), 1);
+        assert!(page.contains(&escape(OPENSTREETMAP)));
+        assert!(!super::tests::page("none").contains("openstreetmap"));
+    }
+
+    #[test]
+    fn what_the_operator_writes_about_tiles_is_text_and_never_markup() {
+        let page = page("https://t.example/{z}/{x}/{y}.png?a&b <b>\"'{tiles}&{modules}");
+        assert!(page.contains(
+            "data-tiles=\"https://t.example/&#123;z&#125;/&#123;x&#125;/&#123;y&#125;.png?a&#38;b\""
+        ));
+        assert!(
+            page.contains(">&#60;b&#62;&#34;&#39;&#123;tiles&#125;&#38;&#123;modules&#125;</p>")
+        );
+        assert_eq!(page.matches("<link>").count(), 1);
+    }
+
+    #[test]
+    fn the_policy_names_this_server_and_the_tile_server_and_nothing_inline() {
+        let with = headers(&tiles("https://t.example:444/a/{z}/{x}/{y}.png"));
+        for source in [
+            " default-src 'none'; ",
+            " script-src 'self'; ",
+            " style-src 'self'; ",
+            " connect-src 'self'; ",
+            " img-src data: https://t.example:444; ",
+            " frame-ancestors 'self'; ",
+            " trusted-types 'none'\r\n",
+        ] {
+            assert!(with.contains(source), "{source} in {with}");
+        }
+        assert!(headers(&Tiles::None).contains("; img-src data:; "));
+        for inline in ["unsafe", "sha256", "nonce", "*"] {
+            assert!(!with.contains(inline), "{inline} in {with}");
+        }
+        assert!(with.ends_with("\r\n") && !with.contains("\r\n\r\n"));
+    }
+
+    #[test]
+    fn nothing_in_the_document_is_inline() {
+        let page = page(OPENSTREETMAP);
+        for inline in ["<style", " style=", "javascript:"] {
+            assert!(!page.contains(inline), "{inline}");
+        }
+        for rest in page.split(" on").skip(1) {
+            let word = rest.trim_start_matches(|c: char| c.is_ascii_lowercase());
+            assert!(!word.starts_with('='), "on{rest}");
+        }
+        assert_eq!(page.matches("<script").count(), 1);
+        assert!(page.contains("<script type=\"module\" src=\"map/start.js\"></script>"));
+    }
+}

@@ -1,0 +1,47 @@
+// What there is to say: how the connection is, notes to the person, and news for who listens to the
+// page.
+
+import { $, clock, on, write } from './dom.js';
+import { link } from './link.js';
+
+const { ceil, max } = Math;
+
+const NEWS_AFTER_MS = 1500;
+const NAMES_IN_NEWS_MAX = 3;
+
+export function showLink(state, words) {
+  $('link').dataset.state = state;
+  write($('link').firstElementChild, words);
+  drawWait();
+}
+
+export function drawWait() {
+  const { retryAt, isStopped } = link;
+  write($('wait'), retryAt === null ? '' : `, trying again in ${max(ceil((retryAt - clock()) / 1000), 0)} s`);
+  $('retry').hidden = retryAt === null && !isStopped;
+}
+
+export function note(words) {
+  $('note').hidden = false;
+  $('note').firstElementChild.textContent = words;
+}
+on($('note').lastElementChild, 'click', () => { $('note').hidden = true; });
+
+// Changes of state are spoken together, so that a field of runners does not chatter.
+const news = new Map();
+let newsTimer = 0;
+
+export function tell(id, state) {
+  news.set(id, state);
+  newsTimer ||= setTimeout(speak, NEWS_AFTER_MS);
+}
+
+function speak() {
+  newsTimer = 0;
+  $('news').textContent = ['live', 'stale', 'unknown'].map(state => {
+    const ids = [...news.keys()].filter(id => news.get(id) === state), { length } = ids;
+    const who = length > NAMES_IN_NEWS_MAX ? `${length} runners` : ids.join(', ');
+    return length ? `${who} ${length > 1 ? 'are' : 'is'} ${state}. ` : '';
+  }).join('');
+  news.clear();
+}

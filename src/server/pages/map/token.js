@@ -1,0 +1,40 @@
+// The token that a link gave to this tab.
+
+export let token = readToken();
+
+// A link's `#token=…` goes out of sight at once, and lives as long as this tab: a reload works,
+// and neither a bookmark nor a copied address gives it away.
+function readToken() {
+  const given = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (given) history.replaceState(null, '', location.pathname + location.search);
+  try {
+    if (given) sessionStorage.setItem('token', given);
+    return sessionStorage.getItem('token');
+  } catch {
+    return given; // without storage it lives as long as the page
+  }
+}
+
+// Takes the token of a link that was opened in this tab; `false` if there is none, or the same.
+export function renewToken() {
+  const renewed = readToken();
+  if (!renewed || renewed === token) return false;
+  token = renewed;
+  return true;
+}
+
+export function forgetToken() {
+  token = null;
+  try { sessionStorage.removeItem('token'); } catch { /* nor was it stored */ }
+}
+
+// Who the token says one is; the server alone judges whether it is good.
+export function subject() {
+  try {
+    const claims = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
+    const bytes = Uint8Array.from(atob(claims), c => c.charCodeAt(0));
+    return JSON.parse(new TextDecoder().decode(bytes)).sub;
+  } catch {
+    return null;
+  }
+}

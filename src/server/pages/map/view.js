@@ -1,0 +1,67 @@
+// The part of the world in view, and how it gets elsewhere. Knows nobody's reasons to go there.
+
+import { $, calm, clock } from './dom.js';
+import { changed } from './frame.js';
+import { TILE_PX, clamp, pxAt, wrap } from './world.js';
+
+const { log2, max, min, round } = Math;
+
+export const ZOOM_MIN = 0;
+export const ZOOM_MAX = 20;
+const FIT_ZOOM_MAX = 16;
+const FIT_MARGIN_PX = 90;
+const EDGE_PX = 50; // what the buttons and the tags of dots take
+const FLIGHT_MS = 250;
+
+export const map = $('map');
+export const view = { x: 0.5, y: 0.36, zoom: 2, width: 0, height: 0 };
+// On its way to where it is going; `null` if it is there.
+export let flight = null;
+
+export const worldPx = () => pxAt(view.zoom);
+// The turns of the world between a point and its copy nearest to the centre.
+export const turns = x => round(x - view.x);
+export const screenX = x => view.width / 2 + (x - view.x) * worldPx();
+export const screenY = y => view.height / 2 + (y - view.y) * worldPx();
+
+export function look(x, y, zoom) {
+  Object.assign(view, { x: wrap(x, 1), y: clamp(y, 0, 1), zoom: clamp(zoom, ZOOM_MIN, ZOOM_MAX) });
+  changed('view');
+}
+
+export function fly(x, y, zoom) {
+  if (calm.matches || document.hidden) return look(x, y, zoom);
+  const from = { ...view };
+  flight = { from, to: { x: x - round(x - from.x), y, zoom }, begun: clock() };
+  changed('view');
+}
+
+export function flyOn() {
+  const { from, to, begun } = flight;
+  const part = clamp((clock() - begun) / FLIGHT_MS, 0, 1);
+  const between = key => from[key] + (to[key] - from[key]) * part * (2 - part);
+  if (part === 1) flight = null;
+  look(between('x'), between('y'), between('zoom'));
+}
+
+// To where the view is going: at once under a finger, in a short flight otherwise.
+export function go(x, y, zoom, isSmooth) {
+  if (isSmooth) return fly(x, y, zoom);
+  flight = null;
+  look(x, y, zoom);
+}
+
+// Has all these points in view; unless asked to, only if some are outside or all in a corner.
+export function fit(points, isAsked) {
+  if (points.length === 0 || view.width === 0) return;
+  const xs = points.map(({ x }) => x - round(x - points[0].x)), ys = points.map(({ y }) => y);
+  const left = min(...xs), right = max(...xs), top = min(...ys), bottom = max(...ys);
+  const zoomFor = (px, size) => log2(max(px - 2 * FIT_MARGIN_PX, 40) / TILE_PX / size);
+  const zoom = clamp(
+    min(zoomFor(view.width, right - left), zoomFor(view.height, bottom - top)), ZOOM_MIN, FIT_ZOOM_MAX);
+  const isWithin = (px, size) => px > EDGE_PX && px < size - EDGE_PX;
+  const isInside = ({ x, y }) => isWithin(screenX(x - turns(x)), view.width) && isWithin(screenY(y), view.height);
+  if (isAsked || zoom > view.zoom + 2 || !points.every(isInside)) {
+    fly((left + right) / 2, (top + bottom) / 2, zoom);
+  }
+}

@@ -1,0 +1,290 @@
+//! What the server shows to people: a table of pages and their parts, made and compressed once at
+//! the start. Knows no requests, no sockets and nobody's data.
+
+mod map;
+pub mod tiles;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use data_encoding::BASE64URL_NOPAD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use ring::digest::{SHA256, digest};
+
+use tiles::Tiles;
+
+const HTML: &str = "text/html; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Bytes of a hash in an entity tag, far more than two versions of a page need to differ.
+const TAG_BYTES: usize = 15;
+
+/// A part of a page as it is written.
+struct Part {
+    path: &'static str,
+    media_type: &'static str,
+    text: &'static str,
+}
+
+/// A file at the path that it has in this folder.
+macro_rules! source {
+    ($media_type:expr, $path:literal) => {
+        Part {
+            path: concat!("/", $path),
+            media_type: $media_type,
+            text: include_str!($path),
+        }
+    };
+}
+
+/// All that is served. A module imports only modules above it, so there are no circles.
+const PARTS: [Part; 19] = [
+    Part {
+        path: "/",
+        media_type: HTML,
+        text: include_str!("map/page.html"),
+    },
+    source!(STYLE, "map/style.css"),
+    source!(SCRIPT, "map/dom.js"),
+    source!(SCRIPT, "map/world.js"),
+    source!(SCRIPT, "map/ids.js"),
+    source!(SCRIPT, "map/token.js"),
+    source!(SCRIPT, "map/frame.js"),
+    source!(SCRIPT, "map/link.js"),
+    source!(SCRIPT, "map/status.js"),
+    source!(SCRIPT, "map/view.js"),
+    source!(SCRIPT, "map/runners.js"),
+    source!(SCRIPT, "map/chosen.js"),
+    source!(SCRIPT, "map/gestures.js"),
+    source!(SCRIPT, "map/ground.js"),
+    source!(SCRIPT, "map/draw.js"),
+    source!(SCRIPT, "map/list.js"),
+    source!(SCRIPT, "map/share.js"),
+    source!(SCRIPT, "map/talk.js"),
+    source!(SCRIPT, "map/start.js"),
+];
+
+/// Which page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PageId(usize);
+
+impl PageId {
+    /// The page at this path, if there is one.
+    pub fn at(path: &str) -> Option<PageId> {
+        let index = PARTS.iter().position(|source| source.path == path);
+        index.map(PageId)
+    }
+}
+
+impl fmt::Debug for PageId {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(PARTS[self.0].path)
+    }
+}
+
+/// All pages as they are served.
+#[derive(Debug)]
+pub struct Pages([Page; PARTS.len()]);
+
+impl Pages {
+    /// The pages, with these tiles on the map.
+    pub fn new(tiles: &Tiles) -> Pages {
+        let modules = module_links();
+        Pages(PARTS.each_ref().map(|source| {
+            let Part {
+                media_type, text, ..
+            } = source;
+            if source.media_type == HTML {
+                let html = map::html(text, &modules, tiles);
+                Page::new(media_type, &map::headers(tiles), &html)
+            } else {
+                Page::new(media_type, "", text)
+            }
+        }))
+    }
+
+    /// One of them.
+    pub fn get(&self, id: PageId) -> &Page {
+        &self.0[id.0]
+    }
+}
+
+/// A page in all encodings that it is sent in.
+#[derive(Debug)]
+pub struct Page {
+    /// The value of `Content-Type`.
+    pub media_type: &'static str,
+    /// As it is.
+    pub plain: Representation,
+    /// Compressed.
+    pub gzip: Representation,
+}
+
+impl Page {
+    fn new(media_type: &'static str, headers: &str, text: &str) -> Page {
+        let headers =
+            format!("{headers}X-Content-Type-Options: nosniff\r\nVary: Accept-Encoding\r\n");
+        let gzip_headers = format!("{headers}Content-Encoding: gzip\r\n");
+        Page {
+            media_type,
+            plain: Representation::new(headers, text.as_bytes().to_vec()),
+            gzip: Representation::new(gzip_headers, gzip(text)),
+        }
+    }
+}
+
+/// A page in one encoding.
+#[derive(Debug)]
+pub struct Representation {
+    /// Its strong entity tag, with the quotes (RFC 9110, 8.8.3). No other encoding has the same.
+    pub etag: String,
+    /// Header lines that go with it, each with its CRLF.
+    pub headers: String,
+    /// Its bytes.
+    pub body: Rc<[u8]>,
+}
+
+impl Representation {
+    fn new(headers: String, body: Vec<u8>) -> Representation {
+        let hash = digest(&SHA256, &body);
+        let etag = format!(
+            "\"{}\"",
+            BASE64URL_NOPAD.encode(&hash.as_ref()[..TAG_BYTES])
+        );
+        Representation {
+            headers: format!("{headers}ETag: {etag}\r\n"),
+            etag,
+            body: body.into(),
+        }
+    }
+}
+
+/// Has a browser ask for all modules at once, instead of one import after the other.
+fn module_links() -> String {
+    let scripts = PARTS.iter().filter(|source| source.media_type == SCRIPT);
+    scripts
+        .map(|source| source.path.trim_start_matches('/'))
+        .map(|path| format!("<link rel=\"modulepreload\" href=\"{path}\">\n"))
+        .collect()
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let written = encoder.write_all(text.as_bytes());
+    let finished: io::Result<Vec<u8>> = written.and_then(|()| encoder.finish());
+    finished.expect("writing to a Vec cannot fail")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::io::Read;
+    use std::path::Path;
+
+    use flate2::read::GzDecoder;
+
+    use super::*;
+
+    /// The paths of the modules that a module imports.
+    fn imports(source: &Part) -> Vec<String> {
+        let lines = source.text.lines();
+        lines
+            .filter(|line| line.starts_with("import "))
+            .map(|line| {
+                let name = line
+                    .split("'./")
+                    .nth(1)
+                    .and_then(|rest| rest.split('\'').next());
+                format!("/map/{}", name.expect("a module beside this one"))
+            })
+            .collect()
+    }
+
+    fn scripts() -> impl Iterator<Item = &'static Part> {
+        PARTS.iter().filter(|source| source.media_type == SCRIPT)
+    }
+
+    #[test]
+    fn every_module_that_is_imported_is_served_and_every_served_one_is_imported() {
+        let served: BTreeSet<String> = scripts().map(|source| source.path.to_owned()).collect();
+        let mut imported: BTreeSet<String> = scripts().flat_map(imports).collect();
+        assert!(
+            imported.insert("/map/start.js".to_owned()),
+            "the page's own"
+        );
+        assert_eq!(served, imported);
+    }
+
+    #[test]
+    fn no_module_imports_one_below_it() {
+        let mut above = BTreeSet::new();
+        for source in scripts() {
+            for import in imports(source) {
+                assert!(above.contains(&import), "{} imports {import}", source.path);
+            }
+            above.insert(source.path.to_owned());
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_map_is_served() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server/pages/map");
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let name = entry.expect("an entry").file_name();
+            let name = name.to_str().expect("UTF-8");
+            let is_served = PageId::at(&format!("/map/{name}")).is_some();
+            assert!(is_served || name == "page.html", "{name}");
+        }
+    }
+
+    #[test]
+    fn text_becomes_markup_nowhere() {
+        for source in PARTS {
+            for sink in [
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+            ] {
+                assert!(!source.text.contains(sink), "{} says {sink}", source.path);
+            }
+        }
+    }
+
+    #[test]
+    fn a_compressed_page_is_the_same_page_in_fewer_bytes() {
+        for Page { plain, gzip, .. } in &Pages::new(&Tiles::None).0 {
+            let mut inflated = Vec::new();
+            let read = GzDecoder::new(&gzip.body[..]).read_to_end(&mut inflated);
+            read.expect("gzip");
+            assert_eq!(inflated, *plain.body);
+            assert!(gzip.body.len() < plain.body.len());
+        }
+    }
+
+    #[test]
+    fn entity_tags_are_strong_and_no_two_are_the_same_until_pages_are() {
+        let [one, same, other] = ["none", "none", tiles::OPENSTREETMAP]
+            .map(|tiles| Pages::new(&Tiles::parse(tiles).expect("tiles")));
+        let tags = |pages: &Pages| -> Vec<String> {
+            let pages = pages.0.iter();
+            pages
+                .flat_map(|page| [page.plain.etag.clone(), page.gzip.etag.clone()])
+                .collect()
+        };
+        assert_eq!(tags(&one), tags(&same));
+        assert_ne!(tags(&one)[..2], tags(&other)[..2]);
+        let distinct: BTreeSet<String> = tags(&one).into_iter().collect();
+        assert_eq!(distinct.len(), 2 * PARTS.len());
+        for tag in distinct {
+            let inside = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+            let inside = inside.expect("quotes, and no W/ before them");
+            assert!(!inside.contains(['"', ',', ' ']), "{tag}");
+        }
+    }
+}
