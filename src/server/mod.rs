@@ -6,6 +6,12 @@
 //!
 //! Whatever goes wrong with a connection comes back to the tick as a [`CloseReason`], and `reap`
 //! alone ends connections: nothing that was freed is used again within one batch of events.
+//!
+//! [protocol]: crate::protocol
+//! [tokens]: crate::protocol#tokens
+//! [errors]: crate::protocol#errors
+//! [close codes]: crate::protocol#close-codes
+#![doc = include_str!("README.md")]
 
 mod accept;
 mod access;

@@ -13,7 +13,11 @@ mod handshake;
 mod interop;
 mod layering;
 mod limits;
+mod markdown;
 mod metrics;
+mod missing;
+#[path = "../needs.rs"]
+mod needs;
 mod origins;
 mod positions;
 mod presence;
@@ -21,6 +25,7 @@ mod readme;
 mod relay;
 #[path = "../tokens/scratch.rs"]
 mod scratch;
+mod shell;
 mod slow;
 mod storm;
 mod support;
