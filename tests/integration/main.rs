@@ -13,6 +13,7 @@ mod handshake;
 mod interop;
 mod layering;
 mod limits;
+mod manuals;
 mod markdown;
 mod metrics;
 mod missing;

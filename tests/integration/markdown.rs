@@ -4,6 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The front door.
+pub(crate) const README: &str = "README.md";
+/// The manual for authors of clients.
+pub(crate) const PROTOCOL: &str = "src/protocol/README.md";
+/// The manual for operators.
+pub(crate) const SERVER: &str = "src/server/README.md";
+
 /// A text of this repository.
 pub(crate) struct Manual {
     /// Where it is, from the top of the repository.
@@ -26,7 +33,7 @@ pub(crate) struct Section<'t> {
 
 /// All of them.
 pub(crate) fn manuals() -> Vec<Manual> {
-    let mut manuals = vec![Manual::read("README.md")];
+    let mut manuals = vec![Manual::read(README)];
     for folder in ["src", "tests"] {
         collect(folder, &mut manuals);
     }
