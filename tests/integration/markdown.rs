@@ -105,18 +105,29 @@ impl Manual {
         spans(&self.split().1)
     }
 
-    /// Where its links go, as they are written.
+    /// Where its links `[text](link)` go.
+    pub(crate) fn inline_links(&self) -> Vec<String> {
+        let prose = without_spans(&self.split().1);
+        let links = prose.split("](").skip(1);
+        links
+            .filter_map(|rest| rest.split(')').next())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Where all its links go; each label of a link `[text][label]` is defined.
     pub(crate) fn links(&self) -> Vec<String> {
         let prose = without_spans(&self.split().1);
-        let inline = (prose.split("](").skip(1)).filter_map(|rest| rest.split(')').next());
-        let mut links: Vec<String> = inline.map(str::to_owned).collect();
-        for label in (prose.split("][").skip(1)).filter_map(|rest| rest.split(']').next()) {
-            let link = self.definitions().into_iter().find(|(of, _)| *of == label);
-            let (_, link) =
-                link.unwrap_or_else(|| panic!("{}: [{label}] is defined nowhere", self.path));
-            links.push(link.to_owned());
-        }
-        links
+        let labels = prose.split("][").skip(1);
+        let labelled = labels
+            .filter_map(|rest| rest.split(']').next())
+            .map(|label| {
+                let link = self.definitions().into_iter().find(|(of, _)| *of == label);
+                let link =
+                    link.unwrap_or_else(|| panic!("{}: [{label}] is not defined", self.path));
+                link.1.to_owned()
+            });
+        self.inline_links().into_iter().chain(labelled).collect()
     }
 
     /// What the lines `[label]: link` define.

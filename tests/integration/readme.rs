@@ -32,22 +32,21 @@ fn every_command_of_ours_in_the_manuals_is_one() {
     let mut counts = BTreeMap::new();
     for manual in manuals() {
         let blocks = manual.blocks().into_iter();
-        let mut texts: Vec<String> = blocks
-            .filter(|block| matches!(&*block.language, "" | "sh" | "ini"))
-            .map(|block| block.code.replace("ExecStart=", ""))
+        let blocks = blocks.filter(|block| matches!(&*block.language, "" | "sh" | "ini"));
+        let mut commands: Vec<Vec<String>> = blocks
+            .flat_map(|block| our_commands(&block.code.replace("ExecStart=", "")))
             .collect();
-        texts.extend(manual.spans());
-        let commands: Vec<_> = texts.iter().flat_map(|text| our_commands(text)).collect();
+        let spans = manual.spans().into_iter();
+        let named = spans.flat_map(|span| our_commands(&span));
+        // The name of a subcommand in a sentence is nothing to type.
+        commands.extend(named.filter(|command| command.len() > 1));
         for command in &commands {
-            // The program's name, or the name of a subcommand: there is nothing to type.
-            if command.len() > 1 || SUBCOMMANDS[..2].contains(&command.join(" ").as_str()) {
-                assert_parses(command, &manual.path);
-            }
+            assert_parses(command, &manual.path);
         }
         counts.insert(manual.path, commands.len());
     }
     assert!(counts[README] >= 6 && counts[SERVER] >= 14, "{counts:?}");
-    assert!(counts[PROTOCOL] >= 2 && counts.contains_key(BENCH));
+    assert!(counts[PROTOCOL] >= 1 && counts.contains_key(BENCH));
 }
 
 /// The flags of a subcommand, each with its default as its help tells it.
@@ -225,14 +224,9 @@ fn cargo_doc_has_the_same_links_between_the_manuals() {
             let same = line.find('#').map_or("", |at| &line[at..]) == anchor;
             assert!(same, "{path}: [{label}] leads elsewhere in cargo doc");
         }
-        let relative = manual
-            .links()
-            .into_iter()
-            .filter(|link| link.contains(".md"));
-        let defined = manual.definitions();
-        for link in relative {
-            let by_label = defined.iter().any(|(_, to)| *to == link);
-            assert!(by_label, "{path}: {link} leads nowhere in cargo doc");
+        for link in manual.inline_links() {
+            let is_kept = link.starts_with('#') || link.contains("://");
+            assert!(is_kept, "{path}: {link} leads nowhere in cargo doc");
         }
     }
 }
