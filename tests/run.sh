@@ -1,20 +1,27 @@
 #!/usr/bin/env bash
 # All checks and all tests, in the order in which they fail fastest. Installs what the tests need
-# beyond a Rust toolchain from Debian's packages, if it is missing and this may.
+# beyond a Rust toolchain from Debian's packages, where it is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=()
-/usr/bin/python3 -c 'import websockets, jwt, cryptography' 2>/dev/null \
+modules='import websockets, jwt, cryptography'
+/usr/bin/python3 -c "$modules" 2>/dev/null || python3 -c "$modules" 2>/dev/null \
     || packages+=(python3 python3-websockets python3-jwt python3-cryptography)
 command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null \
     || packages+=(chromium)
 command -v promtool >/dev/null || packages+=(prometheus)
-if [ ${#packages[@]} -gt 0 ] && command -v apt-get >/dev/null; then
+if [ ${#packages[@]} -gt 0 ] && ! command -v apt-get >/dev/null; then
+    echo "tests/run.sh: there is no apt-get here to install ${packages[*]}: tests that need them" \
+        "fail if CI is set, and else say that they did not run" >&2
+elif [ ${#packages[@]} -gt 0 ]; then
     as_root=""
     [ "$(id -u)" = 0 ] || as_root="sudo"
-    $as_root apt-get update -qq || true
-    $as_root apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null || true
+    install=(apt-get install -y -qq --no-install-recommends "${packages[@]}")
+    # Lists of packages may be missing or old.
+    $as_root "${install[@]}" >/dev/null 2>&1 \
+        || { $as_root apt-get update -qq && $as_root "${install[@]}" >/dev/null; } \
+        || { echo "tests/run.sh: cannot install ${packages[*]}" >&2; exit 1; }
 fi
 
 cargo fmt --check

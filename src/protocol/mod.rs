@@ -1,5 +1,9 @@
 //! The messages: text to types for what clients send, types to text for what they receive.
 //! Knows no sockets, no clocks, and nobody's follows.
+//!
+//! [keys]: crate::server#tokens-and-keys
+//! [commands]: crate::server#other-commands
+#![doc = include_str!("README.md")]
 
 mod geojson;
 

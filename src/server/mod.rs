@@ -8,6 +8,11 @@
 //! alone ends connections: nothing that was freed is used again within one batch of events.
 //!
 //! [`CloseReason`]: wire::close::CloseReason
+//! [protocol]: crate::protocol
+//! [tokens]: crate::protocol#tokens
+//! [errors]: crate::protocol#errors
+//! [close codes]: crate::protocol#close-codes
+#![doc = include_str!("README.md")]
 
 mod answer;
 mod apply;

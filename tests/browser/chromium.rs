@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::needs;
+
 /// Longest wait for an answer of the browser.
 const ANSWER: Duration = Duration::from_secs(60);
 
@@ -38,19 +40,14 @@ pub(crate) struct Chromium {
 }
 
 impl Chromium {
-    /// The browser, or `None` and a line on stderr if this machine has none.
+    /// The browser, where this machine has one.
     pub(crate) fn get() -> Option<&'static Chromium> {
-        static CHROMIUM: OnceLock<Option<Chromium>> = OnceLock::new();
-        CHROMIUM.get_or_init(Chromium::start).as_ref()
+        static CHROMIUM: OnceLock<Chromium> = OnceLock::new();
+        let program = needs::program(&PROGRAMS, "chromium")?;
+        Some(CHROMIUM.get_or_init(|| Chromium::start(&program)))
     }
 
-    fn start() -> Option<Chromium> {
-        let Some(program) = find() else {
-            // Around the capture of the test harness, which would keep it from being read.
-            let line = "SKIPPED: there is no Chromium here; the map is not tested in a browser\n";
-            let _ = std::io::stderr().write_all(line.as_bytes());
-            return None;
-        };
+    fn start(program: &Path) -> Chromium {
         // It reads its commands from descriptor 3 and writes its answers to descriptor 4.
         let mut child = Command::new("sh")
             .args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null"])
@@ -83,11 +80,11 @@ impl Chromium {
             listener.listen(said);
             child.wait()
         });
-        Some(Chromium {
+        Chromium {
             commands: Mutex::new(commands),
             waiting,
             last_id: AtomicU64::new(0),
-        })
+        }
     }
 
     /// A new tab with storage and permissions of its own.
@@ -221,15 +218,6 @@ pub(crate) fn text(value: &Value) -> String {
 /// A test that failed while it held the lock is told by itself.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn find() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    PROGRAMS
-        .iter()
-        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
-        .find(|program| program.is_file())
 }
 
 /// A fresh folder for the browser; those of runs that are over are removed.

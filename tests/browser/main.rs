@@ -1,11 +1,14 @@
 //! The live map in a headless Chromium, served by the real program: what a person sees, and what
-//! they can do. Where no Chromium can be found a line on stderr says so, and nothing is tested.
+//! they can do.
 
 mod chromium;
 mod fake;
 mod fields;
 mod link;
 mod look;
+#[path = "../needs.rs"]
+#[expect(dead_code, reason = "other tests need Python")]
+mod needs;
 mod page;
 mod runners;
 #[path = "../tokens/scratch.rs"]

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::needs;
 use crate::support::{Client, Server, frame, program, wait_for_exit, wait_until_readable};
 
 /// Runs a program that should end by itself: its exit status, stdout and stderr.
@@ -244,8 +245,9 @@ fn several_addresses_are_listened_on_and_named_in_one_line() {
 
 #[test]
 fn ipv6_is_listened_on_and_its_wildcard_takes_ipv4_too() {
-    if TcpListener::bind("[::1]:0").is_err() {
-        return; // This machine has no IPv6.
+    let local = TcpListener::bind("[::1]:0").ok();
+    if needs::or_say(local, "IPv6", "sysctl net.ipv6.conf.lo.disable_ipv6=0").is_none() {
+        return;
     }
     let server = Server::run(program(&[
         "serve",
@@ -467,8 +469,9 @@ fn refuse_many(server: &Server, count: usize) {
 
 #[test]
 fn a_stderr_on_a_full_disk_neither_ends_nor_stalls_the_server() {
-    let Ok(full) = File::options().write(true).open("/dev/full") else {
-        return; // This machine has no such device.
+    let full = File::options().write(true).open("/dev/full").ok();
+    let Some(full) = needs::or_say(full, "/dev/full", "mknod -m 666 /dev/full c 1 7") else {
+        return;
     };
     let mut command = program(&["serve", "--listen", "127.0.0.1:0", "--log-level", "trace"]);
     command.stderr(full);

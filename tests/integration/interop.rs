@@ -2,24 +2,12 @@
 
 use std::process::Command;
 
+use crate::needs;
 use crate::support::Server;
 
 #[test]
 fn the_prototypes_test_client_gets_every_delivery_on_another_library() {
-    let has_library = ["/usr/bin/python3", "python3"].into_iter().find(|python| {
-        let import = Command::new(python)
-            .args(["-c", "import websockets"])
-            .output();
-        import.is_ok_and(|output| output.status.success())
-    });
-    let Some(python) = has_library else {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "python3-websockets is missing"
-        );
-        eprintln!(
-            "SKIPPED: no Python with websockets (Debian: apt-get install python3-websockets)"
-        );
+    let Some(python) = needs::python("websockets", "python3-websockets") else {
         return;
     };
     let server = Server::start(&[]);

@@ -13,7 +13,12 @@ mod handshake;
 mod interop;
 mod layering;
 mod limits;
+mod manuals;
+mod markdown;
 mod metrics;
+mod missing;
+#[path = "../needs.rs"]
+mod needs;
 mod origins;
 mod pages;
 mod positions;
@@ -22,6 +27,7 @@ mod readme;
 mod relay;
 #[path = "../tokens/scratch.rs"]
 mod scratch;
+mod shell;
 mod slow;
 mod storm;
 mod support;

@@ -1,137 +1,232 @@
-//! What the README says of commands and flags holds for the program.
+//! What the texts say of commands, flags, messages and of each other holds.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::process::Command;
+use std::fs;
 
 use spectate::cli::{self, Parsed};
 
-use crate::scratch::Scratch;
-use crate::support::{Server, promtool};
+use crate::markdown::{Manual, PROTOCOL, README, SERVER, manuals, top};
+use crate::shell::our_commands;
+use crate::support::program;
 
-const README: &str = include_str!("../../README.md");
+const BENCH: &str = "tests/bench/README.md";
 
-/// The lines of the README's shell blocks.
-fn shell_lines() -> Vec<&'static str> {
-    let mut lines = Vec::new();
-    let mut inside = false;
-    for line in README.lines() {
-        match line {
-            "```sh" => inside = true,
-            "```" => inside = false,
-            _ if inside => lines.push(line.split("  #").next().unwrap_or_default().trim()),
-            _ => {}
+const README_LINES_MAX: usize = 150;
+
+const SUBCOMMANDS: [&str; 4] = ["serve", "simulate", "watch", "token"];
+
+fn assert_parses(command: &[String], place: &str) {
+    let words = ["spectate"].into_iter().map(OsString::from);
+    let parsed = cli::parse(words.chain(command.iter().map(OsString::from)));
+    let is_one = match &parsed {
+        Parsed::Run(_) => true,
+        Parsed::Print(_) => command.iter().any(|word| word == "--help"),
+        Parsed::Refuse(_) => false,
+    };
+    assert!(is_one, "{place}: spectate {command:?}: {parsed:?}");
+}
+
+#[test]
+fn every_command_of_ours_in_the_manuals_is_one() {
+    let mut counts = BTreeMap::new();
+    for manual in manuals() {
+        let blocks = manual.blocks().into_iter();
+        let blocks = blocks.filter(|block| matches!(&*block.language, "" | "sh" | "ini"));
+        let mut commands: Vec<Vec<String>> = blocks
+            .flat_map(|block| our_commands(&block.code.replace("ExecStart=", "")))
+            .collect();
+        let spans = manual.spans().into_iter();
+        let named = spans.flat_map(|span| our_commands(&span));
+        // The name of a subcommand in a sentence is nothing to type.
+        commands.extend(named.filter(|command| command.len() > 1));
+        for command in &commands {
+            assert_parses(command, &manual.path);
+        }
+        counts.insert(manual.path, commands.len());
+    }
+    assert!(counts[README] >= 6 && counts[SERVER] >= 14, "{counts:?}");
+    assert!(counts[PROTOCOL] >= 1 && counts.contains_key(BENCH));
+}
+
+/// The flags of a subcommand, each with its default as its help tells it.
+fn flags(subcommand: &str) -> BTreeMap<String, Option<String>> {
+    let output = program(&[subcommand, "--help"]).output();
+    let help = String::from_utf8(output.expect("it starts").stdout).expect("UTF-8");
+    let flags = help.lines().filter_map(|line| {
+        let default = line.rsplit_once("[default: ").map(|(_, rest)| rest);
+        let default = default.map(|rest| rest.trim_end_matches(']').to_owned());
+        Some((flag(line.trim_start())?.to_owned(), default))
+    });
+    flags.collect()
+}
+
+/// The flag with which this text begins.
+fn flag(text: &str) -> Option<&str> {
+    let is_of_flag = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let end = text.find(|c| !is_of_flag(c)).unwrap_or(text.len());
+    (text.starts_with("--") && end > 2).then(|| &text[..end])
+}
+
+#[test]
+fn the_manual_lists_the_flags_that_there_are_with_their_defaults() {
+    let manual = Manual::read(SERVER);
+    for subcommand in SUBCOMMANDS {
+        let heading = match subcommand {
+            "serve" => "Flags of `serve`".to_owned(),
+            _ => format!("`{subcommand}`"),
+        };
+        let rows = manual.section(&heading).rows();
+        let cells: BTreeMap<String, &str> = rows
+            .iter()
+            .filter_map(|row| Some((flag(row[0].trim_matches('`'))?.to_owned(), row[1])))
+            .collect();
+        let there = flags(subcommand);
+        assert!(
+            cells.keys().eq(there.keys()),
+            "{subcommand}: {cells:?}, {there:?}"
+        );
+        for (name, default) in there {
+            let cell = cells[&name].trim_matches('`');
+            let told = default.is_none_or(|default| default.contains(' ') || default == cell);
+            assert!(told, "{subcommand} {name} has another default: {cell}");
         }
     }
-    lines
 }
 
 #[test]
-fn every_command_of_ours_in_the_readme_is_one() {
-    let commands: Vec<&str> = shell_lines()
-        .into_iter()
-        .filter_map(|line| {
-            line.strip_prefix("cargo run --release -- ")
-                .or_else(|| line.strip_prefix("spectate "))
-        })
-        .collect();
-    assert!(commands.len() >= 4, "{commands:?}");
-    for command in commands {
-        let words = ["spectate"].into_iter().chain(command.split_whitespace());
-        let parsed = cli::parse(words.map(OsString::from));
-        assert!(matches!(parsed, Parsed::Run(_)), "{command}: {parsed:?}");
-    }
-}
-
-#[test]
-fn every_script_in_the_readme_is_there() {
-    let scripts: Vec<&str> = shell_lines()
-        .into_iter()
-        .filter(|line| line.starts_with("tests/"))
-        .collect();
-    assert!(scripts.contains(&"tests/run.sh"));
-    for script in scripts {
-        assert!(
-            std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join(script)
-                .exists(),
-            "{script}"
-        );
-    }
-}
-
-/// The README's blocks of YAML.
-fn yaml_blocks() -> Vec<&'static str> {
-    (README.split("```yaml\n").skip(1))
-        .filter_map(|rest| rest.split("```").next())
-        .collect()
-}
-
-#[test]
-fn prometheus_takes_the_scrape_example_and_the_alerts_of_the_readme() {
-    let blocks = yaml_blocks();
-    for (begin, check) in [("scrape_configs:", "config"), ("groups:", "rules")] {
-        let block = blocks.iter().find(|block| block.starts_with(begin));
-        let file = Scratch::new(check, block.expect(begin).as_bytes());
-        let Some(said) = promtool(&["check", check, file.path()], b"") else {
-            return;
-        };
-        assert!(said.contains("SUCCESS"), "{said}");
-    }
-}
-
-#[test]
-fn the_alerts_of_the_readme_watch_metrics_that_there_are() {
-    let server = Server::start(&[]);
-    let metrics = server.get("/metrics").body;
-    let alerts = yaml_blocks().join("");
-    let names: BTreeSet<&str> = (alerts.split(|c: char| !c.is_alphanumeric() && c != '_'))
-        .filter(|word| word.starts_with("spectate_"))
-        .collect();
-    assert!(names.len() >= 3, "{names:?}");
-    for name in names {
-        assert!(metrics.contains(&format!("# TYPE {name} ")), "{name}");
-    }
-}
-
-#[test]
-fn the_readme_lists_the_flags_that_there_are_with_their_defaults() {
-    let output = Command::new(env!("CARGO_BIN_EXE_spectate"))
-        .args(["serve", "--help"])
-        .output();
-    let help = String::from_utf8(output.expect("it starts").stdout).expect("UTF-8");
-    let flag = |line: &str| {
-        Some(
-            line.trim_start()
-                .strip_prefix("--")?
-                .split([' ', '`'])
-                .next()?
-                .to_owned(),
-        )
+fn no_text_names_a_flag_that_there_is_not() {
+    let of_each = SUBCOMMANDS.map(|subcommand| (subcommand, flags(subcommand)));
+    let bench = fs::read_to_string(top().join("tests/bench/fanout.rs")).expect("the benchmark");
+    let is_of_bench = |flag: &str| {
+        let name = flag.trim_start_matches('-');
+        let field = format!("    {}: ", name.replace('-', "_"));
+        bench.contains(&field) || bench.contains(&format!("long = \"{name}\""))
     };
-    let in_help: BTreeSet<String> = help.lines().filter_map(flag).collect();
-    let rows: Vec<&str> = README
-        .lines()
-        .filter(|line| line.starts_with("| `--"))
-        .collect();
-    let in_readme: BTreeSet<String> = rows
-        .iter()
-        .filter_map(|row| flag(row.trim_start_matches("| `")))
-        .collect();
-    assert_eq!(in_readme, in_help);
-    for line in help.lines().filter(|line| line.contains("[default: ")) {
-        let name = flag(line).expect("a flag");
-        let default = line
-            .rsplit("[default: ")
-            .next()
-            .unwrap_or_default()
-            .trim_end_matches(']');
-        let row = rows
+    for manual in manuals() {
+        // Other people's commands have flags of their own.
+        let spans = manual.spans().into_iter();
+        for span in spans.filter(|span| !span.starts_with("cargo ")) {
+            let first = span.split(' ').next().unwrap_or_default();
+            let is_one = |flag: &str| match of_each.iter().find(|(name, _)| *name == first) {
+                Some((_, flags)) => flags.contains_key(flag),
+                None => {
+                    of_each.iter().any(|(_, flags)| flags.contains_key(flag))
+                        || manual.path == BENCH && is_of_bench(flag)
+                }
+            };
+            for flag in span.split(' ').filter_map(flag) {
+                assert!(is_one(flag) || flag == "--help", "{}: {span}", manual.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_readme_is_a_front_door() {
+    let lines = Manual::read(README).text.lines().count();
+    assert!(
+        lines <= README_LINES_MAX,
+        "{lines} lines: move some of it into a manual"
+    );
+}
+
+#[test]
+fn every_script_and_test_folder_that_a_text_names_is_there() {
+    for manual in manuals() {
+        let blocks = manual.blocks().into_iter().map(|block| block.code);
+        let texts: Vec<String> = manual.spans().into_iter().chain(blocks).collect();
+        let words = texts.iter().flat_map(|text| text.split_whitespace());
+        for path in words.filter(|word| word.starts_with("tests/")) {
+            assert!(top().join(path).exists(), "{}: {path}", manual.path);
+        }
+    }
+    let readme = Manual::read(README);
+    let scripts = readme.blocks();
+    assert!(
+        scripts
             .iter()
-            .find(|row| row.contains(&format!("`--{name} ")))
-            .expect("a row");
-        let cell = row.split(" | ").nth(1).unwrap_or_default();
-        let told = default.contains(' ') || cell.trim_matches('`') == default;
-        assert!(told, "--{name} has the default {default}: {row}");
+            .any(|block| block.code.contains("\ntests/run.sh "))
+    );
+    let map = readme.section("Map of the source").text;
+    for entry in fs::read_dir(top().join("tests"))
+        .expect("a folder of ours")
+        .flatten()
+    {
+        let name = entry.file_name();
+        let folder = format!("`tests/{}/`", name.to_str().expect("UTF-8"));
+        let is_told = !entry.path().is_dir() || map.contains(&folder);
+        assert!(is_told, "{folder} is not on the map");
+    }
+}
+
+#[test]
+fn every_message_in_the_texts_is_json() {
+    let mut count = 0;
+    for manual in manuals() {
+        let blocks = manual.blocks().into_iter();
+        let blocks = blocks.filter(|block| block.language == "json");
+        let spans = manual.spans().into_iter();
+        let spans = spans.filter(|span| span.starts_with("{\""));
+        for message in blocks.map(|block| block.code).chain(spans) {
+            let json = serde_json::from_str::<serde_json::Value>(&message);
+            assert!(json.is_ok(), "{}: {message}", manual.path);
+            count += 1;
+        }
+    }
+    assert!(count >= 12, "{count}");
+}
+
+#[test]
+fn links_between_the_texts_lead_to_files_and_headings_that_are_there() {
+    let mut count = 0;
+    for manual in manuals() {
+        for link in manual.links() {
+            if link.contains("://") {
+                continue;
+            }
+            count += 1;
+            let (path, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let file = top().join(&manual.path);
+            let file = match path {
+                "" => file,
+                path => file.parent().expect("a folder").join(path),
+            };
+            assert!(file.exists(), "{}: {link}", manual.path);
+            if !anchor.is_empty() {
+                let other = Manual::read(file.to_str().expect("UTF-8"));
+                let anchors: Vec<String> = other.sections().iter().map(|s| s.anchor()).collect();
+                let found = anchors.iter().filter(|other| *other == anchor).count();
+                assert_eq!(found, 1, "{}: {link}: {anchors:?}", manual.path);
+            }
+        }
+    }
+    assert!(count >= 20, "{count}");
+}
+
+#[test]
+fn cargo_doc_has_the_same_links_between_the_manuals() {
+    for path in [PROTOCOL, SERVER] {
+        let manual = Manual::read(path);
+        let module = path.replace("README.md", "mod.rs");
+        let module = fs::read_to_string(top().join(&module)).expect("the module");
+        assert!(
+            module.contains("#![doc = include_str!(\"README.md\")]"),
+            "{path}"
+        );
+        assert!(!manual.definitions().is_empty());
+        for (label, link) in manual.definitions() {
+            let anchor = link.find('#').map_or("", |at| &link[at..]);
+            let there = format!("//! [{label}]: crate::");
+            let line = module.lines().find_map(|line| line.strip_prefix(&there));
+            let line =
+                line.unwrap_or_else(|| panic!("{path}: [{label}] leads nowhere in cargo doc"));
+            let same = line.find('#').map_or("", |at| &line[at..]) == anchor;
+            assert!(same, "{path}: [{label}] leads elsewhere in cargo doc");
+        }
+        for link in manual.inline_links() {
+            let is_kept = link.starts_with('#') || link.contains("://");
+            assert!(is_kept, "{path}: {link} leads nowhere in cargo doc");
+        }
     }
 }

@@ -20,6 +20,8 @@ use tungstenite::protocol::Role;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message, WebSocket};
 
+use crate::needs;
+
 /// Longest wait for anything.
 pub(crate) const WAIT: Duration = Duration::from_secs(20);
 
@@ -55,22 +57,15 @@ pub(crate) fn wait_for_exit(child: &mut Child) -> ExitStatus {
     child.wait().expect("a child of ours")
 }
 
-/// What promtool says about its standard input, which must not be a failure; `None` where there is
-/// no promtool.
+/// What promtool says about its standard input, which must not be a failure.
 pub(crate) fn promtool(arguments: &[&str], input: &[u8]) -> Option<String> {
-    let child = Command::new("promtool")
+    let child = Command::new(needs::program(&["promtool"], "prometheus")?)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let mut child = match child {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            println!("SKIPPED: there is no promtool (Debian: apt install prometheus)");
-            return None;
-        }
-        child => child.expect("it starts"),
-    };
+    let mut child = child.expect("it starts");
     let mut stdin = child.stdin.take().expect("piped");
     stdin.write_all(input).expect("it reads");
     drop(stdin);

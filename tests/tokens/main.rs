@@ -9,6 +9,9 @@ mod claims;
 mod command;
 mod files;
 mod keys;
+#[path = "../needs.rs"]
+#[expect(dead_code, reason = "other tests need programs")]
+mod needs;
 mod pyjwt;
 mod scratch;
 mod support;

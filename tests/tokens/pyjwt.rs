@@ -7,23 +7,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use spectate::auth::{Follow, Keys, Publish, Refused};
 
+use crate::needs;
 use crate::scratch::Scratch;
 use crate::support::*;
 
 /// A Python with PyJWT and cryptography, if there is one.
 fn python() -> Option<&'static str> {
-    let found = ["/usr/bin/python3", "python3"].into_iter().find(|python| {
-        let import = Command::new(python)
-            .args(["-c", "import jwt, cryptography"])
-            .output();
-        import.is_ok_and(|output| output.status.success())
-    });
-    if found.is_none() {
-        eprintln!(
-            "SKIPPED: no Python with PyJWT (Debian: apt-get install python3-jwt python3-cryptography)"
-        );
-    }
-    found
+    needs::python("jwt, cryptography", "python3-jwt python3-cryptography")
 }
 
 /// What the script prints.
@@ -129,12 +119,12 @@ fn tokens_that_we_mint_are_taken_by_pyjwt() {
 }
 
 #[test]
-fn the_readmes_lines_of_python_make_a_good_token() {
+fn the_manuals_lines_of_python_make_a_good_token() {
     let Some(python) = python() else { return };
-    let readme = include_str!("../../README.md");
-    let lines = readme.split("```python\n").nth(1).expect("some Python");
+    let manual = include_str!("../../src/protocol/README.md");
+    let lines = manual.split("```python\n").nth(1).expect("some Python");
     let lines = lines.split("```").next().unwrap_or_default();
-    let secret = Scratch::new("readme", &[SECRET, b"\n"].concat());
+    let secret = Scratch::new("manual", &[SECRET, b"\n"].concat());
     let lines = lines.replace("spectate.secret", secret.path()) + "print(token)";
     let output = Command::new(python).args(["-c", &lines]).output();
     let output = output.expect("it starts");
