@@ -1,58 +1,14 @@
 //! How many follow a runner, told to the members who are the runner and asked.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-use super::hub::{Hub, MemberKey};
+use super::askers::{Asker, all_of};
+use super::hub::Hub;
+use super::keys::MemberKey;
 use super::member::Member;
 
 /// A member is told its audience at most once in this time.
 const TELL_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Who asked for an audience, and of which runners it changed.
-#[derive(Debug, Default)]
-pub(super) struct Audiences {
-    /// By runner and member.
-    askers: BTreeMap<(u32, MemberKey), Asker>,
-    /// Runners whose audience changed.
-    changed: Vec<u32>,
-    /// Those of which somebody is to be told later, with the time.
-    waiting: BTreeSet<(Instant, u32)>,
-}
-
-/// Keys of all who asked for this runner's audience.
-fn all_of(key: u32) -> RangeInclusive<(u32, MemberKey)> {
-    (key, MemberKey(0))..=(key, MemberKey(u32::MAX))
-}
-
-#[derive(Debug, Default)]
-struct Asker {
-    /// Whether it still wants to know. It is kept when it does not, so that asking again and
-    /// again makes nothing faster.
-    wants: bool,
-    /// What it was told last; `None` if it is to be told in any case.
-    told: Option<usize>,
-    /// When it was told or to be told.
-    told_at: Option<Instant>,
-}
-
-impl Audiences {
-    pub(super) fn has_changes(&self) -> bool {
-        !self.changed.is_empty()
-    }
-
-    /// The next runner of which somebody may have to be told now.
-    fn next(&mut self, now: Instant) -> Option<u32> {
-        self.changed.pop().or_else(|| {
-            let (time, _) = self.waiting.first()?;
-            if *time > now {
-                return None;
-            }
-            self.waiting.pop_first().map(|(_, key)| key)
-        })
-    }
-}
 
 impl Hub {
     /// Begins or ends telling a member how many follow the user that it declared; says

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::hub::MemberKey;
+use super::keys::MemberKey;
 use super::rate::{Bucket, Excess};
 use crate::auth::Grant;
 

@@ -1,91 +1,17 @@
 //! Where everyone was last, and whether that is live, stale or forgotten.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Now;
-use super::hub::{Hub, RunnerKey};
+use super::heard::LastKnown;
+use super::hub::Hub;
+use super::keys::RunnerKey;
 use crate::fix::{Extra, Fix};
-use crate::queue::SlotQueue;
 use crate::user::{Freshness, Written};
 
 /// A fix this far ahead of the server's clock, in milliseconds, counts as made now: a phone's
 /// wrong clock must not freeze its dot.
 const FUTURE_MS_MAX: f64 = 60_000.0;
-
-/// What a last known position may weigh on average, in bytes: with more, fewer are kept.
-const LAST_KNOWN_BYTES_MEAN_MAX: usize = 256;
-
-/// The newest fix of a user, and when it came.
-#[derive(Debug)]
-pub(super) struct LastKnown {
-    fix: Fix,
-    written: Written,
-    received_at: Instant,
-    newest_fix_ms: Option<f64>,
-}
-
-impl LastKnown {
-    /// The fix.
-    pub(super) fn fix(&self) -> &Fix {
-        &self.fix
-    }
-
-    /// How its sender wrote the user's id.
-    pub(super) fn written(&self) -> &Written {
-        &self.written
-    }
-
-    /// How long ago it was received.
-    pub(super) fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.received_at)
-    }
-
-    fn bytes(&self) -> usize {
-        size_of::<LastKnown>() + self.fix.heap_bytes() + self.written.heap_bytes()
-    }
-}
-
-/// Runners with a last known position, in the order in which they were heard.
-#[derive(Debug)]
-pub(super) struct Heard {
-    /// The longest unheard first.
-    queue: SlotQueue,
-    /// The first of them that is live: those behind it are too, those before it are stale.
-    first_live: Option<u32>,
-    live: usize,
-    count: usize,
-    bytes: usize,
-    count_max: usize,
-}
-
-impl Heard {
-    pub(super) fn new(count_max: usize) -> Heard {
-        Heard {
-            queue: SlotQueue::default(),
-            first_live: None,
-            live: 0,
-            count: 0,
-            bytes: 0,
-            count_max,
-        }
-    }
-
-    pub(super) fn shrink_to(&mut self, runners: usize) {
-        self.queue.shrink_to(runners);
-    }
-
-    fn unqueue(&mut self, key: u32) {
-        if self.first_live == Some(key) {
-            self.first_live = self.queue.after(key);
-        }
-        self.queue.remove(key);
-    }
-
-    fn is_too_much(&self) -> bool {
-        let bytes_max = self.count_max.saturating_mul(LAST_KNOWN_BYTES_MEAN_MAX);
-        self.count > self.count_max || self.bytes > bytes_max
-    }
-}
 
 impl Hub {
     /// Keeps this as the user's last known position, which is live from now on; `false` if the

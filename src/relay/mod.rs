@@ -2,9 +2,12 @@
 //! who is owed what. Members are numbers that it gives out; it knows no connections, no frames, no
 //! JSON and no clock: the time is handed in, and what it owes is for others to write.
 
+mod askers;
 mod audience;
 mod authority;
+mod heard;
 mod hub;
+mod keys;
 mod last_known;
 mod member;
 #[cfg(test)]
@@ -15,9 +18,9 @@ mod rate;
 use std::time::{Duration, Instant};
 
 pub use authority::Authority;
+use heard::LastKnown;
 use hub::Hub;
-pub use hub::{Follower, MemberKey, RunnerKey};
-use last_known::LastKnown;
+pub use keys::{Follower, MemberKey, RunnerKey};
 pub use rate::Excess;
 
 use crate::auth::Grant;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::Now;
-use super::hub::{Hub, MemberKey};
+use super::hub::Hub;
+use super::keys::MemberKey;
 use crate::fix::{Bounds, Extra, Fix};
 use crate::user::{Freshness, Spelling, Written};
 

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::hub::{Hub, MemberKey, RunnerKey};
+use super::hub::Hub;
+use super::keys::{MemberKey, RunnerKey};
 use crate::user::Presence;
 
 impl Hub {

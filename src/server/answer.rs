@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use log::debug;
 
-use super::Server;
 use super::connections::ConnectionId;
 use super::http::{Conditions, Origin, RefusedRequest, Request, Response, Route};
 use super::metrics::Gauges;
 use super::os::process::Process;
+use super::parts::Server;
 use super::wire::close::CloseReason;
 use crate::auth::{Grant, Refused, Token};
 use crate::protocol::{Feature, encode_feature};

@@ -6,7 +6,7 @@ use std::time::Instant;
 use mio::net::TcpStream;
 use slab::Slab;
 
-use super::queues::Waits;
+use super::waits::Waits;
 use super::wire::connection::Connection;
 use crate::relay::{Authority, MemberKey};
 

@@ -1,7 +1,7 @@
 //! From the relay to the outboxes: positions to followers, and what members are owed.
 
-use super::Server;
-use super::queues::Wait;
+use super::parts::Server;
+use super::waits::Wait;
 use super::wire::outbox::Pushed;
 use crate::protocol::{encode_last_known, encode_position};
 use crate::relay::{Debt, MemberKey, Owed, RunnerKey};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use log::{error, info, warn};
 
-use super::Config;
+use super::config::Config;
 use super::connections::{ConnectionId, Entry};
 use super::http::{AllowedOrigin, Origin};
 use super::os::limits::PerAddress;

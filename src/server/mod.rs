@@ -16,6 +16,7 @@
 
 mod answer;
 mod apply;
+mod clocks;
 mod config;
 mod connections;
 mod deliver;
@@ -26,42 +27,23 @@ mod metrics;
 mod os;
 mod outgoing;
 pub mod pages;
+mod parts;
 mod queues;
 mod source;
 mod tick;
+mod waits;
 pub mod wire;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use log::{info, warn};
-use mio::{Events, Interest, Poll};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook_mio::v1_0::Signals;
+use mio::Events;
 
-use crate::relay::{Now, Relay};
 pub use config::Config;
-use connections::Connections;
-use door::Door;
-use drain::Drain;
-use metrics::Metrics;
-use os::demo::{self, Demo};
-use os::limits;
-use os::listen::Listeners;
-use outgoing::Outgoing;
-use pages::Pages;
-use queues::Queues;
-use source::Source;
-use tick::read_clocks;
-use wire::reader::Reader;
-
-/// Events taken in one tick. A small batch caps what one write can carry.
-const EVENTS_MAX: usize = 4096;
-
-/// How often the deadlines of all connections are looked at.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+use os::demo::{Demo, Invitation};
+use parts::{EVENTS_MAX, Server};
 
 /// Runs the server until it is told to stop. An error is a line for the operator.
 pub fn serve(config: Config) -> Result<ExitCode, String> {
@@ -79,7 +61,15 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
         server.door.open_max()
     );
     server.warn_if_open(&listening);
-    server.start_demo(&listening)?;
+    if server.config.demo {
+        let demo = Demo::start(&server.config, &listening, server.now.monotonic)?;
+        let invitation = Invitation {
+            config: &server.config,
+            addresses: &listening,
+        };
+        let _ = writeln!(io::stdout(), "{invitation}");
+        server.demo = Some(demo);
+    }
     let outcome = server
         .run()
         .map_err(|error| format!("the loop cannot go on: {error}"))?;
@@ -92,68 +82,7 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
     Ok(outcome)
 }
 
-struct Server {
-    config: Config,
-    poll: Poll,
-    signals: Signals,
-    listeners: Listeners,
-    door: Door,
-    connections: Connections,
-    relay: Relay,
-    queues: Queues,
-    reader: Reader,
-    outgoing: Outgoing,
-    pages: Pages,
-    metrics: Metrics,
-    now: Now,
-    next_sweep: Instant,
-    /// Whether the batch of events was full, so that others may have been left for the next.
-    is_batch_full: bool,
-    drain: Option<Drain>,
-    /// The simulated runners, if any are wanted.
-    demo: Option<Demo>,
-    stopped: Option<ExitCode>,
-}
-
 impl Server {
-    fn bind(config: Config) -> Result<Server, String> {
-        let open_max = limits::max_connections(config.max_connections)?;
-        let door = Door::new(&config, open_max)?;
-        demo::check(&config, open_max)?;
-        let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
-        let mut listeners = Listeners::bind(&config.listen, config.backlog)?;
-        let mut signals = if door.asks_for_tokens() {
-            Signals::new([SIGHUP, SIGINT, SIGTERM])
-        } else {
-            // There is nothing to read again: one ends the process when its terminal is closed.
-            Signals::new([SIGINT, SIGTERM])
-        }
-        .map_err(|error| format!("cannot set up signals: {error}"))?;
-        register(&poll, &mut signals, &mut listeners)
-            .map_err(|error| format!("cannot watch sockets: {error}"))?;
-        let now = read_clocks();
-        Ok(Server {
-            poll,
-            signals,
-            listeners,
-            connections: Connections::default(),
-            relay: Relay::new(config.rules(door.asks_for_tokens())),
-            door,
-            queues: Queues::new(config.flush_interval, now.monotonic),
-            reader: Reader::new(config.max_message_bytes as usize),
-            outgoing: Outgoing::default(),
-            pages: Pages::new(&config.tiles),
-            metrics: Metrics::new(now.unix_ms),
-            now,
-            next_sweep: now.monotonic + SWEEP_INTERVAL,
-            is_batch_full: false,
-            drain: None,
-            demo: None,
-            stopped: None,
-            config,
-        })
-    }
-
     fn run(&mut self) -> io::Result<ExitCode> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
@@ -180,15 +109,4 @@ impl Server {
             );
         }
     }
-}
-
-/// Has events of the signals and the listening sockets reported.
-fn register(poll: &Poll, signals: &mut Signals, listeners: &mut Listeners) -> io::Result<()> {
-    let registry = poll.registry();
-    registry.register(signals, Source::Signals.token(), Interest::READABLE)?;
-    for (index, socket) in listeners.sockets.iter_mut().enumerate() {
-        let token = Source::Listener(index).token();
-        registry.register(socket, token, Interest::READABLE)?;
-    }
-    Ok(())
 }

@@ -1,48 +1,11 @@
 //! Who waits for which step of the tick. Each connection waits for a step at most once: that it
-//! waits is written down in its entry, here alone.
+//! waits is written down in its entry, by the queues alone.
 
 use std::time::{Duration, Instant};
 
 use super::connections::{ConnectionId, Connections, Entry};
+use super::waits::Wait;
 use super::wire::close::CloseReason;
-
-/// What a connection may wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// A turn of reads.
-    Turn = 1,
-    /// Its outbox to be flushed, at the end of this tick.
-    Flush = 2,
-    /// The same at the end of the flush interval.
-    Release = 4,
-    /// Its end.
-    End = 8,
-}
-
-/// What one connection waits for.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Waits(u8);
-
-impl Waits {
-    /// Whether it waits for this.
-    pub(super) fn has(self, wait: Wait) -> bool {
-        self.0 & wait as u8 != 0
-    }
-
-    /// Says that it waits for this, and whether that is new.
-    fn add(&mut self, wait: Wait) -> bool {
-        let is_new = !self.has(wait);
-        self.0 |= wait as u8;
-        is_new
-    }
-
-    /// Says that it waits for this no longer, and whether it did.
-    pub(super) fn remove(&mut self, wait: Wait) -> bool {
-        let did = self.has(wait);
-        self.0 &= !(wait as u8);
-        did
-    }
-}
 
 /// The queues of the tick's steps.
 #[derive(Debug)]

@@ -4,10 +4,10 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
+use spectate::server::http::Response;
 use spectate::server::http::{self, Head, Request, Route};
 use spectate::server::pages::Pages;
 use spectate::server::pages::tiles::Tiles;
-use spectate::server::response::Response;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Message, WebSocket};
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use spectate::refusal::Code;
+
 use crate::markdown::{Manual, PROTOCOL, SERVER, spans, top};
 use crate::scratch::Scratch;
 use crate::support::{Server, promtool};

@@ -4,8 +4,8 @@ use httparse::Header;
 use tungstenite::handshake::derive_accept_key;
 
 use super::fields::{bearer, has_token, list_items, only, token, values};
-use super::head::Request;
 use super::origin::Origin;
+use super::request::Request;
 use super::response::Response;
 
 /// The subprotocol that is answered to whoever offers it.

@@ -6,41 +6,15 @@ use httparse::{EMPTY_HEADER, Header, Status};
 use super::conditions::Conditions;
 use super::fields::{bearer, list_items, values};
 use super::handshake;
-use super::origin::Origin;
+use super::request::Request;
 use super::response::Response;
-use super::routes::{Route, route};
-use crate::auth::Token;
+use super::routes::route;
 
 /// Largest request head, in bytes.
 pub const HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// Most header lines in a request head.
 const HEADERS_MAX: usize = 64;
-
-/// A complete request head.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// A WebSocket handshake, and the response that accepts it (RFC 6455, 4.2.2).
-    Upgrade {
-        /// The bytes of the 101 response.
-        accept: Vec<u8>,
-        /// Who asks.
-        origin: Origin,
-        /// What shows who asks.
-        token: Option<Token<'static>>,
-    },
-    /// Plain HTTP.
-    Plain {
-        /// What is asked for.
-        route: Route,
-        /// What shows who asks.
-        token: Option<Token<'static>>,
-        /// What is asked of a page.
-        conditions: Conditions,
-        /// Whether the answer goes without its body (HEAD).
-        head_only: bool,
-    },
-}
 
 /// What the bytes received so far are.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,12 +7,14 @@ mod handshake;
 mod head;
 mod origin;
 mod query;
+mod request;
 mod response;
 mod routes;
 
 pub use conditions::Conditions;
-pub use head::{HEAD_BYTES_MAX, Head, RefusedRequest, Request, parse};
+pub use head::{HEAD_BYTES_MAX, Head, RefusedRequest, parse};
 pub(crate) use origin::AllowedOrigin;
 pub use origin::Origin;
+pub use request::Request;
 pub use response::Response;
 pub use routes::Route;

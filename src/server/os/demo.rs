@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use crate::server::{Config, Server};
+use crate::server::config::Config;
 
 /// How many runners there are; their ids are 1 to this.
 const RUNNERS: u32 = 25;
@@ -97,7 +97,11 @@ impl Demo {
     ///
     /// # Errors
     /// A line for the operator.
-    fn start(config: &Config, addresses: &[SocketAddr], now: Instant) -> Result<Demo, String> {
+    pub(in crate::server) fn start(
+        config: &Config,
+        addresses: &[SocketAddr],
+        now: Instant,
+    ) -> Result<Demo, String> {
         let command = command(config, addresses);
         let mut demo = command
             .map(|command| Demo {
@@ -142,7 +146,15 @@ impl Demo {
         }
     }
 
-    fn look_after(&mut self, now: Instant) {
+    /// Lets the runners go, before they are told goodbye like everybody else.
+    pub(in crate::server) fn end(&mut self) {
+        if let Stage::Running { child, .. } = &mut self.stage {
+            drop(child.stdin.take());
+        }
+    }
+
+    /// Says so if the runners are gone, and has them come back.
+    pub(in crate::server) fn look_after(&mut self, now: Instant) {
         if let Some(reason) = self.ended() {
             let again_s = self.rest(now);
             warn!("demo ended reason=\"{reason}\" again_s={again_s}");
@@ -154,6 +166,15 @@ impl Demo {
             let again_s = self.rest(now);
             warn!("demo start error=\"{error}\" again_s={again_s}");
         }
+    }
+
+    /// Says so if the runners are gone who were let go, and whether they are.
+    pub(in crate::server) fn has_ended(&mut self) -> bool {
+        let ended = self.ended();
+        if let Some(reason) = &ended {
+            info!("demo ended reason=\"{reason}\"");
+        }
+        ended.is_some()
     }
 }
 
@@ -193,51 +214,12 @@ fn command(config: &Config, addresses: &[SocketAddr]) -> io::Result<Command> {
     Ok(command)
 }
 
-impl Server {
-    /// Starts the runners, if `--demo` asks for them, and says on stdout what to open to see them.
-    ///
-    /// # Errors
-    /// A line for the operator.
-    pub(in crate::server) fn start_demo(&mut self, addresses: &[SocketAddr]) -> Result<(), String> {
-        if self.config.demo {
-            let demo = Demo::start(&self.config, addresses, self.now.monotonic)?;
-            let config = &self.config;
-            // Nobody is left to tell when stdout is closed.
-            let _ = writeln!(io::stdout(), "{}", Invitation { config, addresses });
-            self.demo = Some(demo);
-        }
-        Ok(())
-    }
-
-    /// Lets the runners go, before they are told goodbye like everybody else.
-    pub(in crate::server) fn end_demo(&mut self) {
-        if let Some(Demo {
-            stage: Stage::Running { child, .. },
-            ..
-        }) = &mut self.demo
-        {
-            drop(child.stdin.take());
-        }
-    }
-
-    /// Says so if the runners are gone, and has them come back unless everybody is to leave.
-    pub(in crate::server) fn look_after_demo(&mut self) {
-        let Some(demo) = &mut self.demo else {
-            return;
-        };
-        if self.drain.is_none() {
-            demo.look_after(self.now.monotonic);
-        } else if let Some(reason) = demo.ended() {
-            info!("demo ended reason=\"{reason}\"");
-            self.demo = None;
-        }
-    }
-}
-
 /// What to open to see the runners, for people.
-struct Invitation<'a> {
-    config: &'a Config,
-    addresses: &'a [SocketAddr],
+pub(in crate::server) struct Invitation<'a> {
+    /// The flags of the server.
+    pub(in crate::server) config: &'a Config,
+    /// Where it listens.
+    pub(in crate::server) addresses: &'a [SocketAddr],
 }
 
 impl fmt::Display for Invitation<'_> {

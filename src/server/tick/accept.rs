@@ -6,8 +6,8 @@ use log::{debug, warn};
 use mio::Interest;
 use rustix::io::Errno;
 
-use crate::server::Server;
 use crate::server::connections::ConnectionId;
+use crate::server::parts::Server;
 use crate::server::source::Source;
 use crate::server::wire::close::CloseReason;
 

@@ -6,9 +6,9 @@ use log::{debug, warn};
 use signal_hook::consts::SIGHUP;
 
 use crate::server::drain::Drain;
-use crate::server::queues::Wait;
+use crate::server::parts::{SWEEP_INTERVAL, Server};
+use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
-use crate::server::{SWEEP_INTERVAL, Server};
 
 impl Server {
     /// Does what the signals that came ask for.
@@ -32,7 +32,9 @@ impl Server {
             self.door.open(),
             self.config.drain.as_secs()
         );
-        self.end_demo();
+        if let Some(demo) = &mut self.demo {
+            demo.end();
+        }
         self.listeners.close();
         let open = (self.connections.iter_mut()).filter(|(_, entry)| entry.connection.is_open());
         let ids = open.map(|(id, _)| id).collect();
@@ -62,6 +64,17 @@ impl Server {
         self.sweep();
         self.connections.shrink();
         self.look_after_demo();
+    }
+
+    fn look_after_demo(&mut self) {
+        let Some(demo) = &mut self.demo else {
+            return;
+        };
+        if self.drain.is_none() {
+            demo.look_after(self.now.monotonic);
+        } else if demo.has_ended() {
+            self.demo = None;
+        }
     }
 
     fn expire_tokens(&mut self) {

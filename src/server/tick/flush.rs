@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use crate::protocol::{encode_audience, encode_last_known, encode_position, encode_presence};
 use crate::relay::{MemberKey, Relay};
-use crate::server::Server;
 use crate::server::connections::ConnectionId;
-use crate::server::queues::Wait;
+use crate::server::parts::Server;
+use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
 use crate::server::wire::frames::append_text_frame;
 use crate::server::wire::outbox::Mark;

@@ -7,5 +7,3 @@ mod flush;
 mod read;
 mod reap;
 mod wait;
-
-pub(super) use wait::read_clocks;

@@ -4,10 +4,10 @@ use log::debug;
 
 use crate::protocol::encode_error;
 use crate::refusal::Refusal;
-use crate::server::Server;
 use crate::server::apply::{Applied, Desk};
 use crate::server::connections::{ConnectionId, Entry};
-use crate::server::queues::Wait;
+use crate::server::parts::Server;
+use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
 use crate::server::wire::connection::Input;
 

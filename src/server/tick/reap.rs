@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use log::{Level, log};
 
 use crate::relay::Authority;
-use crate::server::Server;
 use crate::server::connections::ConnectionId;
-use crate::server::queues::Wait;
+use crate::server::parts::Server;
+use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
 
 impl Server {

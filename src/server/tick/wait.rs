@@ -2,16 +2,16 @@
 //! read from and to write to, and lets time pass.
 
 use std::io::{self, ErrorKind};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use mio::Events;
 use mio::event::Event;
 
-use crate::relay::Now;
+use crate::server::clocks::read_clocks;
 use crate::server::connections::ConnectionId;
 use crate::server::drain::Drain;
+use crate::server::parts::{EVENTS_MAX, Server};
 use crate::server::source::Source;
-use crate::server::{EVENTS_MAX, Server};
 
 impl Server {
     /// Waits for events or the next deadline.
@@ -59,16 +59,5 @@ impl Server {
         if event.is_readable() || is_hung_up {
             self.queues.add_turn(id, entry);
         }
-    }
-}
-
-/// Reads both clocks.
-pub(in crate::server) fn read_clocks() -> Now {
-    let since_1970 = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Now {
-        monotonic: Instant::now(),
-        unix_ms: since_1970.as_secs_f64() * 1000.0,
     }
 }

@@ -1,0 +1,86 @@
+//! Last known positions and the order in which they came: what they weigh, and which of them are
+//! live. Knows nobody's followers.
+
+use std::time::{Duration, Instant};
+
+use crate::fix::Fix;
+use crate::queue::SlotQueue;
+use crate::user::Written;
+
+/// What a last known position may weigh on average, in bytes: with more, fewer are kept.
+const LAST_KNOWN_BYTES_MEAN_MAX: usize = 256;
+
+/// The newest fix of a user, and when it came.
+#[derive(Debug)]
+pub(super) struct LastKnown {
+    pub(super) fix: Fix,
+    pub(super) written: Written,
+    pub(super) received_at: Instant,
+    pub(super) newest_fix_ms: Option<f64>,
+}
+
+impl LastKnown {
+    /// The fix.
+    pub(super) fn fix(&self) -> &Fix {
+        &self.fix
+    }
+
+    /// How its sender wrote the user's id.
+    pub(super) fn written(&self) -> &Written {
+        &self.written
+    }
+
+    /// How long ago it was received.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.received_at)
+    }
+
+    /// Room that it takes, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<LastKnown>() + self.fix.heap_bytes() + self.written.heap_bytes()
+    }
+}
+
+/// Runners with a last known position, in the order in which they were heard.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// The longest unheard first.
+    pub(super) queue: SlotQueue,
+    /// The first of them that is live: those behind it are too, those before it are stale.
+    pub(super) first_live: Option<u32>,
+    pub(super) live: usize,
+    pub(super) count: usize,
+    pub(super) bytes: usize,
+    pub(super) count_max: usize,
+}
+
+impl Heard {
+    pub(super) fn new(count_max: usize) -> Heard {
+        Heard {
+            queue: SlotQueue::default(),
+            first_live: None,
+            live: 0,
+            count: 0,
+            bytes: 0,
+            count_max,
+        }
+    }
+
+    pub(super) fn shrink_to(&mut self, runners: usize) {
+        self.queue.shrink_to(runners);
+    }
+
+    /// Takes a runner out of the queue.
+    pub(super) fn unqueue(&mut self, key: u32) {
+        if self.first_live == Some(key) {
+            self.first_live = self.queue.after(key);
+        }
+        self.queue.remove(key);
+    }
+
+    /// Whether more is kept than may be.
+    pub(super) fn is_too_much(&self) -> bool {
+        let bytes_max = self.count_max.saturating_mul(LAST_KNOWN_BYTES_MEAN_MAX);
+        self.count > self.count_max || self.bytes > bytes_max
+    }
+}

@@ -1,0 +1,108 @@
+//! The parts of the server, which the steps of the tick work with. Each part has one task, and
+//! knows the parts below it alone.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use mio::{Interest, Poll};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_mio::v1_0::Signals;
+
+use super::clocks::read_clocks;
+use super::config::Config;
+use super::connections::Connections;
+use super::door::Door;
+use super::drain::Drain;
+use super::metrics::Metrics;
+use super::os::demo::{self, Demo};
+use super::os::limits;
+use super::os::listen::Listeners;
+use super::outgoing::Outgoing;
+use super::pages::Pages;
+use super::queues::Queues;
+use super::source::Source;
+use super::wire::reader::Reader;
+use crate::relay::{Now, Relay};
+
+/// Events taken in one tick. A small batch caps what one write can carry.
+pub(super) const EVENTS_MAX: usize = 4096;
+
+/// How often the deadlines of all connections are looked at.
+pub(super) const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The server, whose steps are in `tick`.
+pub(super) struct Server {
+    pub(super) config: Config,
+    pub(super) poll: Poll,
+    pub(super) signals: Signals,
+    pub(super) listeners: Listeners,
+    pub(super) door: Door,
+    pub(super) connections: Connections,
+    pub(super) relay: Relay,
+    pub(super) queues: Queues,
+    pub(super) reader: Reader,
+    pub(super) outgoing: Outgoing,
+    pub(super) pages: Pages,
+    pub(super) metrics: Metrics,
+    pub(super) now: Now,
+    pub(super) next_sweep: Instant,
+    /// Whether the batch of events was full, so that others may have been left for the next.
+    pub(super) is_batch_full: bool,
+    pub(super) drain: Option<Drain>,
+    /// The simulated runners, if any are wanted.
+    pub(super) demo: Option<Demo>,
+    pub(super) stopped: Option<ExitCode>,
+}
+
+impl Server {
+    /// A server that listens. An error is a line for the operator.
+    pub(super) fn bind(config: Config) -> Result<Server, String> {
+        let open_max = limits::max_connections(config.max_connections)?;
+        let door = Door::new(&config, open_max)?;
+        demo::check(&config, open_max)?;
+        let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
+        let mut listeners = Listeners::bind(&config.listen, config.backlog)?;
+        let mut signals = if door.asks_for_tokens() {
+            Signals::new([SIGHUP, SIGINT, SIGTERM])
+        } else {
+            // There is nothing to read again: one ends the process when its terminal is closed.
+            Signals::new([SIGINT, SIGTERM])
+        }
+        .map_err(|error| format!("cannot set up signals: {error}"))?;
+        register(&poll, &mut signals, &mut listeners)
+            .map_err(|error| format!("cannot watch sockets: {error}"))?;
+        let now = read_clocks();
+        Ok(Server {
+            poll,
+            signals,
+            listeners,
+            connections: Connections::default(),
+            relay: Relay::new(config.rules(door.asks_for_tokens())),
+            door,
+            queues: Queues::new(config.flush_interval, now.monotonic),
+            reader: Reader::new(config.max_message_bytes as usize),
+            outgoing: Outgoing::default(),
+            pages: Pages::new(&config.tiles),
+            metrics: Metrics::new(now.unix_ms),
+            now,
+            next_sweep: now.monotonic + SWEEP_INTERVAL,
+            is_batch_full: false,
+            drain: None,
+            demo: None,
+            stopped: None,
+            config,
+        })
+    }
+}
+
+/// Has events of the signals and the listening sockets reported.
+fn register(poll: &Poll, signals: &mut Signals, listeners: &mut Listeners) -> io::Result<()> {
+    let registry = poll.registry();
+    registry.register(signals, Source::Signals.token(), Interest::READABLE)?;
+    for (index, socket) in listeners.sockets.iter_mut().enumerate() {
+        let token = Source::Listener(index).token();
+        registry.register(socket, token, Interest::READABLE)?;
+    }
+    Ok(())
+}
