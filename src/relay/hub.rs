@@ -166,10 +166,12 @@ impl Hub {
         member.map_or(Written::Quoted, |member| member.written().clone())
     }
 
-    /// The user that the member declared, and the JSON that it was written as.
-    pub(super) fn declaration(&self, key: MemberKey) -> Option<(RunnerKey, String)> {
-        let runner = self.declared(key)?;
-        Some((runner, self.written(key).json(self.id(runner))))
+    /// The JSON of the id that the member declared, as it wrote it; empty if it declared none.
+    pub(super) fn declaration(&self, key: MemberKey) -> String {
+        let runner = self.declared(key);
+        runner.map_or(String::new(), |runner| {
+            self.written(key).json(self.id(runner))
+        })
     }
 
     /// The last known position of the runner in one of the member's slots.

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use super::Now;
 use super::heard::LastKnown;
 use super::hub::Hub;
 use super::keys::RunnerKey;
+use super::now::Now;
 use crate::fix::{Extra, Fix};
 use crate::user::{Freshness, Written};
 

@@ -12,6 +12,7 @@ mod last_known;
 mod member;
 #[cfg(test)]
 mod model;
+mod now;
 mod presence;
 mod rate;
 
@@ -21,6 +22,7 @@ pub use authority::Authority;
 use heard::LastKnown;
 use hub::Hub;
 pub use keys::{Follower, MemberKey, RunnerKey};
+pub use now::Now;
 pub use rate::Excess;
 
 use crate::auth::Grant;
@@ -39,15 +41,6 @@ const AUDIENCES_PER_STEP_MAX: usize = 1000;
 
 /// How late a last known position may turn stale or be forgotten.
 const AGEING_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The clocks' readings, taken once per tick and handed in.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// For ages: never jumps.
-    pub monotonic: Instant,
-    /// For the comparison with the senders' timestamps: milliseconds since the start of 1970 UTC.
-    pub unix_ms: f64,
-}
 
 /// What holds for everybody.
 #[derive(Clone, Copy, Debug)]
@@ -207,10 +200,7 @@ impl Relay {
         if self.hub.declare(member, user.text(), user.written()) {
             return Ok(());
         }
-        let declared = self.hub.declaration(member);
-        Err(Refusal::WrongUser(
-            declared.map_or(String::new(), |(_, json)| json),
-        ))
+        Err(Refusal::WrongUser(self.hub.declaration(member)))
     }
 
     /// Takes a position, of the user that the member declared if it names none.
@@ -252,14 +242,12 @@ impl Relay {
         let (runner, written) = match (user, declared, member) {
             (None, Some(runner), Some(member)) => (runner, self.hub.written(member)),
             (None, ..) => return Err(Refusal::MissingUser),
-            (Some(user), Some(runner), Some(member))
-                if by.grant().is_none() && self.hub.id(runner) != user.text() =>
-            {
-                // Where there are tokens, they decide.
-                let declared = self.hub.declaration(member);
-                return Err(Refusal::WrongUser(
-                    declared.map_or(String::new(), |(_, json)| json),
-                ));
+            (Some(user), Some(runner), _) if self.hub.id(runner) == user.text() => {
+                (runner, user.written())
+            }
+            // Where there are tokens, they decide.
+            (Some(_), Some(_), Some(member)) if by.grant().is_none() => {
+                return Err(Refusal::WrongUser(self.hub.declaration(member)));
             }
             (Some(user), ..) => (self.hub.runner_or_new(user.text()), user.written()),
         };

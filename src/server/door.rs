@@ -134,10 +134,10 @@ impl Door {
     /// Why an open connection may not stay, where tokens are asked for. The clock that `exp` is
     /// meant by decides, though it may jump.
     pub(super) fn why_not_stay(&self, entry: &Entry, now: Now) -> Option<CloseReason> {
-        let open_for = entry.connection.open_for(now.monotonic)?;
         if !self.asks_for_tokens() {
             return None;
         }
+        let open_for = entry.connection.open_for(now.monotonic)?;
         let refused = match entry.authority.grant() {
             None if open_for >= TOKEN_TIMEOUT => Refused::Missing,
             Some(grant) if until_expiry(grant.expires_at_s, now).is_zero() => Refused::Expired {
