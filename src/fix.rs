@@ -159,10 +159,15 @@ impl Fix {
                 *kept = json;
             }
         }
+        let length = kept.iter().map(|digits| digits.len()).sum();
+        let mut digits = String::with_capacity(length);
+        for known in kept.iter().filter(|digits| !digits.is_empty()) {
+            digits.push_str(known);
+        }
         Ok(Fix {
             lat: lat_value,
             lng: lng_value,
-            digits: kept.concat().into_boxed_str(),
+            digits: digits.into_boxed_str(),
             lengths: kept.map(|digits| digits.len() as u8),
         })
     }
