@@ -241,43 +241,32 @@ fn coordinate(
 
 /// The value of a number as JSON has it (RFC 8259, 6).
 fn number(field: &'static str, json: &str) -> Result<f64, FixError> {
-    if !is_json_number(json.as_bytes()) {
-        return Err(FixError::NotANumber(field));
-    }
+    let value = match json.parse::<f64>() {
+        Ok(value) if is_json_number(json.as_bytes()) => value,
+        _ => return Err(FixError::NotANumber(field)),
+    };
     if json.len() > NUMBER_BYTES_MAX {
         return Err(FixError::TooLong(field));
     }
-    match json.parse::<f64>() {
-        Ok(value) if value.is_finite() => Ok(value),
-        Ok(_) => Err(FixError::NotFinite(field)),
-        Err(_) => Err(FixError::NotANumber(field)),
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(FixError::NotFinite(field))
     }
 }
 
-/// An optional minus, an integer without leading zeros, perhaps a fraction, perhaps an exponent.
-pub(crate) fn is_json_number(text: &[u8]) -> bool {
-    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let rest = text.strip_prefix(b"-").unwrap_or(text);
-    let integer = digits(rest);
-    if integer == 0 || (integer > 1 && rest[0] == b'0') {
-        return false;
-    }
-    let mut rest = &rest[integer..];
-    if let Some(behind_point) = rest.strip_prefix(b".") {
-        let fraction = digits(behind_point);
-        if fraction == 0 {
-            return false;
-        }
-        rest = &behind_point[fraction..];
-    }
-    if let Some(exponent) = rest.strip_prefix(b"e").or(rest.strip_prefix(b"E")) {
-        let exponent = exponent
-            .strip_prefix(b"+")
-            .or(exponent.strip_prefix(b"-"))
-            .unwrap_or(exponent);
-        return !exponent.is_empty() && digits(exponent) == exponent.len();
-    }
-    rest.is_empty()
+/// Whether what Rust reads as a number is one for JSON too, which needs digits on both sides of a
+/// point, has no needless zeros in front, no plus sign and no words (see [`f64::from_str`]).
+///
+/// [`f64::from_str`]: std::str::FromStr::from_str
+fn is_json_number(text: &[u8]) -> bool {
+    let begins_well = match text.strip_prefix(b"-").unwrap_or(text) {
+        [b'0', b'0'..=b'9', ..] => false,
+        [b'0'..=b'9', ..] => true,
+        _ => false,
+    };
+    let point = text.iter().position(|byte| *byte == b'.');
+    begins_well && point.is_none_or(|at| text.get(at + 1).is_some_and(u8::is_ascii_digit))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::fix::{Fix, is_json_number};
+use crate::fix::Fix;
 
 /// Longest user id, in bytes of its text (UTF-8, after unescaping).
 pub const ID_BYTES_MAX: usize = 64;
@@ -30,9 +30,10 @@ impl<'a> UserId<'a> {
 
     /// From a JSON integer of at most [`ID_BYTES_MAX`] characters, whose text is the id.
     pub fn from_integer(json: &'a str) -> Option<UserId<'a>> {
-        let is_whole = |byte: u8| byte == b'-' || byte.is_ascii_digit();
-        let is_integer = is_json_number(json.as_bytes()) && json.bytes().all(is_whole);
-        (is_integer && json.len() <= ID_BYTES_MAX).then_some(UserId {
+        let digits = json.strip_prefix('-').unwrap_or(json);
+        let is_plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let has_needless_zero = digits.len() > 1 && digits.starts_with('0');
+        (is_plain && !has_needless_zero && json.len() <= ID_BYTES_MAX).then_some(UserId {
             text: Cow::Borrowed(json),
             json,
         })
