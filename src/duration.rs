@@ -6,7 +6,7 @@ use std::time::Duration;
 const SECONDS_MAX: f64 = 10.0 * 365.0 * 86_400.0;
 
 /// Reads `25` or `25s` (seconds), `500ms`, `10m`, `12h`; fractions are taken.
-pub fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let number_bytes = text
         .find(|c: char| c.is_ascii_alphabetic())
         .unwrap_or(text.len());
@@ -33,7 +33,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 }
 
 /// Like [`parse`], for times that mean nothing when they are 0.
-pub fn parse_above_zero(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_above_zero(text: &str) -> Result<Duration, String> {
     match parse(text)? {
         Duration::ZERO => Err(format!("{text:?} must be above 0 (try 1s)")),
         time => Ok(time),

@@ -10,26 +10,26 @@
 //! | [`server`] | the loop, its connections, the HTTP answers, the outboxes |
 //! | [`simulate`] | many simulated users and a check of what they receive, or runners to look at |
 //! | [`client`] | one WebSocket client of the public protocol; `watch` on it, and `token` beside it |
-//! | [`relay`] | who follows whom, where everyone was last, who is owed what |
+//! | `relay` | who follows whom, where everyone was last, who is owed what |
 //! | [`protocol`] | message text to and from types |
 //! | [`auth`] | tokens and keys to who somebody is and what they may do |
 //! | [`refusal`] | why a message was not carried out, and what to mend |
 //! | [`user`], [`fix`] | user ids and positions, valid by construction |
-//! | [`queue`] | a first-in-first-out queue through a table of slots |
-//! | [`logger`], [`duration`] | log lines that never block the loop; times as people write them |
+//! | `queue` | a first-in-first-out queue through a table of slots |
+//! | `logger`, `duration` | log lines that never block the loop; times as people write them |
 //!
 //! [`server`] on one side, [`simulate`] and [`client`] on the other know nothing of each other.
 
 pub mod auth;
 pub mod cli;
 pub mod client;
-pub mod duration;
+mod duration;
 pub mod fix;
-pub mod logger;
+mod logger;
 pub mod protocol;
-pub mod queue;
+mod queue;
 pub mod refusal;
-pub mod relay;
+mod relay;
 pub mod server;
 pub mod simulate;
 pub mod user;

@@ -21,7 +21,7 @@ struct NonBlocking {
 }
 
 /// Installs the logger of the process; a second call changes nothing.
-pub fn init(level: LevelFilter) {
+pub(crate) fn init(level: LevelFilter) {
     let inner = SimpleLogger::new()
         .with_level(level)
         .with_module_level("mio", LevelFilter::Off)

@@ -13,7 +13,7 @@ struct Link {
 
 /// The queue. Slots are numbers below [`u32::MAX`], best small and dense.
 #[derive(Clone, Debug)]
-pub struct SlotQueue {
+pub(crate) struct SlotQueue {
     links: Vec<Link>,
     first: u32,
     last: u32,
@@ -30,43 +30,38 @@ impl Default for SlotQueue {
 }
 
 impl SlotQueue {
-    /// Whether nothing is queued.
-    pub fn is_empty(&self) -> bool {
-        self.first == NONE
-    }
-
     /// Room taken on the heap, in bytes.
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.links.capacity() * size_of::<Link>()
     }
 
     /// The slot that has waited longest.
-    pub fn first(&self) -> Option<u32> {
+    pub(crate) fn first(&self) -> Option<u32> {
         (self.first != NONE).then_some(self.first)
     }
 
     /// The slot behind a queued one.
-    pub fn after(&self, slot: u32) -> Option<u32> {
+    pub(crate) fn after(&self, slot: u32) -> Option<u32> {
         let after = self.links[slot as usize].after;
         (after != NONE).then_some(after)
     }
 
     /// Whether the slot is queued.
-    pub fn contains(&self, slot: u32) -> bool {
+    pub(crate) fn contains(&self, slot: u32) -> bool {
         self.links
             .get(slot as usize)
             .is_some_and(|link| link.after != slot)
     }
 
     /// Gives back the room of slots from this one on, none of which is queued.
-    pub fn shrink_to(&mut self, slots: usize) {
+    pub(crate) fn shrink_to(&mut self, slots: usize) {
         debug_assert!((slots..self.links.len()).all(|slot| !self.contains(slot as u32)));
         self.links.truncate(slots);
         self.links.shrink_to_fit();
     }
 
     /// Puts the slot at the end, unless it is queued already; says whether it was put.
-    pub fn push(&mut self, slot: u32) -> bool {
+    pub(crate) fn push(&mut self, slot: u32) -> bool {
         self.make_room(slot);
         if self.contains(slot) {
             return false;
@@ -81,7 +76,7 @@ impl SlotQueue {
     }
 
     /// Takes the slot out, wherever it stands; says whether it was queued.
-    pub fn remove(&mut self, slot: u32) -> bool {
+    pub(crate) fn remove(&mut self, slot: u32) -> bool {
         if !self.contains(slot) {
             return false;
         }
@@ -95,7 +90,7 @@ impl SlotQueue {
     }
 
     /// Gives the place of slot `from`, if it is queued, to slot `to`, which is not.
-    pub fn renumber(&mut self, from: u32, to: u32) {
+    pub(crate) fn renumber(&mut self, from: u32, to: u32) {
         debug_assert!(!self.contains(to));
         if !self.contains(from) || from == to {
             return;

@@ -9,7 +9,7 @@ use crate::auth::Grant;
 
 /// Who asks, with what a token grants them and the pace that they keep.
 #[derive(Debug, Default)]
-pub struct Authority {
+pub(crate) struct Authority {
     member: Option<MemberKey>,
     grant: Option<Box<Grant>>,
     /// There from the first position on, if there is a limit.
@@ -18,7 +18,7 @@ pub struct Authority {
 
 impl Authority {
     /// Somebody who is no member: asks and publishes, and is told nothing.
-    pub fn of_request(grant: Option<Grant>) -> Authority {
+    pub(crate) fn of_request(grant: Option<Grant>) -> Authority {
         Authority {
             grant: grant.map(Box::new),
             ..Authority::default()
@@ -26,7 +26,7 @@ impl Authority {
     }
 
     /// A member that has just joined, with what a token granted at the door.
-    pub fn of_member(member: MemberKey, grant: Option<Grant>) -> Authority {
+    pub(crate) fn of_member(member: MemberKey, grant: Option<Grant>) -> Authority {
         Authority {
             member: Some(member),
             ..Authority::of_request(grant)
@@ -34,12 +34,12 @@ impl Authority {
     }
 
     /// The member that asks.
-    pub fn member(&self) -> Option<MemberKey> {
+    pub(crate) fn member(&self) -> Option<MemberKey> {
         self.member
     }
 
     /// What a token grants, if one was shown.
-    pub fn grant(&self) -> Option<&Grant> {
+    pub(crate) fn grant(&self) -> Option<&Grant> {
         self.grant.as_deref()
     }
 

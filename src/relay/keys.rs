@@ -2,23 +2,23 @@
 
 /// A user whom somebody follows, publishes for or is. Valid while one of these holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RunnerKey(pub(super) u32);
+pub(crate) struct RunnerKey(pub(super) u32);
 
 /// Somebody who follows, publishes or is a user: a number that the relay gave out. Valid until it
 /// leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MemberKey(pub(super) u32);
+pub(crate) struct MemberKey(pub(super) u32);
 
 impl MemberKey {
     /// The number: small, and given out again when its member has left.
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
 }
 
 /// One member's follow of one runner, seen from the runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Follower {
+pub(crate) struct Follower {
     /// The member that follows.
     pub member: MemberKey,
     /// Which of that member's follows this is: 0 up to how many it has.

@@ -18,12 +18,12 @@ mod rate;
 
 use std::time::{Duration, Instant};
 
-pub use authority::Authority;
+pub(crate) use authority::Authority;
 use heard::LastKnown;
 use hub::Hub;
-pub use keys::{Follower, MemberKey, RunnerKey};
-pub use now::Now;
-pub use rate::Excess;
+pub(crate) use keys::{Follower, MemberKey, RunnerKey};
+pub(crate) use now::Now;
+pub(crate) use rate::Excess;
 
 use crate::auth::Grant;
 use crate::fix::Fix;
@@ -44,7 +44,7 @@ const AGEING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What holds for everybody.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// Whether nobody may do anything without a grant.
     pub needs_grant: bool,
     /// Most users that one member may follow.
@@ -61,7 +61,7 @@ pub struct Rules {
 
 /// What a member is owed, or is owed no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Debt {
+pub(crate) struct Debt {
     /// Who.
     pub member: MemberKey,
     /// What.
@@ -71,7 +71,7 @@ pub struct Debt {
 /// What is owed; what it says is asked for when it goes out. Slots are those of the member's
 /// follows by the time of the debt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owed {
+pub(crate) enum Owed {
     /// How many follow the member's user.
     Audience,
     /// Presence of the user in this slot.
@@ -96,7 +96,7 @@ pub enum Owed {
 
 /// What became of a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Published {
+pub(crate) enum Published {
     /// It is the runner's newest, for its followers to have.
     Live(RunnerKey),
     /// It is older than the runner's newest, and nobody is to have it.
@@ -107,11 +107,11 @@ pub enum Published {
 
 /// The token of a renewal is for somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OtherUser;
+pub(crate) struct OtherUser;
 
 /// Everybody, and what they are owed.
 #[derive(Debug)]
-pub struct Relay {
+pub(crate) struct Relay {
     hub: Hub,
     rules: Rules,
     debts: Vec<Debt>,
@@ -122,7 +122,7 @@ pub struct Relay {
 
 impl Relay {
     /// A relay without members.
-    pub fn new(rules: Rules) -> Relay {
+    pub(crate) fn new(rules: Rules) -> Relay {
         Relay {
             hub: Hub::new(rules.last_known_max),
             rules,
@@ -133,18 +133,18 @@ impl Relay {
     }
 
     /// Takes somebody in, who is nobody and follows nobody yet.
-    pub fn join(&mut self) -> MemberKey {
+    pub(crate) fn join(&mut self) -> MemberKey {
         self.hub.join()
     }
 
     /// Forgets a member. What it was owed before must not be asked for any more.
-    pub fn leave(&mut self, member: MemberKey) {
+    pub(crate) fn leave(&mut self, member: MemberKey) {
         self.hub.leave(member);
     }
 
     /// Has a member be the user of its grant, unless it is somebody already; says whether it may
     /// do anything at all.
-    pub fn identify(&mut self, by: &Authority) -> bool {
+    pub(crate) fn identify(&mut self, by: &Authority) -> bool {
         let Some(grant) = by.grant() else {
             return !self.rules.needs_grant;
         };
@@ -162,7 +162,7 @@ impl Relay {
     ///
     /// # Errors
     /// The grant is for another user than the one before.
-    pub fn renew(
+    pub(crate) fn renew(
         &mut self,
         by: &mut Authority,
         grant: Grant,
@@ -193,7 +193,7 @@ impl Relay {
     ///
     /// # Errors
     /// It is another one already.
-    pub fn declare(&mut self, by: &Authority, user: &UserId) -> Result<(), Refusal> {
+    pub(crate) fn declare(&mut self, by: &Authority, user: &UserId) -> Result<(), Refusal> {
         let Some(member) = by.member() else {
             return Ok(());
         };
@@ -207,7 +207,7 @@ impl Relay {
     ///
     /// # Errors
     /// Why it is not for the authority to send.
-    pub fn publish(
+    pub(crate) fn publish(
         &mut self,
         by: &mut Authority,
         user: Option<&UserId>,
@@ -261,7 +261,7 @@ impl Relay {
 
     /// Adds follows, as far as they are allowed and there is room. What is known of the users is
     /// owed at once.
-    pub fn follow(&mut self, by: &Authority, users: &[UserId], refusals: &mut Vec<Refusal>) {
+    pub(crate) fn follow(&mut self, by: &Authority, users: &[UserId], refusals: &mut Vec<Refusal>) {
         let Some(member) = by.member() else {
             return;
         };
@@ -300,7 +300,7 @@ impl Relay {
     }
 
     /// Ends follows, those that there are.
-    pub fn unfollow(&mut self, by: &Authority, users: &[UserId]) {
+    pub(crate) fn unfollow(&mut self, by: &Authority, users: &[UserId]) {
         if let Some(member) = by.member() {
             for user in users {
                 self.end_follow(member, user.text());
@@ -315,7 +315,7 @@ impl Relay {
     }
 
     /// Begins or ends presence for what a member follows.
-    pub fn ask_presence(&mut self, by: &Authority, asks: bool) {
+    pub(crate) fn ask_presence(&mut self, by: &Authority, asks: bool) {
         if let Some(member) = by.member()
             && self.hub.ask_presence(member, asks)
         {
@@ -329,7 +329,7 @@ impl Relay {
     ///
     /// # Errors
     /// It is nobody.
-    pub fn ask_audience(&mut self, by: &Authority, wants: bool) -> Result<(), Refusal> {
+    pub(crate) fn ask_audience(&mut self, by: &Authority, wants: bool) -> Result<(), Refusal> {
         let member = by.member();
         let is_somebody = member.is_some_and(|member| self.hub.declared(member).is_some());
         if wants && !is_somebody {
@@ -344,7 +344,7 @@ impl Relay {
     }
 
     /// Lets time pass: last known positions grow stale and are forgotten, so many at a time.
-    pub fn advance(&mut self, now: Instant) {
+    pub(crate) fn advance(&mut self, now: Instant) {
         self.advanced_at = Some(now);
         let turns_stale = (now.checked_sub(self.rules.stale_after))
             .is_some_and(|time| self.hub.stale_before(time, STALE_PER_STEP_MAX));
@@ -359,7 +359,7 @@ impl Relay {
     /// Owes presence and audiences that changed to those who asked for them. To be called before
     /// anything is written, so that the word of a runner who became live goes out before the
     /// position that made it so.
-    pub fn tell(&mut self, now: Instant) {
+    pub(crate) fn tell(&mut self, now: Instant) {
         if !self.hub.has_changes() && self.hub.audience_deadline().is_none_or(|at| at > now) {
             return;
         }
@@ -383,17 +383,17 @@ impl Relay {
     }
 
     /// Whether somebody is owed something that was not taken yet.
-    pub fn has_debts(&self) -> bool {
+    pub(crate) fn has_debts(&self) -> bool {
         !self.debts.is_empty()
     }
 
     /// What became due since the last call, in order.
-    pub fn take_debts(&mut self) -> Vec<Debt> {
+    pub(crate) fn take_debts(&mut self) -> Vec<Debt> {
         std::mem::take(&mut self.debts)
     }
 
     /// When [`Relay::advance`] or [`Relay::tell`] next has something to do.
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let advanced_at = self.advanced_at?;
         if self.is_ageing || self.hub.has_changes() || self.has_debts() {
             return Some(advanced_at);
@@ -412,28 +412,38 @@ impl Relay {
     }
 
     /// The members that follow a runner: those to relay its newest position to.
-    pub fn followers(&self, runner: RunnerKey) -> &[Follower] {
+    pub(crate) fn followers(&self, runner: RunnerKey) -> &[Follower] {
         self.hub.followers(runner)
     }
 
     /// How many follow a member's user, if it asked. That counts as told.
-    pub fn say_audience(&mut self, member: MemberKey, now: Instant) -> Option<usize> {
+    pub(crate) fn say_audience(&mut self, member: MemberKey, now: Instant) -> Option<usize> {
         self.hub.tell_audience(member, now)
     }
 
     /// Presence of the user in one slot of a member, if it asked.
-    pub fn say_presence(&self, member: MemberKey, slot: u32, now: Instant) -> Option<Presence<'_>> {
+    pub(crate) fn say_presence(
+        &self,
+        member: MemberKey,
+        slot: u32,
+        now: Instant,
+    ) -> Option<Presence<'_>> {
         self.hub.presence(member, slot, now)
     }
 
     /// Where the user in one slot of a member is.
-    pub fn say_position(&self, member: MemberKey, slot: u32, now: Instant) -> Option<Known<'_>> {
+    pub(crate) fn say_position(
+        &self,
+        member: MemberKey,
+        slot: u32,
+        now: Instant,
+    ) -> Option<Known<'_>> {
         let (runner, last) = self.hub.last_known_in(member, slot)?;
         Some(self.known_as(runner, last, now))
     }
 
     /// Where a runner is.
-    pub fn known(&self, runner: RunnerKey, now: Instant) -> Option<Known<'_>> {
+    pub(crate) fn known(&self, runner: RunnerKey, now: Instant) -> Option<Known<'_>> {
         let last = self.hub.last_known(runner)?;
         Some(self.known_as(runner, last, now))
     }
@@ -448,33 +458,33 @@ impl Relay {
     }
 
     /// The runner of this id, if it is one whom the authority may follow.
-    pub fn visible(&self, by: &Authority, user: &str) -> Option<RunnerKey> {
+    pub(crate) fn visible(&self, by: &Authority, user: &str) -> Option<RunnerKey> {
         let runner = self.hub.runner(user)?;
         by.may_follow(user).then_some(runner)
     }
 
     /// How fresh a runner's last known position is.
-    pub fn freshness(&self, runner: RunnerKey) -> Freshness {
+    pub(crate) fn freshness(&self, runner: RunnerKey) -> Freshness {
         self.hub.freshness(runner)
     }
 
     /// Whether some member declared this user.
-    pub fn is_connected(&self, runner: RunnerKey) -> bool {
+    pub(crate) fn is_connected(&self, runner: RunnerKey) -> bool {
         self.hub.is_connected(runner)
     }
 
     /// How many users a member follows.
-    pub fn following(&self, member: MemberKey) -> usize {
+    pub(crate) fn following(&self, member: MemberKey) -> usize {
         self.hub.following(member)
     }
 
     /// How many follows there are, over all members.
-    pub fn follows_total(&self) -> usize {
+    pub(crate) fn follows_total(&self) -> usize {
         self.hub.follows_total()
     }
 
     /// How many users are live, stale and unknown.
-    pub fn runners_by_freshness(&self) -> [(Freshness, usize); 3] {
+    pub(crate) fn runners_by_freshness(&self) -> [(Freshness, usize); 3] {
         self.hub.runners_by_freshness()
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 /// The clocks' readings, taken once per tick and handed in.
 #[derive(Clone, Copy, Debug)]
-pub struct Now {
+pub(crate) struct Now {
     /// For ages: never jumps.
     pub monotonic: Instant,
     /// For the comparison with the senders' timestamps: milliseconds since the start of 1970 UTC.

@@ -10,7 +10,7 @@ const EXCESS_MAX: Duration = Duration::from_secs(10);
 
 /// A position is too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Excess {
+pub(crate) enum Excess {
     /// The sender is to be told that it may send so many a second.
     Tell(u32),
     /// The sender has been told a moment ago.

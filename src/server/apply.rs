@@ -92,7 +92,13 @@ impl Desk<'_> {
                 refusals.push(refusal);
             }
         }
-        applied.ends_turn |= self.relay.has_debts();
+        if self.relay.has_debts()
+            && let Some(member) = entry.authority.member()
+        {
+            applied.ends_turn = true;
+            let following = self.relay.following(member);
+            log::debug!("follow id={} following={following}", id.serial());
+        }
         Ok(applied)
     }
 

@@ -10,7 +10,7 @@ const STEP: Duration = Duration::from_millis(20);
 
 /// A drain under way.
 #[derive(Debug)]
-pub struct Drain {
+pub(super) struct Drain {
     ids: Vec<ConnectionId>,
     told: usize,
     began_at: Instant,
@@ -20,7 +20,7 @@ pub struct Drain {
 
 impl Drain {
     /// Closes these connections over the first half of `longest`.
-    pub fn new(ids: Vec<ConnectionId>, now: Instant, longest: Duration) -> Drain {
+    pub(super) fn new(ids: Vec<ConnectionId>, now: Instant, longest: Duration) -> Drain {
         Drain {
             ids,
             told: 0,
@@ -31,12 +31,12 @@ impl Drain {
     }
 
     /// Closes one more, a late comer.
-    pub fn add(&mut self, id: ConnectionId) {
+    pub(super) fn add(&mut self, id: ConnectionId) {
         self.ids.push(id);
     }
 
     /// The connections to close by now that were not named before.
-    pub fn due(&mut self, now: Instant) -> Vec<ConnectionId> {
+    pub(super) fn due(&mut self, now: Instant) -> Vec<ConnectionId> {
         self.next_step = now + STEP;
         let share = match self.longest / 2 {
             Duration::ZERO => 1.0,
@@ -53,12 +53,12 @@ impl Drain {
     }
 
     /// When to ask again.
-    pub fn next_deadline(&self) -> Instant {
+    pub(super) fn next_deadline(&self) -> Instant {
         self.next_step.min(self.began_at + self.longest)
     }
 
     /// Whether the time is up.
-    pub fn is_over(&self, now: Instant) -> bool {
+    pub(super) fn is_over(&self, now: Instant) -> bool {
         now >= self.began_at + self.longest
     }
 }

@@ -15,7 +15,7 @@ const TICK_BUCKETS_S: [f64; 8] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1,
 
 /// What the server counts since it started.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub(super) struct Metrics {
     /// Connections accepted.
     pub accepted: u64,
     /// WebSocket handshakes refused, by reason: `full`, or the HTTP status.
@@ -46,7 +46,7 @@ pub struct Metrics {
 
 /// What is read off at the moment of a scrape.
 #[derive(Clone, Copy, Debug)]
-pub struct Gauges {
+pub(super) struct Gauges {
     /// WebSockets open.
     pub connections: usize,
     /// Follows in force.
@@ -60,7 +60,7 @@ pub struct Gauges {
 impl Metrics {
     /// All at zero, also by reasons that were not met yet: what rises from nothing does not rise
     /// for Prometheus.
-    pub fn new(started_unix_ms: f64) -> Metrics {
+    pub(super) fn new(started_unix_ms: f64) -> Metrics {
         let refused_at_the_door = [
             CloseReason::Full,
             CloseReason::ForeignOrigin,
@@ -81,22 +81,22 @@ impl Metrics {
     }
 
     /// Counts the end of a connection.
-    pub fn close(&mut self, reason: CloseReason) {
+    pub(super) fn close(&mut self, reason: CloseReason) {
         *self.closed.entry(reason.word()).or_default() += 1;
     }
 
     /// Counts a refused handshake, by reason or HTTP status.
-    pub fn reject_handshake(&mut self, reason: &'static str) {
+    pub(super) fn reject_handshake(&mut self, reason: &'static str) {
         *self.handshakes_rejected.entry(reason).or_default() += 1;
     }
 
     /// Counts a refused position.
-    pub fn reject_position(&mut self, code: Code) {
+    pub(super) fn reject_position(&mut self, code: Code) {
         *self.positions_rejected.entry(code.word()).or_default() += 1;
     }
 
     /// Counts one turn of the loop.
-    pub fn tick(&mut self, duration: Duration) {
+    pub(super) fn tick(&mut self, duration: Duration) {
         self.busy += duration;
         let seconds = duration.as_secs_f64();
         let bucket = TICK_BUCKETS_S
@@ -107,7 +107,7 @@ impl Metrics {
     }
 
     /// The counters in the Prometheus text exposition format, version 0.0.4.
-    pub fn render(&self, gauges: Gauges) -> String {
+    pub(super) fn render(&self, gauges: Gauges) -> String {
         let mut text = String::new();
         // A write into a String cannot fail.
         let _ = self.write(gauges, &mut text);

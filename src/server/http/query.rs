@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 
 /// The user ids of `ids=5,6`, which may come several times; `None` if there are none. Only a bare
 /// comma separates: `%2C` is a part of an id, and so is `+`.
-pub fn ids(target: &str) -> Option<Vec<String>> {
+pub(super) fn ids(target: &str) -> Option<Vec<String>> {
     let target = target.split('#').next()?;
     let (_, query) = target.split_once('?')?;
     let ids: Vec<String> = (query.split('&'))

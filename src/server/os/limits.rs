@@ -11,7 +11,7 @@ const RESERVE: u64 = 32;
 
 /// Raises the soft descriptor limit to the hard one, and says how many WebSockets that allows.
 /// An error is a line for the operator.
-pub fn max_connections(wanted: Option<u32>) -> Result<usize, String> {
+pub(crate) fn max_connections(wanted: Option<u32>) -> Result<usize, String> {
     let limit = getrlimit(Resource::Nofile);
     // Not allowed to raise it: the soft limit then counts.
     let _ = setrlimit(
@@ -42,18 +42,18 @@ pub fn max_connections(wanted: Option<u32>) -> Result<usize, String> {
 
 /// Open WebSockets by where they come from.
 #[derive(Debug, Default)]
-pub struct PerAddress {
+pub(crate) struct PerAddress {
     open: HashMap<IpAddr, u32>,
 }
 
 impl PerAddress {
     /// Counts one more.
-    pub fn add(&mut self, address: IpAddr) {
+    pub(crate) fn add(&mut self, address: IpAddr) {
         *self.open.entry(origin(address)).or_default() += 1;
     }
 
     /// Counts one less.
-    pub fn remove(&mut self, address: IpAddr) {
+    pub(crate) fn remove(&mut self, address: IpAddr) {
         let origin = origin(address);
         if let Some(open) = self.open.get_mut(&origin) {
             *open -= 1;
@@ -67,7 +67,7 @@ impl PerAddress {
     }
 
     /// How many come from there.
-    pub fn open(&self, address: IpAddr) -> u32 {
+    pub(crate) fn open(&self, address: IpAddr) -> u32 {
         self.open.get(&origin(address)).copied().unwrap_or_default()
     }
 }

@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// The process as it is now. What cannot be read is `None`.
 #[derive(Clone, Copy, Debug)]
-pub struct Process {
+pub(crate) struct Process {
     /// Memory that is in RAM, in bytes.
     pub resident_bytes: Option<u64>,
     /// Open descriptors.
@@ -22,7 +22,7 @@ pub struct Process {
 
 impl Process {
     /// Asks the kernel.
-    pub fn measure() -> Process {
+    pub(crate) fn measure() -> Process {
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         Process {
             resident_bytes: resident_bytes(),
