@@ -9,45 +9,45 @@ use mio::net::TcpStream;
 use crate::wire::{self, ACCEPT, CLOSE, PING, PONG, POSITION_BYTES, REQUEST, TEXT};
 
 /// Takes the positions that arrive.
-pub trait Sink {
+pub(crate) trait Sink {
     fn delivery(&mut self, connection: usize, runner: u32, number: u64, now_ns: u64);
 }
 
 /// Takes nothing: for the times when no position is due.
-pub struct Nobody;
+pub(crate) struct Nobody;
 
 impl Sink for Nobody {
     fn delivery(&mut self, _: usize, _: u32, _: u64, _: u64) {}
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     Connecting,
     Upgrading,
     Open,
     Closed,
 }
 
-pub struct Connection {
-    pub stream: TcpStream,
-    pub state: State,
-    pub is_paused: bool,
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    pub(crate) state: State,
+    pub(crate) is_paused: bool,
     input: Vec<u8>,
     output: Vec<u8>,
 }
 
 /// What one turn of reading brought besides positions.
 #[derive(Default)]
-pub struct Brought {
-    pub reads: u64,
-    pub pongs: usize,
-    pub opened: bool,
-    pub closed: Option<String>,
-    pub unexpected: Option<String>,
+pub(crate) struct Brought {
+    pub(crate) reads: u64,
+    pub(crate) pongs: usize,
+    pub(crate) opened: bool,
+    pub(crate) closed: Option<String>,
+    pub(crate) unexpected: Option<String>,
 }
 
 impl Connection {
-    pub fn new(stream: TcpStream) -> Connection {
+    pub(crate) fn new(stream: TcpStream) -> Connection {
         Connection {
             stream,
             state: State::Connecting,
@@ -58,12 +58,12 @@ impl Connection {
     }
 
     /// Asks for the upgrade, now that the socket is connected.
-    pub fn upgrade(&mut self) {
+    pub(crate) fn upgrade(&mut self) {
         self.state = State::Upgrading;
         self.output.extend_from_slice(REQUEST);
     }
 
-    pub fn send(&mut self, opcode: u8, payload: &[u8]) {
+    pub(crate) fn send(&mut self, opcode: u8, payload: &[u8]) {
         let waits = !self.output.is_empty();
         wire::append_client_frame(opcode, payload, &mut self.output);
         if !waits {
@@ -72,7 +72,7 @@ impl Connection {
     }
 
     /// Writes what the kernel takes of the output.
-    pub fn write(&mut self) {
+    pub(crate) fn write(&mut self) {
         if self.output.is_empty() || self.state == State::Connecting {
             return;
         }
@@ -85,7 +85,7 @@ impl Connection {
     }
 
     /// Reads all there is.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         index: usize,
         hung_up: bool,

@@ -17,7 +17,7 @@ use crate::wire::{PING, TEXT};
 const HANDSHAKES_MAX: usize = 64;
 
 /// Silence of the server after which a run is given up.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Longer than a server takes from its last write to its next wait.
 const REST: Duration = Duration::from_millis(20);
@@ -32,7 +32,7 @@ static RUNS: AtomicU8 = AtomicU8::new(0);
 
 /// How much the kernel takes in for a connection that is not read from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Receiving {
+pub(crate) enum Receiving {
     Usual,
     /// A small receive buffer and segments of a real network, so that the kernel holds little.
     Narrow,
@@ -40,16 +40,16 @@ pub enum Receiving {
 
 /// What the connections saw so far.
 #[derive(Default)]
-pub struct Tally {
-    pub reads: u64,
+pub(crate) struct Tally {
+    pub(crate) reads: u64,
     pongs: usize,
     open: usize,
-    pub closed: usize,
+    pub(crate) closed: usize,
     /// The first message that is no position, or the first close.
-    pub unexpected: Option<String>,
+    pub(crate) unexpected: Option<String>,
 }
 
-pub struct Crowd {
+pub(crate) struct Crowd {
     poll: Poll,
     events: Events,
     connections: Vec<Connection>,
@@ -58,13 +58,13 @@ pub struct Crowd {
     next_port: u16,
     began: Instant,
     /// How long it took until all were open.
-    pub handshaking: Duration,
-    pub tally: Tally,
+    pub(crate) handshaking: Duration,
+    pub(crate) tally: Tally,
 }
 
 impl Crowd {
     /// Opens one WebSocket for each of `sockets`.
-    pub fn connect(server: SocketAddr, sockets: &[Receiving]) -> Result<Crowd, String> {
+    pub(crate) fn connect(server: SocketAddr, sockets: &[Receiving]) -> Result<Crowd, String> {
         let mut crowd = Crowd {
             poll: Poll::new().map_err(|error| format!("epoll: {error}"))?,
             events: Events::with_capacity(4096),
@@ -138,12 +138,12 @@ impl Crowd {
     }
 
     /// Nanoseconds since the first connection.
-    pub fn now_ns(&self) -> u64 {
+    pub(crate) fn now_ns(&self) -> u64 {
         self.began.elapsed().as_nanos() as u64
     }
 
     /// Handles what arrives within `timeout`.
-    pub fn pump(&mut self, timeout: Duration, sink: &mut impl Sink) -> Result<(), String> {
+    pub(crate) fn pump(&mut self, timeout: Duration, sink: &mut impl Sink) -> Result<(), String> {
         match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() != ErrorKind::Interrupted => {
                 return Err(format!("epoll: {error}"));
@@ -169,13 +169,13 @@ impl Crowd {
     }
 
     /// Sends a text message, in a write(2) of its own as a phone would.
-    pub fn send(&mut self, connection: usize, message: &[u8]) {
+    pub(crate) fn send(&mut self, connection: usize, message: &[u8]) {
         self.connections[connection].send(TEXT, message);
     }
 
     /// Returns when the server has handled all that was sent: a pong for a ping on every
     /// connection says so.
-    pub fn barrier(&mut self, sink: &mut impl Sink) -> Result<(), String> {
+    pub(crate) fn barrier(&mut self, sink: &mut impl Sink) -> Result<(), String> {
         let wanted = self.tally.pongs + self.connections.len();
         for connection in &mut self.connections {
             connection.send(PING, b"");
@@ -198,7 +198,7 @@ impl Crowd {
     }
 
     /// Lets a moment pass in which the server goes to sleep: its time on the CPU is exact then.
-    pub fn rest(&mut self, sink: &mut impl Sink) -> Result<(), String> {
+    pub(crate) fn rest(&mut self, sink: &mut impl Sink) -> Result<(), String> {
         let end = Instant::now() + REST;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
             self.pump(left, sink)?;
@@ -207,12 +207,12 @@ impl Crowd {
     }
 
     /// Stops reading from a connection.
-    pub fn pause(&mut self, index: usize) {
+    pub(crate) fn pause(&mut self, index: usize) {
         self.connections[index].is_paused = true;
     }
 
     /// Reads again.
-    pub fn resume(&mut self, index: usize, sink: &mut impl Sink) {
+    pub(crate) fn resume(&mut self, index: usize, sink: &mut impl Sink) {
         let connection = &mut self.connections[index];
         connection.is_paused = false;
         let brought = connection.read(index, true, &mut self.buffer, self.began, sink);
@@ -220,7 +220,7 @@ impl Crowd {
     }
 
     /// Closes a connection without a word.
-    pub fn hang_up(&mut self, index: usize) {
+    pub(crate) fn hang_up(&mut self, index: usize) {
         let connection = &mut self.connections[index];
         connection.state = State::Closed;
         let _ = connection.stream.shutdown(std::net::Shutdown::Both);

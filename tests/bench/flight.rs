@@ -8,14 +8,14 @@ use hdrhistogram::Histogram;
 use crate::connection::Sink;
 
 /// Which runners each connection follows; the first connections are the runners themselves.
-pub struct Graph {
-    pub runners: usize,
-    pub following: Vec<Vec<u32>>,
+pub(crate) struct Graph {
+    pub(crate) runners: usize,
+    pub(crate) following: Vec<Vec<u32>>,
 }
 
 impl Graph {
     /// Runners that nobody else is, and followers of all of them.
-    pub fn all_follow_all(runners: usize, followers: usize) -> Graph {
+    pub(crate) fn all_follow_all(runners: usize, followers: usize) -> Graph {
         let mut following = vec![Vec::new(); runners];
         following.resize(runners + followers, (0..runners as u32).collect());
         Graph { runners, following }
@@ -48,31 +48,31 @@ struct Message {
 
 /// What was wrong with the deliveries.
 #[derive(Default)]
-pub struct Faults {
-    pub doubled: u64,
-    pub foreign: u64,
-    pub reordered: u64,
+pub(crate) struct Faults {
+    pub(crate) doubled: u64,
+    pub(crate) foreign: u64,
+    pub(crate) reordered: u64,
     /// Numbers never sent.
-    pub invented: u64,
+    pub(crate) invented: u64,
 }
 
-pub struct Flight {
+pub(crate) struct Flight {
     edges: Vec<Edge>,
     /// Where each connection's edges begin; they are sorted by runner.
     starts: Vec<usize>,
     /// Edges and numbers that were jumped over.
     skipped: HashSet<(usize, u64)>,
-    pub faults: Faults,
+    pub(crate) faults: Faults,
     /// Arrived, at connections that the runners wait for.
-    pub delivered: u64,
+    pub(crate) delivered: u64,
     /// Arrived at the others.
-    pub unpaced: u64,
+    pub(crate) unpaced: u64,
     /// Owed to the connections that the runners wait for.
-    pub expected: u64,
-    pub in_flight: usize,
-    pub latency: Histogram<u64>,
+    pub(crate) expected: u64,
+    pub(crate) in_flight: usize,
+    pub(crate) latency: Histogram<u64>,
     /// Latencies count for messages sent from this time on.
-    pub measured_from_ns: u64,
+    pub(crate) measured_from_ns: u64,
     /// Runners that may send, once for each message they may.
     ready: VecDeque<u32>,
     audiences: Vec<u32>,
@@ -86,7 +86,7 @@ pub struct Flight {
 
 impl Flight {
     /// `window`: messages that each runner may have under way.
-    pub fn new(graph: &Graph, window: usize, unpaced_from: usize) -> Result<Flight, String> {
+    pub(crate) fn new(graph: &Graph, window: usize, unpaced_from: usize) -> Result<Flight, String> {
         let (mut edges, mut starts) = (Vec::new(), vec![0]);
         for following in &graph.following {
             let mut sorted = following.clone();
@@ -121,7 +121,7 @@ impl Flight {
     }
 
     /// The next message to send, which counts as sent at `sent_ns`.
-    pub fn take(&mut self, sent_ns: u64) -> Option<(u32, u64)> {
+    pub(crate) fn take(&mut self, sent_ns: u64) -> Option<(u32, u64)> {
         let runner = self.ready.pop_front()?;
         let index = runner as usize;
         let number = self.numbers[index];
@@ -178,7 +178,7 @@ impl Flight {
     }
 
     /// Of how many of the runners a connection has the newest position.
-    pub fn newest(&self, connection: usize) -> usize {
+    pub(crate) fn newest(&self, connection: usize) -> usize {
         self.edges[self.starts[connection]..self.starts[connection + 1]]
             .iter()
             .filter(|edge| edge.next == self.numbers[edge.runner as usize])
@@ -186,7 +186,7 @@ impl Flight {
     }
 
     /// What is wrong, in words.
-    pub fn verdict(&self) -> Vec<String> {
+    pub(crate) fn verdict(&self) -> Vec<String> {
         let faults = &self.faults;
         [
             (self.expected.saturating_sub(self.delivered), "lost"),

@@ -17,7 +17,7 @@ const LISTENER: Token = Token(usize::MAX);
 
 /// How many positions share a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Floor {
+pub(crate) enum Floor {
     /// None: one write for each delivery.
     Plain,
     /// All that a connection gets in one turn of the loop.
@@ -25,14 +25,14 @@ pub enum Floor {
 }
 
 impl Floor {
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Floor::Plain => "plain",
             Floor::Coalesced => "coalesced",
         }
     }
 
-    pub fn from_word(word: &str) -> Option<Floor> {
+    pub(crate) fn from_word(word: &str) -> Option<Floor> {
         [Floor::Plain, Floor::Coalesced]
             .into_iter()
             .find(|floor| floor.word() == word)
@@ -71,7 +71,7 @@ struct Relay {
 }
 
 /// Serves for ever, on a free port that it prints.
-pub fn serve(floor: Floor) -> io::Result<()> {
+pub(crate) fn serve(floor: Floor) -> io::Result<()> {
     let mut listener = TcpListener::bind(([127, 0, 0, 1], 0).into())?;
     let mut poll = Poll::new()?;
     poll.registry()

@@ -18,7 +18,7 @@ const REPETITIONS: usize = 5;
 
 /// Whom the connections follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Runners {
+pub(crate) enum Runners {
     /// All of them the same.
     Shared,
     /// Each its own.
@@ -26,7 +26,7 @@ pub enum Runners {
 }
 
 /// Follows made and dropped, several times over.
-pub fn run(program: &Program, cores: Cores, runners: Runners) -> Result<Outcome, String> {
+pub(crate) fn run(program: &Program, cores: Cores, runners: Runners) -> Result<Outcome, String> {
     let mut process = Process::start(program, cores)?;
     let nobody_follows = Graph {
         runners: 0,
@@ -88,7 +88,7 @@ pub fn run(program: &Program, cores: Cores, runners: Runners) -> Result<Outcome,
 }
 
 /// All followers of one runner hang up.
-pub fn leave(program: &Program, cores: Cores, followers: usize) -> Result<Outcome, String> {
+pub(crate) fn leave(program: &Program, cores: Cores, followers: usize) -> Result<Outcome, String> {
     let mut process = Process::start(program, cores)?;
     let graph = Graph::all_follow_all(1, followers);
     let sockets = vec![Receiving::Usual; graph.following.len()];

@@ -13,7 +13,7 @@ use crate::wire;
 /// Positions sent before arrivals are looked at.
 const BATCH: usize = 256;
 
-pub fn run(program: &Program, cores: Cores, followers: usize) -> Result<Outcome, String> {
+pub(crate) fn run(program: &Program, cores: Cores, followers: usize) -> Result<Outcome, String> {
     // Everyone follows itself, so that the position of each goes to one connection.
     let graph = Graph {
         runners: followers,

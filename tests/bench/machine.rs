@@ -14,13 +14,13 @@ const TICKS_UNSURE: u64 = 2;
 
 /// A core for the server and another for the load, where there are two.
 #[derive(Clone, Copy, Debug)]
-pub struct Cores {
+pub(crate) struct Cores {
     pair: Option<(usize, usize)>,
     online: usize,
 }
 
 impl Cores {
-    pub fn choose() -> Cores {
+    pub(crate) fn choose() -> Cores {
         let allowed: Vec<usize> = match sched_getaffinity(None) {
             Ok(set) => (0..CpuSet::MAX_CPU)
                 .filter(|&cpu| set.is_set(cpu))
@@ -42,20 +42,20 @@ impl Cores {
     }
 
     /// Cores of the machine.
-    pub fn count(self) -> usize {
+    pub(crate) fn count(self) -> usize {
         self.online
     }
 
     /// Whether the load may keep its core busy, so that nobody pays for waking it.
-    pub fn may_spin(self) -> bool {
+    pub(crate) fn may_spin(self) -> bool {
         self.pair.is_some()
     }
 
-    pub fn pin_to_server(self) {
+    pub(crate) fn pin_to_server(self) {
         pin(self.pair.map(|(server, _)| server));
     }
 
-    pub fn pin_to_load(self) {
+    pub(crate) fn pin_to_load(self) {
         pin(self.pair.map(|(_, load)| load));
     }
 }
@@ -70,7 +70,7 @@ fn pin(core: Option<usize>) {
 }
 
 /// Raises the soft descriptor limit to the hard one, and says how many connections that allows.
-pub fn connections_max() -> usize {
+pub(crate) fn connections_max() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(
         Resource::Nofile,
@@ -86,7 +86,7 @@ pub fn connections_max() -> usize {
 }
 
 /// The machine in words.
-pub fn words(cores: Cores) -> String {
+pub(crate) fn words(cores: Cores) -> String {
     let cpuinfo = read("/proc/cpuinfo");
     let model = cpuinfo
         .lines()
@@ -108,13 +108,13 @@ pub fn words(cores: Cores) -> String {
 
 /// CPU time of the whole machine since it started, in ticks.
 #[derive(Clone, Copy, Debug)]
-pub struct MachineTime {
+pub(crate) struct MachineTime {
     idle: u64,
     all: u64,
 }
 
 impl MachineTime {
-    pub fn now() -> MachineTime {
+    pub(crate) fn now() -> MachineTime {
         let stat = read("/proc/stat");
         // user nice system idle iowait irq softirq steal; guests are within user.
         let ticks: Vec<u64> = stat
@@ -134,7 +134,7 @@ impl MachineTime {
 
     /// Share of the machine that was not idle until `later`, rounded down by what ticks cannot
     /// tell.
-    pub fn busy_until(&self, later: &MachineTime) -> f64 {
+    pub(crate) fn busy_until(&self, later: &MachineTime) -> f64 {
         let all = later.all.saturating_sub(self.all);
         let idle = later.idle.saturating_sub(self.idle);
         all.saturating_sub(idle + TICKS_UNSURE) as f64 / (all as f64).max(1.0)
@@ -142,6 +142,6 @@ impl MachineTime {
 }
 
 /// A file of /proc; empty if it is not there.
-pub fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }

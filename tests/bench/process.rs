@@ -13,7 +13,7 @@ use crate::machine::{Cores, MachineTime, read};
 
 /// What can be measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Program {
+pub(crate) enum Program {
     /// A server binary with flags for `serve`.
     Spectate {
         path: PathBuf,
@@ -22,15 +22,15 @@ pub enum Program {
     Floor(Floor),
 }
 
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
-    pub address: SocketAddr,
-    pub cores: Cores,
+    pub(crate) address: SocketAddr,
+    pub(crate) cores: Cores,
 }
 
 impl Process {
     /// Starts a server and waits until it listens.
-    pub fn start(program: &Program, cores: Cores) -> Result<Process, String> {
+    pub(crate) fn start(program: &Program, cores: Cores) -> Result<Process, String> {
         let mut command = match program {
             Program::Spectate { path, flags } => {
                 let mut command = Command::new(path);
@@ -78,17 +78,17 @@ impl Process {
     }
 
     /// Whether it still runs.
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Its resident memory.
-    pub fn rss_kib(&self) -> u64 {
+    pub(crate) fn rss_kib(&self) -> u64 {
         resident_kib(&self.read("status"))
     }
 
     /// How many files it has open.
-    pub fn open_files(&self) -> usize {
+    pub(crate) fn open_files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
     }
 
@@ -105,7 +105,7 @@ impl Drop for Process {
 }
 
 /// The state of the clocks at one end of a span.
-pub struct Mark {
+pub(crate) struct Mark {
     at: Instant,
     server_ns: u64,
     own_ns: u64,
@@ -117,18 +117,18 @@ pub struct Mark {
 
 /// What happened between two marks.
 #[derive(Clone, Copy, Debug)]
-pub struct Span {
-    pub seconds: f64,
+pub(crate) struct Span {
+    pub(crate) seconds: f64,
     /// CPU of the server.
-    pub cpu_us: f64,
+    pub(crate) cpu_us: f64,
     /// The part of it outside the kernel, from ticks of the scheduler.
-    pub user_us: f64,
+    pub(crate) user_us: f64,
     /// Share of the machine that was neither idle nor ours.
-    pub others: f64,
+    pub(crate) others: f64,
 }
 
 impl Mark {
-    pub fn take(process: &Process) -> Mark {
+    pub(crate) fn take(process: &Process) -> Mark {
         let (user_ticks, system_ticks) = user_and_system(&process.read("stat"));
         Mark {
             at: Instant::now(),
@@ -142,7 +142,7 @@ impl Mark {
     }
 
     /// From here to a later mark.
-    pub fn to(&self, later: &Mark) -> Span {
+    pub(crate) fn to(&self, later: &Mark) -> Span {
         let seconds = (later.at - self.at).as_secs_f64();
         let cpu_us = later.server_ns.saturating_sub(self.server_ns) as f64 / 1e3;
         let own_us = later.own_ns.saturating_sub(self.own_ns) as f64 / 1e3;

@@ -19,7 +19,7 @@ const FIXED_RATE_WINDOW: usize = 256;
 
 /// When a runner sends.
 #[derive(Clone, Copy, Debug)]
-pub enum Load {
+pub(crate) enum Load {
     /// As soon as fewer than so many of its messages are under way.
     Closed { in_flight: usize },
     /// So many messages a second, all runners together, evenly spread.
@@ -28,20 +28,20 @@ pub enum Load {
 
 /// How long a run is.
 #[derive(Clone, Copy, Debug)]
-pub enum Length {
+pub(crate) enum Length {
     Seconds(f64),
     Deliveries(u64),
 }
 
 /// When messages are due.
-pub struct Pace {
+pub(crate) struct Pace {
     load: Load,
     began_ns: u64,
     sent: u64,
 }
 
 impl Pace {
-    pub fn new(load: Load, began_ns: u64) -> Pace {
+    pub(crate) fn new(load: Load, began_ns: u64) -> Pace {
         Pace {
             load,
             began_ns,
@@ -50,7 +50,7 @@ impl Pace {
     }
 
     /// Sends what is due and allowed. What is late counts from when it was due.
-    pub fn publish(&mut self, crowd: &mut Crowd, flight: &mut Flight) {
+    pub(crate) fn publish(&mut self, crowd: &mut Crowd, flight: &mut Flight) {
         let now_ns = crowd.now_ns();
         loop {
             let due_ns = match self.load {
@@ -72,7 +72,7 @@ impl Pace {
 }
 
 /// How long the load waits for events while it also has to send.
-pub fn turn(cores: Cores) -> Duration {
+pub(crate) fn turn(cores: Cores) -> Duration {
     match cores.may_spin() {
         true => Duration::ZERO,
         false => Duration::from_millis(1),
@@ -80,7 +80,11 @@ pub fn turn(cores: Cores) -> Duration {
 }
 
 /// Connects everybody, and returns when the server knows who follows whom.
-pub fn gather(process: &Process, graph: &Graph, sockets: &[Receiving]) -> Result<Crowd, String> {
+pub(crate) fn gather(
+    process: &Process,
+    graph: &Graph,
+    sockets: &[Receiving],
+) -> Result<Crowd, String> {
     let mut crowd = Crowd::connect(process.address, sockets)?;
     for (index, following) in graph.following.iter().enumerate() {
         let user = (index < graph.runners).then_some(index as u32);
@@ -91,7 +95,7 @@ pub fn gather(process: &Process, graph: &Graph, sockets: &[Receiving]) -> Result
 }
 
 /// Waits until nothing is under way any more, or nothing arrives any more.
-pub fn land(crowd: &mut Crowd, flight: &mut Flight) -> Result<(), String> {
+pub(crate) fn land(crowd: &mut Crowd, flight: &mut Flight) -> Result<(), String> {
     let mut progress = (flight.delivered, Instant::now());
     while flight.in_flight > 0 && progress.1.elapsed() < PATIENCE {
         crowd.pump(Duration::from_millis(1), flight)?;
@@ -104,7 +108,7 @@ pub fn land(crowd: &mut Crowd, flight: &mut Flight) -> Result<(), String> {
 }
 
 /// What was wrong with a run, in words.
-pub fn verdict(process: &mut Process, crowd: &Crowd, flight: &Flight) -> Vec<String> {
+pub(crate) fn verdict(process: &mut Process, crowd: &Crowd, flight: &Flight) -> Vec<String> {
     let mut wrong = flight.verdict();
     wrong.extend(crowd.tally.unexpected.clone());
     if !process.is_running() {
@@ -113,7 +117,7 @@ pub fn verdict(process: &mut Process, crowd: &Crowd, flight: &Flight) -> Vec<Str
     wrong
 }
 
-pub fn run(
+pub(crate) fn run(
     program: &Program,
     cores: Cores,
     graph: &Graph,

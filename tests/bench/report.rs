@@ -11,12 +11,12 @@ use crate::process::Program;
 use crate::scenario::{Case, Contender};
 
 /// Share of the machine used by others from which a row is not to be trusted.
-pub const DISTURBED_FROM: f64 = 0.15;
+pub(crate) const DISTURBED_FROM: f64 = 0.15;
 
 /// All rounds of one contender.
-pub struct Row {
-    pub contender: Contender,
-    pub rounds: Vec<Outcome>,
+pub(crate) struct Row {
+    pub(crate) contender: Contender,
+    pub(crate) rounds: Vec<Outcome>,
 }
 
 impl Row {
@@ -36,7 +36,7 @@ impl Row {
     }
 
     /// What was wrong in any round.
-    pub fn wrong(&self) -> Vec<String> {
+    pub(crate) fn wrong(&self) -> Vec<String> {
         let rounds = self.rounds.iter().enumerate();
         rounds
             .filter(|(_, outcome)| !outcome.wrong.is_empty())
@@ -69,9 +69,9 @@ impl Row {
 }
 
 /// A group of rows that belong together.
-pub struct Group<'a> {
-    pub case: &'a Case,
-    pub rows: Vec<Row>,
+pub(crate) struct Group<'a> {
+    pub(crate) case: &'a Case,
+    pub(crate) rows: Vec<Row>,
 }
 
 impl Group<'_> {
@@ -98,7 +98,7 @@ impl Group<'_> {
     }
 
     /// Fixed columns: a row for each contender, then the ratios to the floors.
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let figures = self.figures();
         let mut text = format!("{}: {}\n", self.case.scenario, self.case.words);
         let names = self.rows.iter().map(|row| row.contender.name.len());
@@ -128,7 +128,7 @@ impl Group<'_> {
     }
 
     /// One object for each row.
-    pub fn json(&self) -> Vec<Value> {
+    pub(crate) fn json(&self) -> Vec<Value> {
         self.rows.iter().map(|row| self.row_json(row)).collect()
     }
 
@@ -202,7 +202,7 @@ fn append_ratios(row: &Row, floor: &Row, figures: &[&'static Figure], text: &mut
 }
 
 /// What the columns mean.
-pub fn legend() -> String {
+pub(crate) fn legend() -> String {
     let [plain, coalesced] = [Floor::Plain, Floor::Coalesced].map(Floor::word);
     format!(
         "CPU, user and system are the server's microseconds for each delivery; on loopback they contain the \

@@ -18,23 +18,23 @@ use crate::{follow, idle, relay, slow};
 const CROWD: usize = 19_000;
 
 /// What can be asked for by name.
-pub const NAMES: [&str; 9] = [
+pub(crate) const NAMES: [&str; 9] = [
     "ring", "star", "race", "field", "mesh", "idle", "follow", "slow", "scale",
 ];
 
 /// One group of rows.
-pub struct Case {
-    pub scenario: &'static str,
+pub(crate) struct Case {
+    pub(crate) scenario: &'static str,
     /// What it is, in words.
-    pub words: String,
-    pub work: Work,
+    pub(crate) words: String,
+    pub(crate) work: Work,
     /// Whether the floors can do it.
-    pub has_floors: bool,
+    pub(crate) has_floors: bool,
     /// Flags with which the server runs it once more.
-    pub variant: Option<&'static [&'static str]>,
+    pub(crate) variant: Option<&'static [&'static str]>,
 }
 
-pub enum Work {
+pub(crate) enum Work {
     Relay {
         graph: Graph,
         load: Load,
@@ -47,26 +47,26 @@ pub enum Work {
 }
 
 /// One row.
-pub struct Contender {
-    pub name: String,
-    pub program: Program,
+pub(crate) struct Contender {
+    pub(crate) name: String,
+    pub(crate) program: Program,
 }
 
 /// What the command line says about all cases.
-pub struct Setting {
-    pub seconds: f64,
-    pub rounds: usize,
+pub(crate) struct Setting {
+    pub(crate) seconds: f64,
+    pub(crate) rounds: usize,
     /// Rounds that may be made in place of disturbed ones.
-    pub extra_rounds: usize,
+    pub(crate) extra_rounds: usize,
     /// Connections that descriptors allow.
-    pub connections_max: usize,
-    pub server: PathBuf,
+    pub(crate) connections_max: usize,
+    pub(crate) server: PathBuf,
     /// Other binaries to set beside it.
-    pub others: Vec<PathBuf>,
+    pub(crate) others: Vec<PathBuf>,
 }
 
 impl Case {
-    pub fn run(&self, program: &Program, cores: Cores) -> Result<Outcome, String> {
+    pub(crate) fn run(&self, program: &Program, cores: Cores) -> Result<Outcome, String> {
         match &self.work {
             Work::Relay {
                 graph,
@@ -81,7 +81,7 @@ impl Case {
     }
 
     /// The rows of this group: ours first, the floors last.
-    pub fn contenders(&self, setting: &Setting) -> Vec<Contender> {
+    pub(crate) fn contenders(&self, setting: &Setting) -> Vec<Contender> {
         let mut contenders = Vec::new();
         for flags in [Some(&[][..]), self.variant].into_iter().flatten() {
             let name = ["spectate"].iter().chain(flags).copied();
@@ -139,7 +139,7 @@ impl Case {
 }
 
 /// All cases of a scenario.
-pub fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
+pub(crate) fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
     let span = Length::Seconds(setting.seconds);
     let closed = |in_flight| Load::Closed { in_flight };
     let crowd = |wanted: usize| Fitting::new(wanted, setting.connections_max);

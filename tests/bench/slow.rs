@@ -26,7 +26,7 @@ const QUIET: Duration = Duration::from_millis(500);
 /// Messages that a runner may have under way.
 const WINDOW: usize = 256;
 
-pub fn run(program: &Program, cores: Cores) -> Result<Outcome, String> {
+pub(crate) fn run(program: &Program, cores: Cores) -> Result<Outcome, String> {
     let graph = Graph::all_follow_all(RUNNERS, READERS + SLOW);
     let first_slow = RUNNERS + READERS;
     let slow = first_slow..first_slow + SLOW;

@@ -2,16 +2,16 @@
 //! the same length, and carries the runner and a sequence number in digits at fixed places.
 
 /// Runners are numbered from 0 here; on the wire each id has the same six digits.
-pub const FIRST_ID: u32 = 100_000;
+pub(crate) const FIRST_ID: u32 = 100_000;
 
 /// Runners that six digits have room for.
-pub const RUNNERS_MAX: usize = 900_000;
+pub(crate) const RUNNERS_MAX: usize = 900_000;
 
 /// Bytes of a position: `{"userId":100007,"lat":45.000000,"lng":12.000003}`.
-pub const POSITION_BYTES: usize = 49;
+pub(crate) const POSITION_BYTES: usize = 49;
 
 /// Bytes of the frame in which a follower gets a position.
-pub const POSITION_FRAME_BYTES: usize = 2 + POSITION_BYTES;
+pub(crate) const POSITION_FRAME_BYTES: usize = 2 + POSITION_BYTES;
 
 const HEAD: &[u8] = b"{\"userId\":";
 const LAT: &[u8] = b",\"lat\":45.";
@@ -24,24 +24,24 @@ const END_AT: usize = LNG_AT + LNG.len() + DIGITS;
 /// What clients mask with. RFC 6455 wants a random mask against proxies; there is none here.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-pub const TEXT: u8 = 1;
-pub const CLOSE: u8 = 8;
-pub const PING: u8 = 9;
-pub const PONG: u8 = 10;
+pub(crate) const TEXT: u8 = 1;
+pub(crate) const CLOSE: u8 = 8;
+pub(crate) const PING: u8 = 9;
+pub(crate) const PONG: u8 = 10;
 
 /// An upgrade with the key of RFC 6455, 1.3, which fixes the answer.
-pub const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+pub(crate) const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
 Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// The answer to [`REQUEST`].
-pub const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+pub(crate) const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
 Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// What an answer must contain to accept [`REQUEST`].
-pub const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+pub(crate) const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// The message with which a runner says where it is for the `number`th time.
-pub fn position(runner: u32, number: u64) -> [u8; POSITION_BYTES] {
+pub(crate) fn position(runner: u32, number: u64) -> [u8; POSITION_BYTES] {
     let mut message = *b"{\"userId\":000000,\"lat\":45.000000,\"lng\":12.000000}";
     write_digits(
         &mut message[HEAD.len()..LAT_AT],
@@ -53,7 +53,7 @@ pub fn position(runner: u32, number: u64) -> [u8; POSITION_BYTES] {
 }
 
 /// Runner and sequence number of a position; `None` for any other message.
-pub fn read_position(message: &[u8]) -> Option<(u32, u64)> {
+pub(crate) fn read_position(message: &[u8]) -> Option<(u32, u64)> {
     let message: &[u8; POSITION_BYTES] = message.try_into().ok()?;
     let id = runner_of(message)?;
     if &message[LAT_AT..LAT_AT + LAT.len()] != LAT
@@ -68,7 +68,7 @@ pub fn read_position(message: &[u8]) -> Option<(u32, u64)> {
 }
 
 /// The runner of a position; `None` for any other message.
-pub fn runner_of(message: &[u8; POSITION_BYTES]) -> Option<u32> {
+pub(crate) fn runner_of(message: &[u8; POSITION_BYTES]) -> Option<u32> {
     if &message[..HEAD.len()] != HEAD {
         return None;
     }
@@ -76,7 +76,7 @@ pub fn runner_of(message: &[u8; POSITION_BYTES]) -> Option<u32> {
 }
 
 /// A hello of a user, or of a spectator, that follows these runners.
-pub fn hello(user: Option<u32>, following: &[u32]) -> String {
+pub(crate) fn hello(user: Option<u32>, following: &[u32]) -> String {
     let user = user.map_or(String::new(), |user| {
         format!("\"userId\":{},", FIRST_ID + user)
     });
@@ -85,7 +85,7 @@ pub fn hello(user: Option<u32>, following: &[u32]) -> String {
 }
 
 /// The message that ends these follows.
-pub fn unfollow(runners: &[u32]) -> String {
+pub(crate) fn unfollow(runners: &[u32]) -> String {
     format!("{{\"unfollow\":[{}]}}", ids(runners))
 }
 
@@ -98,7 +98,7 @@ fn ids(runners: &[u32]) -> String {
 }
 
 /// The runners of a list of ids, up to its `]`.
-pub fn read_ids(list: &[u8]) -> impl Iterator<Item = u32> {
+pub(crate) fn read_ids(list: &[u8]) -> impl Iterator<Item = u32> {
     list.split(|&byte| byte == b']')
         .next()
         .unwrap_or_default()
@@ -107,7 +107,7 @@ pub fn read_ids(list: &[u8]) -> impl Iterator<Item = u32> {
 }
 
 /// Where in `bytes` the text ends, if it is there.
-pub fn end_of(bytes: &[u8], text: &[u8]) -> Option<usize> {
+pub(crate) fn end_of(bytes: &[u8], text: &[u8]) -> Option<usize> {
     bytes
         .windows(text.len())
         .position(|window| window == text)
@@ -115,7 +115,7 @@ pub fn end_of(bytes: &[u8], text: &[u8]) -> Option<usize> {
 }
 
 /// Appends a client's frame.
-pub fn append_client_frame(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn append_client_frame(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
     out.push(0x80 | opcode);
     match payload.len() {
         short @ 0..126 => out.push(0x80 | short as u8),
@@ -131,7 +131,7 @@ pub fn append_client_frame(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Takes the mask off (or puts it on).
-pub fn unmask(payload: &mut [u8], mask: [u8; 4]) {
+pub(crate) fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     for (index, byte) in payload.iter_mut().enumerate() {
         *byte ^= mask[index & 3];
     }

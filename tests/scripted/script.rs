@@ -15,7 +15,7 @@ use tungstenite::protocol::frame::{Frame, FrameHeader};
 
 /// What the next read brings.
 #[derive(Clone, Debug)]
-pub enum Step {
+pub(crate) enum Step {
     Bytes(Vec<u8>),
     WouldBlock,
     End,
@@ -24,13 +24,13 @@ pub enum Step {
 
 /// A stream without a socket.
 #[derive(Debug, Default)]
-pub struct Script {
-    pub steps: VecDeque<Step>,
+pub(crate) struct Script {
+    pub(crate) steps: VecDeque<Step>,
     /// Bytes that writes take before they block.
-    pub room: usize,
+    pub(crate) room: usize,
     /// Whether writes fail.
-    pub breaks: bool,
-    pub written: Vec<u8>,
+    pub(crate) breaks: bool,
+    pub(crate) written: Vec<u8>,
 }
 
 impl Read for Script {
@@ -74,29 +74,29 @@ impl Write for Script {
     }
 }
 
-pub const TIMEOUTS: Timeouts = Timeouts {
+pub(crate) const TIMEOUTS: Timeouts = Timeouts {
     handshake: Duration::from_secs(5),
     ping_interval: Duration::from_secs(25),
     pong: Duration::from_secs(10),
     stall: Duration::from_secs(30),
 };
 
-pub const MESSAGE_BYTES_MAX: usize = 1024;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 1024;
 
 /// A connection and what the loop lends it.
-pub struct Driver {
-    pub connection: Connection<Script>,
-    pub reader: Reader,
-    pub frames: Frames,
-    pub gather: Gather,
-    pub now: Instant,
+pub(crate) struct Driver {
+    pub(crate) connection: Connection<Script>,
+    pub(crate) reader: Reader,
+    pub(crate) frames: Frames,
+    pub(crate) gather: Gather,
+    pub(crate) now: Instant,
     /// What came in, in words.
-    pub heard: Vec<String>,
-    pub end: Option<CloseReason>,
+    pub(crate) heard: Vec<String>,
+    pub(crate) end: Option<CloseReason>,
 }
 
 impl Driver {
-    pub fn new(steps: impl IntoIterator<Item = Step>) -> Driver {
+    pub(crate) fn new(steps: impl IntoIterator<Item = Step>) -> Driver {
         let now = Instant::now();
         // An empty read is the end of a stream.
         let steps = steps
@@ -119,7 +119,7 @@ impl Driver {
     }
 
     /// A connection that is open already, with nothing left to write.
-    pub fn open() -> Driver {
+    pub(crate) fn open() -> Driver {
         let mut driver = Driver::new([Step::Bytes(request().to_vec())]);
         driver.turn(false);
         driver.flush();
@@ -129,7 +129,7 @@ impl Driver {
     }
 
     /// One turn, as an event would start it.
-    pub fn turn(&mut self, hung_up: bool) -> bool {
+    pub(crate) fn turn(&mut self, hung_up: bool) -> bool {
         self.connection.begin_turn(&mut self.reader);
         let more = loop {
             match self.connection.read(&mut self.reader, hung_up, self.now) {
@@ -157,14 +157,14 @@ impl Driver {
     }
 
     /// Turns until the script is read or the connection ends, with a flush after each.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         while self.end.is_none() && !self.connection.socket_mut().steps.is_empty() {
             self.turn(false);
             self.flush();
         }
     }
 
-    pub fn flush(&mut self) -> Flushed {
+    pub(crate) fn flush(&mut self) -> Flushed {
         let newest = |_: Mark, _: &mut Vec<u8>| false;
         self.connection
             .flush(&self.frames, false, &mut self.gather, newest, self.now)
@@ -172,22 +172,22 @@ impl Driver {
     }
 
     /// What was written since the last call.
-    pub fn written(&mut self) -> Vec<u8> {
+    pub(crate) fn written(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.connection.socket_mut().written)
     }
 
-    pub fn then(&mut self, step: Step) {
+    pub(crate) fn then(&mut self, step: Step) {
         self.connection.socket_mut().steps.push_back(step);
     }
 }
 
 /// A WebSocket handshake (the key and the answer to it are those of RFC 6455, 1.3).
-pub fn request() -> &'static [u8] {
+pub(crate) fn request() -> &'static [u8] {
     b"GET /race HTTP/1.1\r\nHost: localhost:8080\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\
       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 }
 
-pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 fn masked(opcode: OpCode, payload: &[u8], is_final: bool) -> Vec<u8> {
     let header = FrameHeader {
@@ -203,11 +203,11 @@ fn masked(opcode: OpCode, payload: &[u8], is_final: bool) -> Vec<u8> {
     bytes
 }
 
-pub fn text(text: &str) -> Vec<u8> {
+pub(crate) fn text(text: &str) -> Vec<u8> {
     masked(OpCode::Data(Data::Text), text.as_bytes(), true)
 }
 
-pub fn fragment(first: bool, payload: &[u8], is_final: bool) -> Vec<u8> {
+pub(crate) fn fragment(first: bool, payload: &[u8], is_final: bool) -> Vec<u8> {
     masked(
         OpCode::Data(if first { Data::Text } else { Data::Continue }),
         payload,
@@ -215,10 +215,10 @@ pub fn fragment(first: bool, payload: &[u8], is_final: bool) -> Vec<u8> {
     )
 }
 
-pub fn ping(payload: &str) -> Vec<u8> {
+pub(crate) fn ping(payload: &str) -> Vec<u8> {
     masked(OpCode::Control(Control::Ping), payload.as_bytes(), true)
 }
 
-pub fn close(code: u16) -> Vec<u8> {
+pub(crate) fn close(code: u16) -> Vec<u8> {
     masked(OpCode::Control(Control::Close), &code.to_be_bytes(), true)
 }

@@ -101,10 +101,10 @@ const PONG: u8 = 0x8a;
 const FIRST_BYTES: [u8; 8] = [TEXT, BEGIN, CONTINUE, LAST, 0x88, 0x82, 0xc1, 0x83];
 
 /// Makes inputs out of a seed.
-pub struct Generator(StdRng);
+pub(crate) struct Generator(StdRng);
 
 impl Generator {
-    pub fn new(seed: u64) -> Generator {
+    pub(crate) fn new(seed: u64) -> Generator {
         Generator(StdRng::seed_from_u64(seed))
     }
 
@@ -141,7 +141,7 @@ impl Generator {
     }
 
     /// A request head.
-    pub fn request_head(&mut self) -> Vec<u8> {
+    pub(crate) fn request_head(&mut self) -> Vec<u8> {
         let mut head = String::new();
         let is_upgrade = self.rarely(2);
         head += if self.rarely(8) { "HEAD" } else { "GET" };
@@ -181,7 +181,7 @@ impl Generator {
     }
 
     /// A message.
-    pub fn message(&mut self) -> Vec<u8> {
+    pub(crate) fn message(&mut self) -> Vec<u8> {
         let mut fields: Vec<(&str, &str)> = Vec::new();
         let user = if self.rarely(3) {
             self.pick(&VALUES)
@@ -229,7 +229,7 @@ impl Generator {
     }
 
     /// A token's header and claims, with a line break between them.
-    pub fn token(&mut self) -> Vec<u8> {
+    pub(crate) fn token(&mut self) -> Vec<u8> {
         let mut claims = vec![
             (
                 "sub",
@@ -266,7 +266,7 @@ impl Generator {
     }
 
     /// A plan for a connection, as bytes that say one.
-    pub fn plan(&mut self) -> Vec<u8> {
+    pub(crate) fn plan(&mut self) -> Vec<u8> {
         let mut plan = vec![self.0.random()];
         let is_calm = !self.rarely(3);
         let mut in_message = false;

@@ -1,6 +1,7 @@
 //! The fuzzers' bodies in every test run: on generated inputs, the same each time, and on every
 //! input that once broke something.
 
+#[expect(unreachable_pub, reason = "a library there, a module here")]
 #[path = "../fuzz/src/lib.rs"]
 mod bodies;
 mod generate;
