@@ -7,14 +7,14 @@ use tungstenite::protocol::frame::coding::OpCode;
 use super::script::{MESSAGE_BYTES_MAX, request};
 
 /// Users that the connection may follow.
-pub const SLOTS: usize = 8;
+pub(crate) const SLOTS: usize = 8;
 
 /// Most bytes that a peer sends in one plan.
 const STREAM_BYTES_MAX: usize = 512 * 1024;
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
-pub enum Operation {
+pub(crate) enum Operation {
     /// The peer's bytes arrive, in one piece.
     Arrive(Vec<u8>),
     /// The peer shuts its side, or resets the connection; nothing arrives after it.
@@ -43,7 +43,7 @@ pub enum Operation {
 }
 
 /// Reads a plan. All bytes mean something, and a change of one changes little.
-pub fn read(bytes: &[u8]) -> Vec<Operation> {
+pub(crate) fn read(bytes: &[u8]) -> Vec<Operation> {
     let mut tape = Tape(bytes);
     let mut operations = Vec::new();
     let mut stream_bytes = 0;
@@ -69,7 +69,7 @@ pub fn read(bytes: &[u8]) -> Vec<Operation> {
 }
 
 /// The peer's bytes, all together.
-pub fn stream(operations: &[Operation]) -> Vec<u8> {
+pub(crate) fn stream(operations: &[Operation]) -> Vec<u8> {
     let mut stream = Vec::new();
     for operation in operations {
         if let Operation::Arrive(bytes) = operation {

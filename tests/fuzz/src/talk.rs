@@ -16,19 +16,19 @@ use super::script::{MESSAGE_BYTES_MAX, Script, Step};
 const MESSAGES_PER_TURN_MAX: usize = 64;
 
 /// A connection and what it said.
-pub struct Talk {
-    pub connection: Connection<Script>,
+pub(crate) struct Talk {
+    pub(crate) connection: Connection<Script>,
     /// Requests and messages, in words.
-    pub heard: Vec<String>,
+    pub(crate) heard: Vec<String>,
     /// Why it first wanted to end.
-    pub end: Option<CloseReason>,
+    pub(crate) end: Option<CloseReason>,
     /// The response that accepted the handshake.
-    pub accept: Vec<u8>,
+    pub(crate) accept: Vec<u8>,
 }
 
 impl Talk {
     /// A connection that was just accepted, on a socket that takes so many bytes.
-    pub fn new(room: usize, now: Instant) -> Talk {
+    pub(crate) fn new(room: usize, now: Instant) -> Talk {
         let script = Script {
             room,
             ..Script::default()
@@ -42,7 +42,7 @@ impl Talk {
     }
 
     /// All that comes of a peer that sends these bytes in such pieces and takes everything.
-    pub fn hear(reader: &mut Reader, bytes: &[u8], piece_bytes: usize) -> Talk {
+    pub(crate) fn hear(reader: &mut Reader, bytes: &[u8], piece_bytes: usize) -> Talk {
         let now = Instant::now();
         let mut talk = Talk::new(usize::MAX, now);
         for piece in bytes.chunks(piece_bytes) {
@@ -63,7 +63,7 @@ impl Talk {
     }
 
     /// One turn of reads; whether there may be more.
-    pub fn turn(
+    pub(crate) fn turn(
         &mut self,
         reader: &mut Reader,
         messages_max: usize,
@@ -119,11 +119,11 @@ impl Talk {
         Ok(true)
     }
 
-    pub fn script(&mut self) -> &mut Script {
+    pub(crate) fn script(&mut self) -> &mut Script {
         self.connection.socket_mut()
     }
 
-    pub fn written(&mut self) -> &[u8] {
+    pub(crate) fn written(&mut self) -> &[u8] {
         &self.script().written
     }
 }

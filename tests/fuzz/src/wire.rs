@@ -4,7 +4,7 @@ use httparse::{EMPTY_HEADER, Status};
 
 /// A frame of the server's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent<'a> {
+pub(crate) enum Sent<'a> {
     Text(&'a str),
     Ping,
     Pong,
@@ -13,7 +13,7 @@ pub enum Sent<'a> {
 
 /// Reads frames; none may be malformed or come after a close frame. What is left is the beginning
 /// of one more.
-pub fn frames(mut bytes: &[u8]) -> (Vec<Sent<'_>>, &[u8]) {
+pub(crate) fn frames(mut bytes: &[u8]) -> (Vec<Sent<'_>>, &[u8]) {
     let mut frames = Vec::new();
     while let Some((frame, rest)) = frame(bytes) {
         assert!(
@@ -81,7 +81,7 @@ fn check_close(payload: &[u8]) {
 }
 
 /// The length of a 101 response.
-pub fn check_accept(bytes: &[u8]) -> usize {
+pub(crate) fn check_accept(bytes: &[u8]) -> usize {
     let mut headers = [EMPTY_HEADER; 16];
     let mut response = httparse::Response::new(&mut headers);
     let Ok(Status::Complete(head_bytes)) = response.parse(bytes) else {
@@ -93,7 +93,7 @@ pub fn check_accept(bytes: &[u8]) -> usize {
 }
 
 /// The status of a whole HTTP answer.
-pub fn check_answer(bytes: &[u8]) -> u16 {
+pub(crate) fn check_answer(bytes: &[u8]) -> u16 {
     let mut headers = [EMPTY_HEADER; 16];
     let mut response = httparse::Response::new(&mut headers);
     let Ok(Status::Complete(head_bytes)) = response.parse(bytes) else {

@@ -18,33 +18,33 @@ const PONG_ROOM_BYTES_MAX: usize = 256;
 const ERROR_BYTES_PER_TICK_MAX: usize = 32 * 1024;
 
 /// What the loop lends to the connection, and what must come of it.
-pub struct World {
-    pub talk: Talk,
-    pub reader: Reader,
-    pub frames: Frames,
-    pub gather: Gather,
-    pub now: Instant,
+pub(crate) struct World {
+    pub(crate) talk: Talk,
+    pub(crate) reader: Reader,
+    pub(crate) frames: Frames,
+    pub(crate) gather: Gather,
+    pub(crate) now: Instant,
     /// Message of the newest position, if it is known.
-    pub newest: [Option<String>; SLOTS],
+    pub(crate) newest: [Option<String>; SLOTS],
     /// Its number.
-    pub numbers: [Option<u32>; SLOTS],
-    pub positions: u32,
+    pub(crate) numbers: [Option<u32>; SLOTS],
+    pub(crate) positions: u32,
     /// The number of the newest presence.
-    pub presence: [u32; SLOTS],
+    pub(crate) presence: [u32; SLOTS],
     /// Positions that the socket took, by the flushes' own count.
-    pub taken: usize,
-    pub errors: Vec<String>,
-    pub tick_error_bytes: usize,
+    pub(crate) taken: usize,
+    pub(crate) errors: Vec<String>,
+    pub(crate) tick_error_bytes: usize,
     /// Bytes of errors since the socket last took something.
-    pub error_bytes: usize,
-    pub was_blocked: bool,
+    pub(crate) error_bytes: usize,
+    pub(crate) was_blocked: bool,
     /// Whether anything but the peer's bytes may have ended it.
-    pub is_disturbed: bool,
-    pub is_dropped: bool,
+    pub(crate) is_disturbed: bool,
+    pub(crate) is_dropped: bool,
 }
 
 impl World {
-    pub fn new(reader: Reader) -> World {
+    pub(crate) fn new(reader: Reader) -> World {
         let now = Instant::now();
         World {
             talk: Talk::new(usize::MAX, now),
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    pub fn carry_out(&mut self, operation: &Operation) {
+    pub(crate) fn carry_out(&mut self, operation: &Operation) {
         if self.is_dropped {
             return;
         }
@@ -251,7 +251,7 @@ impl World {
         }
     }
 
-    pub fn expire(&mut self) {
+    pub(crate) fn expire(&mut self) {
         let outcome = self.talk.connection.expire(&TIMEOUTS, self.now);
         assert!(outcome.is_err() || self.talk.connection.deadline(&TIMEOUTS) > self.now);
         if self.talk.connection.is_open() {
@@ -282,7 +282,7 @@ impl World {
     }
 
     /// The peer takes everything from now on, and what it sent is read to the end.
-    pub fn read_all(&mut self) {
+    pub(crate) fn read_all(&mut self) {
         self.talk.script().room = usize::MAX;
         self.flush(false);
         let script = self.talk.script();
