@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::sender_clock::SenderClock;
 use crate::fix::Fix;
 use crate::queue::SlotQueue;
 use crate::user::Written;
@@ -16,7 +17,7 @@ pub(super) struct LastKnown {
     pub(super) fix: Fix,
     pub(super) written: Written,
     pub(super) received_at: Instant,
-    pub(super) newest_fix_ms: Option<f64>,
+    pub(super) clock: SenderClock,
 }
 
 impl LastKnown {

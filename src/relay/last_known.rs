@@ -6,12 +6,9 @@ use super::heard::LastKnown;
 use super::hub::Hub;
 use super::keys::RunnerKey;
 use super::now::Now;
+use super::sender_clock::SenderClock;
 use crate::fix::{Extra, Fix};
 use crate::user::{Freshness, Written};
-
-/// A fix this far ahead of the server's clock, in milliseconds, counts as made now: a phone's
-/// wrong clock must not freeze its dot.
-const FUTURE_MS_MAX: f64 = 60_000.0;
 
 impl Hub {
     /// Keeps this as the user's last known position, which is live from now on; `false` if the
@@ -24,17 +21,20 @@ impl Hub {
         now: Now,
     ) -> bool {
         let key = runner.0;
-        let fix_ms = fix_ms(fix.value(Extra::Timestamp), now);
         let runner = &mut self.runners[key as usize];
-        let newest_fix_ms = runner.last.as_ref().and_then(|last| last.newest_fix_ms);
-        if matches!((fix_ms, newest_fix_ms), (Some(fix), Some(newest)) if fix < newest) {
+        let mut no_clock = SenderClock::default();
+        let clock = runner
+            .last
+            .as_mut()
+            .map_or(&mut no_clock, |last| &mut last.clock);
+        if !clock.take(fix.value(Extra::Timestamp), now) {
             return false;
         }
         let last = LastKnown {
             fix,
             written,
             received_at: now.monotonic,
-            newest_fix_ms: fix_ms.or(newest_fix_ms),
+            clock: *clock,
         };
         self.heard.bytes += last.bytes();
         match &mut runner.last {
@@ -147,15 +147,4 @@ impl Hub {
         }
         self.forget_unused(RunnerKey(key));
     }
-}
-
-/// What a sender's timestamp counts as: nothing if it is missing, now if it is in the far future.
-fn fix_ms(timestamp_ms: Option<f64>, now: Now) -> Option<f64> {
-    timestamp_ms.map(|fix| {
-        if fix > now.unix_ms + FUTURE_MS_MAX {
-            now.unix_ms
-        } else {
-            fix
-        }
-    })
 }

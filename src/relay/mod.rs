@@ -15,6 +15,7 @@ mod model;
 mod now;
 mod presence;
 mod rate;
+mod sender_clock;
 
 use std::time::{Duration, Instant};
 

@@ -66,7 +66,24 @@ struct LastKnown {
     lat: String,
     received_at: Instant,
     newest_fix_ms: Option<f64>,
+    /// Late fixes since then, and when they came.
+    late: Vec<(Instant, f64)>,
     is_live: bool,
+}
+
+impl LastKnown {
+    fn is_another_clock(&mut self, fix: f64, now: Instant) -> bool {
+        self.late.push((now, fix));
+        let (first_at, first) = self.late[0];
+        let passed_ms = (now - first_at).as_secs_f64() * 1000.0;
+        if passed_ms < 30_000.0 {
+            return false;
+        }
+        let advanced = fix - first;
+        let is_another = passed_ms / 2.0 <= advanced && advanced <= passed_ms * 2.0;
+        self.late = vec![(now, fix)];
+        is_another
+    }
 }
 
 #[derive(Default)]
@@ -86,24 +103,24 @@ struct Model {
 
 impl Model {
     fn publish(&mut self, user: &str, lat: &str, timestamp_ms: Option<f64>, now: Now) -> bool {
-        let fix = timestamp_ms.map(|fix| {
-            if fix > now.unix_ms + 60_000.0 {
-                now.unix_ms
-            } else {
-                fix
-            }
-        });
-        let newest = self
-            .last_known
-            .get(user)
-            .and_then(|last| last.newest_fix_ms);
-        if matches!((fix, newest), (Some(fix), Some(newest)) if fix < newest) {
+        let counts_as = |fix: f64| match fix > now.unix_ms + 60_000.0 {
+            true => now.unix_ms,
+            false => fix,
+        };
+        let fix = timestamp_ms.map(counts_as);
+        let before = self.last_known.get_mut(user);
+        let newest = before.as_ref().and_then(|last| last.newest_fix_ms);
+        if let (Some(fix), Some(newest), Some(before)) = (fix, newest, before)
+            && fix < counts_as(newest)
+            && !before.is_another_clock(fix, now.monotonic)
+        {
             return false;
         }
         let last = LastKnown {
             lat: lat.to_owned(),
             received_at: now.monotonic,
             newest_fix_ms: fix.or(newest),
+            late: Vec::new(),
             is_live: true,
         };
         self.last_known.insert(user.to_owned(), last);

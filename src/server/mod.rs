@@ -30,6 +30,7 @@ pub mod pages;
 mod parts;
 mod queues;
 mod source;
+mod sweep;
 mod tick;
 mod waits;
 pub mod wire;

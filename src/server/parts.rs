@@ -3,7 +3,6 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use mio::{Interest, Poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -22,14 +21,12 @@ use super::outgoing::Outgoing;
 use super::pages::Pages;
 use super::queues::Queues;
 use super::source::Source;
+use super::sweep::Sweep;
 use super::wire::reader::Reader;
 use crate::relay::{Now, Relay};
 
 /// Events taken in one tick. A small batch caps what one write can carry.
 pub(super) const EVENTS_MAX: usize = 4096;
-
-/// How often the deadlines of all connections are looked at.
-pub(super) const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The server, whose steps are in `tick`.
 pub(super) struct Server {
@@ -46,7 +43,7 @@ pub(super) struct Server {
     pub(super) pages: Pages,
     pub(super) metrics: Metrics,
     pub(super) now: Now,
-    pub(super) next_sweep: Instant,
+    pub(super) sweep: Sweep,
     /// Whether the batch of events was full, so that others may have been left for the next.
     pub(super) is_batch_full: bool,
     pub(super) drain: Option<Drain>,
@@ -86,7 +83,7 @@ impl Server {
             pages: Pages::new(&config.tiles),
             metrics: Metrics::new(now.unix_ms),
             now,
-            next_sweep: now.monotonic + SWEEP_INTERVAL,
+            sweep: Sweep::new(now.monotonic),
             is_batch_full: false,
             drain: None,
             demo: None,

@@ -6,7 +6,7 @@ use log::{debug, warn};
 use signal_hook::consts::SIGHUP;
 
 use crate::server::drain::Drain;
-use crate::server::parts::{SWEEP_INTERVAL, Server};
+use crate::server::parts::Server;
 use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
 
@@ -55,15 +55,12 @@ impl Server {
             }
         }
         self.expire_tokens();
-        // What a connection is judged by may stand in the next batch of events.
-        if now < self.next_sweep || self.is_batch_full {
-            return;
+        if self.sweep.is_due(self.is_batch_full, now) {
+            self.listeners.retry();
+            self.expire_connections();
+            self.connections.shrink();
+            self.look_after_demo();
         }
-        self.next_sweep = now + SWEEP_INTERVAL;
-        self.listeners.retry();
-        self.sweep();
-        self.connections.shrink();
-        self.look_after_demo();
     }
 
     fn look_after_demo(&mut self) {
@@ -88,7 +85,7 @@ impl Server {
     }
 
     /// Looks at the deadline of each connection.
-    fn sweep(&mut self) {
+    fn expire_connections(&mut self) {
         let (timeouts, now) = (self.config.timeouts(), self.now.monotonic);
         for (id, entry) in self.connections.iter_mut() {
             match entry.connection.expire(&timeouts, now) {

@@ -35,7 +35,7 @@ impl Server {
     fn until_next_step(&self) -> Duration {
         let now = Instant::now();
         let deadlines = [
-            Some(self.next_sweep),
+            Some(self.sweep.next_deadline()),
             self.listeners.next_deadline(now),
             self.queues.next_deadline(now),
             self.relay.next_deadline(),
