@@ -239,6 +239,11 @@ fn coordinate(
     Ok(value)
 }
 
+/// Whether this is a number as a fix may have it.
+pub fn is_number(json: &str) -> bool {
+    number("", json).is_ok()
+}
+
 /// The value of a number as JSON has it (RFC 8259, 6).
 fn number(field: &'static str, json: &str) -> Result<f64, FixError> {
     let value = match json.parse::<f64>() {

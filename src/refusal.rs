@@ -74,6 +74,8 @@ pub enum Refusal {
     NotAnObject,
     /// An object without any key that would make it a message.
     NoMessage,
+    /// A ping without a number to answer with.
+    PingWithoutNumber,
     /// The field of this name should be a list.
     NotAList(&'static str),
     /// The field of this name should be true or false.
@@ -109,6 +111,7 @@ impl Refusal {
             Refusal::BadJson(_) => Code::BadJson,
             Refusal::NotAnObject
             | Refusal::NoMessage
+            | Refusal::PingWithoutNumber
             | Refusal::NotAList(_)
             | Refusal::NotASwitch(_) => Code::BadMessage,
             Refusal::BadIds(..)
@@ -130,13 +133,16 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::BadJson(reason) => write!(f, "this is not the JSON of one message: {reason}"),
             Refusal::NotAnObject => {
-                write!(f, "a message is a JSON object: its first byte must be {{")
+                write!(f, "a message is a JSON object: it must begin with {{")
             }
             Refusal::NoMessage => write!(
                 f,
                 "no message has these keys: send initialRequest true for a hello, lat and lng for a position, \
-                 or follow or unfollow"
+                 follow or unfollow, or ping"
             ),
+            Refusal::PingWithoutNumber => {
+                write!(f, "ping must be a number: it comes back as pong")
+            }
             Refusal::NotAList(field) => write!(f, "{field} must be a list of user ids"),
             Refusal::NotASwitch(field) => write!(f, "{field} must be true or false"),
             Refusal::BadIds(1, first) => write!(f, "1 id was left out, {first}: {ID_RULE}"),

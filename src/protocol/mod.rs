@@ -15,7 +15,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::auth::Token;
-use crate::fix::{Bounds, Extra, Fix};
+use crate::fix::{self, Bounds, Extra, Fix};
 use crate::refusal::{Refusal, quote};
 use crate::user::{Known, Presence, Spelling, UserId, Written};
 pub use geojson::{Feature, encode_feature};
@@ -29,6 +29,10 @@ pub enum ClientMessage<'a> {
     Position(Publication<'a>),
     /// Other follows than before.
     Change(Change<'a>),
+    /// Whether this end is there, and the number to answer with, as it was written.
+    Ping(&'a str),
+    /// Something that keeps a connection alive and asks for nothing.
+    Heartbeat,
 }
 
 impl ClientMessage<'_> {
@@ -37,7 +41,7 @@ impl ClientMessage<'_> {
         match self {
             ClientMessage::Hello(hello) => hello.token.as_ref(),
             ClientMessage::Change(change) => change.token.as_ref(),
-            ClientMessage::Position(_) => None,
+            ClientMessage::Position(_) | ClientMessage::Ping(_) | ClientMessage::Heartbeat => None,
         }
     }
 }
@@ -133,6 +137,7 @@ struct Fields<'a> {
     token: Field<'a>,
     presence: Field<'a>,
     audience: Field<'a>,
+    ping: Field<'a>,
     lat: Field<'a>,
     lng: Field<'a>,
     accuracy: Field<'a>,
@@ -161,6 +166,11 @@ impl<'a> Fields<'a> {
 
 /// Reads one message.
 pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> {
+    // What JSON allows around a value (RFC 8259, 2).
+    let text = text.trim_matches([' ', '\t', '\r', '\n']);
+    if text.is_empty() || text == "ping" {
+        return Ok(ClientMessage::Heartbeat);
+    }
     if !text.starts_with('{') {
         // serde would take an array for a struct, field by field.
         return Err(match serde_json::from_str::<&RawValue>(text) {
@@ -197,7 +207,11 @@ pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> 
             unfollow: ids("unfollow", fields.unfollow),
         }));
     }
-    Err(Refusal::NoMessage)
+    match fields.ping.0 {
+        Some(number) if fix::is_number(number) => Ok(ClientMessage::Ping(number)),
+        Some(_) => Err(Refusal::PingWithoutNumber),
+        None => Err(Refusal::NoMessage),
+    }
 }
 
 /// The text of a JSON string; `None` if the value is none, or text that Unicode does not have.
@@ -303,6 +317,11 @@ pub fn encode_presence(presence: &Presence, out: &mut Vec<u8>) {
 /// Writes the message that tells how many connections follow a user.
 pub fn encode_audience(connections: usize, out: &mut Vec<u8>) {
     let _ = write!(out, "{{\"audience\":{connections}}}");
+}
+
+/// Writes the answer to a ping with this number.
+pub fn encode_pong(number: &str, out: &mut Vec<u8>) {
+    let _ = write!(out, "{{\"pong\":{number}}}");
 }
 
 /// Writes the error message for a refusal.

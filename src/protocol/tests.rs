@@ -114,7 +114,6 @@ fn wgs84_bounds_hold_where_they_are_asked_for() {
 #[test]
 fn what_is_not_json_or_has_a_key_of_ours_twice_is_bad_json() {
     for text in [
-        "",
         "hello",
         "{",
         "\u{feff}{}",
@@ -129,14 +128,54 @@ fn what_is_not_json_or_has_a_key_of_ours_twice_is_bad_json() {
 }
 
 #[test]
+fn white_space_around_a_message_is_json() {
+    let position = r#"{"userId":5,"lat":1,"lng":2}"#;
+    for text in [
+        format!(" {position}"),
+        format!("\r\n\t {position}\n"),
+        format!("{position}   "),
+    ] {
+        assert_eq!(relayed(&text), position);
+    }
+    // Other white space is none of JSON's.
+    for space in ["\u{a0}", "\u{c}", "\u{b}", "\u{feff}"] {
+        assert_eq!(refused(&format!("{space}{position}")).0, "bad_json");
+        assert_eq!(refused(&format!("{position}{space}")).0, "bad_json");
+    }
+}
+
+#[test]
+fn heartbeats_are_known_and_a_ping_keeps_its_digits() {
+    for text in ["", "ping", " \n", " ping\n"] {
+        let decoded = decode(text, Bounds::Finite);
+        assert!(matches!(decoded, Ok(ClientMessage::Heartbeat)), "{text:?}");
+    }
+    for number in ["7", "-0", "1.50", "2E0"] {
+        let text = format!(r#"{{"ping":{number}}}"#);
+        let Ok(ClientMessage::Ping(digits)) = decode(&text, Bounds::Finite) else {
+            panic!("no ping: {text}")
+        };
+        let mut pong = Vec::new();
+        encode_pong(digits, &mut pong);
+        assert_eq!(pong, format!(r#"{{"pong":{number}}}"#).into_bytes());
+    }
+    // What is more than a ping is that.
+    let text = r#"{"ping":7,"userId":5,"lat":1,"lng":2}"#;
+    assert_eq!(relayed(text), r#"{"userId":5,"lat":1,"lng":2}"#);
+}
+
+#[test]
 fn json_that_is_no_message_of_ours_is_a_bad_message() {
     for text in [
         "[5,1,2]",
         "5",
         "null",
         "\"{}\"",
-        " {}",
         "{}",
+        r#"{"ping":null}"#,
+        r#"{"ping":"7"}"#,
+        r#"{"ping":1e999}"#,
+        r#"{"ping":0.11111111111111111111111111111111}"#,
         r#"{"initialRequest":1}"#,
         r#"{"follow":null}"#,
     ] {

@@ -25,6 +25,7 @@ fn slots(queue: &SlotQueue) -> Vec<u32> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn a_slot_queue_is_a_list_without_repetition(operations in prop::collection::vec(operation(), 0..200)) {
         let mut queue = SlotQueue::default();

@@ -299,6 +299,8 @@ impl Model {
 }
 
 proptest! {
+    // The input is printed; a file of it is nobody's here.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn the_hub_agrees_with_lists(operations in prop::collection::vec((operation(), any::<bool>()), 0..120)) {
         let mut hub = Hub::new(LAST_KNOWN_MAX);
@@ -455,7 +457,7 @@ fn a_crowd_leaving_one_runner_costs_each_of_them_the_same() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 30, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn many_follows_are_found_as_few_are(changes in prop::collection::vec((prop::bool::weighted(0.6), 0..200u32), 0..600)) {
         let mut hub = Hub::new(1);

@@ -6,7 +6,7 @@ use super::metrics::Metrics;
 use super::wire::close::CloseReason;
 use crate::auth::Token;
 use crate::fix::Bounds;
-use crate::protocol::{ClientMessage, Hello, Publication, decode};
+use crate::protocol::{ClientMessage, Hello, Publication, decode, encode_pong};
 use crate::refusal::{Code, Refusal};
 use crate::relay::{Excess, Now, Published, Relay, RunnerKey};
 
@@ -18,9 +18,11 @@ pub(super) type Refusals = Vec<Refusal>;
 pub(super) struct Applied {
     /// What its sender is to be told.
     pub(super) refusals: Refusals,
-    /// Whether it was a position that came too fast, which neither counts among the bad messages
-    /// in a row nor ends the row.
-    pub(super) is_excess: bool,
+    /// Whether it neither counts among the bad messages in a row nor ends the row: a position that
+    /// came too fast, or a heartbeat.
+    pub(super) is_uncounted: bool,
+    /// The answer to a ping, if it was one.
+    pub(super) pong: Option<Vec<u8>>,
     /// The runner whose newest position it brought.
     pub(super) moved: Option<RunnerKey>,
     /// Whether it was so much work that others have their turn now.
@@ -67,14 +69,20 @@ impl Desk<'_> {
                 Ok(Published::Late) => {}
                 Ok(Published::TooFast(Excess::Close)) => return Err(CloseReason::TooFast),
                 Ok(Published::TooFast(excess)) => {
-                    applied.is_excess = true;
+                    applied.is_uncounted = true;
                     if let Excess::Tell(rate) = excess {
                         refusals.push(Refusal::TooFast(rate));
                     }
                 }
                 Err(refusal) => refusals.push(refusal),
             },
+            Ok(ClientMessage::Heartbeat) => applied.is_uncounted = true,
             Ok(_) if !is_known => refusals.push(Refusal::Unauthorized),
+            Ok(ClientMessage::Ping(number)) => {
+                let mut pong = Vec::new();
+                encode_pong(number, &mut pong);
+                applied.pong = Some(pong);
+            }
             Ok(ClientMessage::Hello(hello)) => self.greet(entry, hello, refusals),
             Ok(ClientMessage::Change(change)) => {
                 refusals.extend(change.follow.refusal);

@@ -6,6 +6,7 @@ use std::time::Instant;
 use mio::net::TcpStream;
 use slab::Slab;
 
+use super::bad_row::BadRow;
 use super::waits::Waits;
 use super::wire::connection::Connection;
 use crate::relay::{Authority, MemberKey};
@@ -54,7 +55,7 @@ pub(super) struct Entry {
     /// Who it is for the relay, and what it may do.
     pub(super) authority: Authority,
     /// Messages in a row of which each brought an error.
-    pub(super) bad_in_row: u8,
+    pub(super) bad_row: BadRow,
     /// Text messages received.
     pub(super) received: u64,
     /// Positions sent.
@@ -94,7 +95,7 @@ impl Connections {
             peer,
             accepted_at: now,
             authority: Authority::default(),
-            bad_in_row: 0,
+            bad_row: BadRow::default(),
             received: 0,
             sent: 0,
             is_hung_up: false,

@@ -16,6 +16,7 @@
 
 mod answer;
 mod apply;
+mod bad_row;
 mod clocks;
 mod config;
 mod connections;

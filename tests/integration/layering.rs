@@ -62,6 +62,7 @@ const FLOORS: &[&str] = &[
     "server/config.rs",
     "server/clocks.rs",
     "server/waits.rs",
+    "server/bad_row.rs",
     "server/sweep.rs",
     "server/os/limits.rs",
     "server/os/listen.rs",

@@ -188,8 +188,9 @@ impl Generator {
         } else {
             "5"
         };
-        match self.below(12) {
+        match self.below(13) {
             0 => fields.push(("initialRequest", self.pick(&VALUES))),
+            12 => fields.push(("ping", self.pick(&["7", "1.50", "-0", "\"7\""]))),
             1..=3 => {
                 let list = self.pick(&["[5,6]", "[]", "[5,5.5,\"\"]", "null", "7"]);
                 fields.extend([
@@ -222,8 +223,11 @@ impl Generator {
             .collect();
         let space = self.pick(&["", "", " ", "\n"]);
         let comma = self.pick(&[",", ", "]);
-        let text = format!("{space}{{{}}}{space}", pairs.join(comma));
-        let mut text = text.into_bytes();
+        let text = match self.below(40) {
+            0 => self.pick(&["ping", ""]).to_owned(),
+            _ => format!("{{{}}}", pairs.join(comma)),
+        };
+        let mut text = format!("{space}{text}{space}").into_bytes();
         self.change(&mut text, &VALUES);
         text
     }

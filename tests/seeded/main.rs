@@ -102,12 +102,14 @@ fn the_generated_inputs_reach_every_outcome() {
         Head::Complete(Request::Plain { .. }, _) => 2,
         Head::Complete(Request::Upgrade { .. }, _) => 3,
     });
-    let messages: [u32; 7] = count(1_000, |generator| {
+    let messages: [u32; 9] = count(1_000, |generator| {
         let text = String::from_utf8_lossy(&generator.message()).into_owned();
         match decode(&text, Bounds::Finite) {
             Ok(ClientMessage::Hello(_)) => 0,
             Ok(ClientMessage::Position(_)) => 1,
             Ok(ClientMessage::Change(_)) => 2,
+            Ok(ClientMessage::Ping(_)) => 7,
+            Ok(ClientMessage::Heartbeat) => 8,
             Err(refusal) => match refusal.code().word() {
                 "bad_json" => 3,
                 "bad_message" => 4,

@@ -10,12 +10,10 @@ use crate::server::parts::Server;
 use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
 use crate::server::wire::connection::Input;
+use crate::server::wire::frames::append_text_frame;
 
 /// Messages taken from one connection before others have their turn.
 const MESSAGES_PER_TURN_MAX: usize = 64;
-
-/// So many messages in a row that each brought an error end the connection.
-const BAD_IN_ROW_MAX: u8 = 100;
 
 impl Server {
     /// Gives each connection with input one turn.
@@ -75,7 +73,7 @@ impl Server {
                     if let Some(runner) = applied.moved {
                         self.deliver(runner);
                     }
-                    self.tell_refusals(id, &applied)?;
+                    self.reply(id, &applied)?;
                     if applied.ends_turn || self.outgoing.is_much() {
                         return Ok(HasMore::Yes);
                     }
@@ -89,22 +87,26 @@ impl Server {
         Ok(HasMore::Yes)
     }
 
-    /// Tells the sender of a message what was wrong with it, and counts bad ones in a row.
-    fn tell_refusals(&mut self, id: ConnectionId, applied: &Applied) -> Result<(), CloseReason> {
+    /// Tells the sender of a message what came of it, and counts bad ones in a row.
+    fn reply(&mut self, id: ConnectionId, applied: &Applied) -> Result<(), CloseReason> {
         let Some(entry) = self.connections.get_mut(id) else {
             return Ok(());
         };
+        if let Some(pong) = &applied.pong {
+            let mut frame = Vec::new();
+            append_text_frame(pong, &mut frame);
+            entry.connection.outbox.push_pong(&frame);
+        }
         for refusal in &applied.refusals {
             tell(id, entry, refusal)?;
         }
-        if applied.is_excess {
+        if applied.is_uncounted {
             return Ok(());
         }
-        entry.bad_in_row = match applied.refusals[..] {
-            [] => 0,
-            _ => entry.bad_in_row + 1,
-        };
-        if entry.bad_in_row == BAD_IN_ROW_MAX {
+        let open_for = (self.now.monotonic).saturating_duration_since(entry.accepted_at);
+        if applied.refusals.is_empty() {
+            entry.bad_row.end();
+        } else if entry.bad_row.add(open_for) {
             return Err(CloseReason::BadMessages);
         }
         Ok(())

@@ -18,7 +18,7 @@ const CODES: [&str; 4] = ["bad_json", "bad_message", "bad_id", "bad_position"];
 /// Longest error message, in bytes of JSON.
 const ERROR_BYTES_MAX: usize = 512;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "initialRequest",
     "userId",
     "following",
@@ -27,6 +27,7 @@ const KEYS: [&str; 17] = [
     "token",
     "presence",
     "audience",
+    "ping",
     "lat",
     "lng",
     "accuracy",
@@ -92,6 +93,13 @@ fn check(text: &str, decoded: &Result<ClientMessage, Refusal>, bounds: Bounds) {
             check_ids(&change.follow, fields.known("follow"));
             check_ids(&change.unfollow, fields.known("unfollow"));
         }
+        Ok(ClientMessage::Ping(number)) => {
+            let fields = read.expect("a ping is JSON");
+            assert!(!fields.has("lat") && !fields.has("lng"));
+            assert_eq!(fields.get("ping"), Some(*number), "as it was written");
+            assert!(number.len() <= 32 && number.parse::<f64>().is_ok_and(f64::is_finite));
+        }
+        Ok(ClientMessage::Heartbeat) => assert!(["", "ping"].contains(&trim(text))),
         Err(refusal) => {
             check_refusal(refusal);
             let expected = read.as_ref().map_or("bad_json", Fields::expected);
@@ -134,8 +142,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 /// The text as JSON, unless it is none or has a key of ours twice.
 fn read(text: &str) -> Option<Fields<'_>> {
     let value: &RawValue = serde_json::from_str(text).ok()?;
-    // White space before an object is JSON, but no message begins with it.
-    if !text.starts_with('{') {
+    if !trim(text).starts_with('{') {
         return Some(Fields(None));
     }
     let fields: Fields = serde_json::from_str(value.get()).ok()?;
@@ -143,6 +150,11 @@ fn read(text: &str) -> Option<Fields<'_>> {
     KEYS.iter()
         .all(|ours| pairs.iter().filter(|(key, _)| key == ours).count() <= 1)
         .then_some(fields)
+}
+
+/// Without the white space of JSON around it.
+fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\r', '\n'])
 }
 
 impl Fields<'_> {
