@@ -58,13 +58,16 @@ impl<'a> UserId<'a> {
         }
     }
 
-    /// The same, to be kept beside the text.
+    /// How it was written, to be kept beside the text.
     pub fn written(&self) -> Written {
-        // An escape is longer than what it stands for.
-        match self.json.len() - self.text.len() {
-            0 => Written::Bare,
-            2 => Written::Quoted,
-            _ => Written::Escaped(self.json.into()),
+        let inside = self
+            .json
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'));
+        match inside {
+            None => Written::Bare,
+            Some(inside) if inside == self.text => Written::Quoted,
+            Some(_) => Written::Escaped(self.json.into()),
         }
     }
 }
@@ -228,6 +231,11 @@ mod tests {
         }
         for json in ["", "-", "007", "5.0", "1e2", "+5", "5,6", "--5", "5-5"] {
             assert!(UserId::from_integer(json).is_none(), "{json}");
+        }
+        // Not even where text and JSON are not of one id.
+        for (text, json) in [("a\"b", "\"xyz\""), ("a\\", "\"a\""), ("\"", "\"\"")] {
+            let id = UserId::from_string(text.into(), json).expect("an id and a string");
+            assert_eq!(id.written().json(id.text()), json);
         }
     }
 

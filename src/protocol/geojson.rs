@@ -16,14 +16,28 @@ pub struct Feature<'a> {
     pub is_connected: bool,
 }
 
-/// Writes a GeoJSON Feature, with the sender's digits and its way of writing the id. Where the
-/// position is none on Earth, the Feature is without a place (RFC 7946, 3.2), and has `lat` and
-/// `lng` as properties.
-pub fn encode_feature(feature: &Feature, out: &mut Vec<u8>) {
-    // Writes into a Vec cannot fail.
-    let _ = write_feature(feature, out);
+/// Writes a FeatureCollection, as far as it stays under so many bytes; `None` if it does not.
+pub fn encode_features<'a>(
+    features: impl Iterator<Item = Feature<'a>>,
+    bytes_max: usize,
+) -> Option<Vec<u8>> {
+    let mut out = br#"{"type":"FeatureCollection","features":["#.to_vec();
+    for (number, feature) in features.enumerate() {
+        if number > 0 {
+            out.push(b',');
+        }
+        // Writes into a Vec cannot fail.
+        let _ = write_feature(&feature, &mut out);
+        if out.len() > bytes_max {
+            return None;
+        }
+    }
+    out.extend_from_slice(b"]}\n");
+    Some(out)
 }
 
+/// A Feature with the sender's digits and its way of writing the id. Where the position is none on
+/// Earth, the Feature is without a place (RFC 7946, 3.2), and has `lat` and `lng` as properties.
 fn write_feature(feature: &Feature, out: &mut Vec<u8>) -> std::io::Result<()> {
     let Known {
         user,

@@ -18,7 +18,7 @@ use crate::auth::Token;
 use crate::fix::{self, Bounds, Extra, Fix};
 use crate::refusal::{Refusal, quote};
 use crate::user::{Known, Presence, Spelling, UserId, Written};
-pub use geojson::{Feature, encode_feature};
+pub use geojson::{Feature, encode_features};
 
 /// What a client said.
 #[derive(Debug)]

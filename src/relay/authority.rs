@@ -47,14 +47,6 @@ impl Authority {
         self.grant = Some(Box::new(grant));
     }
 
-    pub(super) fn may_follow(&self, user: &str) -> bool {
-        (self.grant()).is_none_or(|grant| grant.may_follow(user))
-    }
-
-    pub(super) fn may_publish(&self, user: &str) -> bool {
-        (self.grant()).is_none_or(|grant| grant.may_publish(user))
-    }
-
     /// Takes a position's share of `rate` positions a second.
     pub(super) fn take(&mut self, rate: u32, now: Instant) -> Result<(), Excess> {
         let bucket = (self.bucket).get_or_insert_with(|| Box::new(Bucket::new(rate, now)));

@@ -138,16 +138,23 @@ impl Relay {
         self.hub.join()
     }
 
-    /// Forgets a member. What it was owed before must not be asked for any more.
+    /// Forgets a member, and what it is owed.
     pub(crate) fn leave(&mut self, member: MemberKey) {
+        self.debts.retain(|debt| debt.member != member);
         self.hub.leave(member);
     }
 
-    /// Has a member be the user of its grant, unless it is somebody already; says whether it may
-    /// do anything at all.
-    pub(crate) fn identify(&mut self, by: &Authority) -> bool {
+    /// Lets an authority ask for something: a member is the user of its grant from now on, unless
+    /// it is somebody already.
+    ///
+    /// # Errors
+    /// It has no grant where one is needed.
+    pub(crate) fn admit(&mut self, by: &Authority) -> Result<(), Refusal> {
         let Some(grant) = by.grant() else {
-            return !self.rules.needs_grant;
+            return match self.rules.needs_grant {
+                true => Err(Refusal::Unauthorized),
+                false => Ok(()),
+            };
         };
         if let Some(member) = by.member()
             && self.hub.declared(member).is_none()
@@ -155,7 +162,14 @@ impl Relay {
             let written = Written::as_string(&grant.user);
             self.hub.declare(member, &grant.user, written);
         }
-        true
+        Ok(())
+    }
+
+    fn may_follow(&self, by: &Authority, user: &str) -> bool {
+        match by.grant() {
+            Some(grant) => grant.may_follow(user),
+            None => !self.rules.needs_grant,
+        }
     }
 
     /// Gives an authority another grant, and ends the follows that it does not cover, which is
@@ -178,7 +192,7 @@ impl Relay {
             return Ok(None);
         };
         let denied: Vec<String> = (self.hub.followed(member))
-            .filter(|user| !by.may_follow(user))
+            .filter(|user| !self.may_follow(by, user))
             .map(str::to_owned)
             .collect();
         for user in &denied {
@@ -195,6 +209,7 @@ impl Relay {
     /// # Errors
     /// It is another one already.
     pub(crate) fn declare(&mut self, by: &Authority, user: &UserId) -> Result<(), Refusal> {
+        self.admit(by)?;
         let Some(member) = by.member() else {
             return Ok(());
         };
@@ -235,14 +250,18 @@ impl Relay {
         by: &Authority,
         user: Option<&UserId>,
     ) -> Result<(RunnerKey, Written), Refusal> {
-        if self.rules.needs_grant && by.grant().is_none() {
-            return Err(Refusal::Unauthorized);
-        }
+        self.admit(by)?;
         let member = by.member();
         let declared = member.and_then(|member| self.hub.declared(member));
         let (runner, written) = match (user, declared, member) {
             (None, Some(runner), Some(member)) => (runner, self.hub.written(member)),
-            (None, ..) => return Err(Refusal::MissingUser),
+            (None, ..) => match by.grant() {
+                Some(grant) => (
+                    self.hub.runner_or_new(&grant.user),
+                    Written::as_string(&grant.user),
+                ),
+                None => return Err(Refusal::MissingUser),
+            },
             (Some(user), Some(runner), _) if self.hub.id(runner) == user.text() => {
                 (runner, user.written())
             }
@@ -252,8 +271,9 @@ impl Relay {
             }
             (Some(user), ..) => (self.hub.runner_or_new(user.text()), user.written()),
         };
-        if !by.may_publish(self.hub.id(runner)) {
-            let json = written.json(self.hub.id(runner));
+        let user = self.hub.id(runner);
+        if by.grant().is_some_and(|grant| !grant.may_publish(user)) {
+            let json = written.json(user);
             self.hub.forget_unused(runner);
             return Err(Refusal::MayNotPublish(quote(&json)));
         }
@@ -263,7 +283,9 @@ impl Relay {
     /// Adds follows, as far as they are allowed and there is room. What is known of the users is
     /// owed at once.
     pub(crate) fn follow(&mut self, by: &Authority, users: &[UserId], refusals: &mut Vec<Refusal>) {
-        let Some(member) = by.member() else {
+        let admitted = self.admit(by);
+        let (Ok(()), Some(member)) = (&admitted, by.member()) else {
+            refusals.extend(admitted.err());
             return;
         };
         let follows_max = self.rules.follows_max;
@@ -271,7 +293,7 @@ impl Relay {
         let mut over: Option<(usize, &str)> = None;
         let mut denied: Option<(usize, &str)> = None;
         for user in users {
-            if !by.may_follow(user.text()) {
+            if !self.may_follow(by, user.text()) {
                 denied.get_or_insert((0, user.json())).0 += 1;
                 continue;
             }
@@ -316,7 +338,11 @@ impl Relay {
     }
 
     /// Begins or ends presence for what a member follows.
-    pub(crate) fn ask_presence(&mut self, by: &Authority, asks: bool) {
+    ///
+    /// # Errors
+    /// It has no grant where one is needed.
+    pub(crate) fn ask_presence(&mut self, by: &Authority, asks: bool) -> Result<(), Refusal> {
+        self.admit(by)?;
         if let Some(member) = by.member()
             && self.hub.ask_presence(member, asks)
         {
@@ -324,13 +350,15 @@ impl Relay {
                 self.owe(member, Owed::Presence(slot));
             }
         }
+        Ok(())
     }
 
     /// Begins or ends telling a member how many follow its user.
     ///
     /// # Errors
-    /// It is nobody.
+    /// It is nobody, or has no grant where one is needed.
     pub(crate) fn ask_audience(&mut self, by: &Authority, wants: bool) -> Result<(), Refusal> {
+        self.admit(by)?;
         let member = by.member();
         let is_somebody = member.is_some_and(|member| self.hub.declared(member).is_some());
         if wants && !is_somebody {
@@ -360,7 +388,7 @@ impl Relay {
     /// Owes presence and audiences that changed to those who asked for them. To be called before
     /// anything is written, so that the word of a runner who became live goes out before the
     /// position that made it so.
-    pub(crate) fn tell(&mut self, now: Instant) {
+    pub(crate) fn owe_changes(&mut self, now: Instant) {
         if !self.hub.has_changes() && self.hub.audience_deadline().is_none_or(|at| at > now) {
             return;
         }
@@ -393,7 +421,7 @@ impl Relay {
         std::mem::take(&mut self.debts)
     }
 
-    /// When [`Relay::advance`] or [`Relay::tell`] next has something to do.
+    /// When [`Relay::advance`] or [`Relay::owe_changes`] next has something to do.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let advanced_at = self.advanced_at?;
         if self.is_ageing || self.hub.has_changes() || self.has_debts() {
@@ -418,7 +446,7 @@ impl Relay {
     }
 
     /// How many follow a member's user, if it asked. That counts as told.
-    pub(crate) fn say_audience(&mut self, member: MemberKey, now: Instant) -> Option<usize> {
+    pub(crate) fn take_audience(&mut self, member: MemberKey, now: Instant) -> Option<usize> {
         self.hub.tell_audience(member, now)
     }
 
@@ -461,7 +489,7 @@ impl Relay {
     /// The runner of this id, if it is one whom the authority may follow.
     pub(crate) fn visible(&self, by: &Authority, user: &str) -> Option<RunnerKey> {
         let runner = self.hub.runner(user)?;
-        by.may_follow(user).then_some(runner)
+        self.may_follow(by, user).then_some(runner)
     }
 
     /// How fresh a runner's last known position is.

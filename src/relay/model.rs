@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::Now;
 use super::hub::Hub;
 use super::keys::MemberKey;
+use super::{Authority, Now, Published, Relay, Rules};
+use crate::auth::{Follow, Grant, Publish};
 use crate::fix::{Bounds, Extra, Fix};
-use crate::user::{Freshness, Spelling, Written};
+use crate::refusal::Refusal;
+use crate::user::{Freshness, Spelling, UserId, Written};
 
 const MEMBERS: u32 = 5;
 const USERS: u32 = 6;
@@ -551,4 +553,51 @@ fn a_crowd_whose_positions_turn_stale_together_does_so_in_steps() {
     }
     assert_eq!(steps, 101);
     assert_eq!(hub.runners_by_freshness()[0], (Freshness::Live, 0));
+}
+
+#[test]
+fn an_authority_without_a_grant_can_do_nothing_where_one_is_needed() {
+    let mut relay = Relay::new(Rules {
+        needs_grant: true,
+        follows_max: 10,
+        rate_max: None,
+        last_known_max: 10,
+        stale_after: Duration::from_secs(60),
+        forget_after: Duration::from_secs(60),
+    });
+    let now = Now {
+        monotonic: Instant::now(),
+        unix_ms: 1.7e12,
+    };
+    let five = UserId::from_integer("5").expect("an id");
+    let member = relay.join();
+    let granted = |user: &str| Grant {
+        user: user.to_owned(),
+        publish: Publish::Own,
+        follow: Follow::Everybody,
+        expires_at_s: 2_000_000_000,
+    };
+    let mut runner = Authority::of_request(Some(granted("5")));
+    let published = relay.publish(&mut runner, None, fix("1", None), now);
+    assert!(
+        matches!(published, Ok(Published::Live(_))),
+        "without a userId it is its own"
+    );
+    let mut stranger = Authority::of_member(member, None);
+    let unauthorized = Err(Refusal::Unauthorized);
+    assert_eq!(relay.declare(&stranger, &five), unauthorized);
+    assert_eq!(relay.ask_presence(&stranger, true), unauthorized);
+    assert_eq!(relay.ask_audience(&stranger, true), unauthorized);
+    let published = relay.publish(&mut stranger, Some(&five), fix("2", None), now);
+    assert_eq!(published, Err(Refusal::Unauthorized));
+    let mut refusals = Vec::new();
+    relay.follow(&stranger, std::slice::from_ref(&five), &mut refusals);
+    assert_eq!(refusals, [Refusal::Unauthorized]);
+    assert!(relay.visible(&stranger, "5").is_none());
+    assert_eq!((relay.follows_total(), relay.has_debts()), (0, false));
+    let watcher = Authority::of_member(member, Some(granted("6")));
+    relay.follow(&watcher, &[five], &mut refusals);
+    assert_eq!((relay.follows_total(), relay.has_debts()), (1, true));
+    relay.leave(member);
+    assert!(!relay.has_debts(), "nobody is left to be owed something");
 }

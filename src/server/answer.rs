@@ -11,7 +11,7 @@ use super::os::process::Process;
 use super::parts::Server;
 use super::wire::close::CloseReason;
 use crate::auth::{Grant, Refused, Token};
-use crate::protocol::{Feature, encode_feature};
+use crate::protocol::{Feature, encode_features};
 use crate::relay::Authority;
 
 /// Longest answer with positions, in bytes: as much as a connection may hold that does not read it.
@@ -141,22 +141,14 @@ impl Server {
             let line = format!("ask for at most {ids_max} ids at once");
             return Response::bad_request(&line);
         }
-        let mut body = br#"{"type":"FeatureCollection","features":["#.to_vec();
         let mut named = HashSet::new();
-        for id in ids {
-            let Some(feature) = self.feature(id, by).filter(|_| named.insert(id)) else {
-                continue;
-            };
-            if named.len() > 1 {
-                body.push(b',');
-            }
-            encode_feature(&feature, &mut body);
-            if body.len() > BODY_BYTES_MAX {
-                return Response::bad_request("this is over 1 MiB: ask for fewer ids at once");
-            }
+        let features = (ids.iter())
+            .filter(|id| named.insert(*id))
+            .filter_map(|id| self.feature(id, by));
+        match encode_features(features, BODY_BYTES_MAX) {
+            Some(body) => Response::geo_json(body),
+            None => Response::bad_request("this is over 1 MiB: ask for fewer ids at once"),
         }
-        body.extend_from_slice(b"]}\n");
-        Response::geo_json(body)
     }
 
     fn feature(&self, id: &str, by: &Authority) -> Option<Feature<'_>> {

@@ -29,8 +29,8 @@ pub(super) struct Applied {
     pub(super) ends_turn: bool,
 }
 
-/// What a message may change, besides its sender.
-pub(super) struct Desk<'a> {
+/// The parts of the server that one message may change, besides its sender's own.
+pub(super) struct Effects<'a> {
     pub(super) relay: &'a mut Relay,
     pub(super) door: &'a mut Door,
     pub(super) metrics: &'a mut Metrics,
@@ -38,7 +38,7 @@ pub(super) struct Desk<'a> {
     pub(super) now: Now,
 }
 
-impl Desk<'_> {
+impl Effects<'_> {
     /// Carries out one message as far as it goes.
     pub(super) fn apply(
         &mut self,
@@ -62,7 +62,7 @@ impl Desk<'_> {
             applied.ends_turn = true;
             refusals.extend(self.authenticate(id, entry, token)?);
         }
-        let is_known = self.relay.identify(&entry.authority);
+        let admitted = self.relay.admit(&entry.authority);
         match decoded {
             Ok(ClientMessage::Position(publication)) => match self.publish(entry, publication) {
                 Ok(Published::Live(runner)) => applied.moved = Some(runner),
@@ -77,7 +77,7 @@ impl Desk<'_> {
                 Err(refusal) => refusals.push(refusal),
             },
             Ok(ClientMessage::Heartbeat) => applied.is_uncounted = true,
-            Ok(_) if !is_known => refusals.push(Refusal::Unauthorized),
+            Ok(_) if admitted.is_err() => refusals.extend(admitted.err()),
             Ok(ClientMessage::Ping(number)) => {
                 let mut pong = Vec::new();
                 encode_pong(number, &mut pong);
@@ -139,7 +139,7 @@ impl Desk<'_> {
         match hello.presence {
             None => {}
             Some(Err(refusal)) => refusals.push(refusal),
-            Some(Ok(asks)) => self.relay.ask_presence(by, asks),
+            Some(Ok(asks)) => refusals.extend(self.relay.ask_presence(by, asks).err()),
         }
         match hello.audience {
             None => {}

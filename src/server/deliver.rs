@@ -1,7 +1,6 @@
 //! From the relay to the outboxes: positions to followers, and what members are owed.
 
 use super::parts::Server;
-use super::waits::Wait;
 use super::wire::outbox::Pushed;
 use crate::protocol::{encode_last_known, encode_position};
 use crate::relay::{Debt, MemberKey, Owed, RunnerKey};
@@ -54,11 +53,9 @@ impl Server {
         let outbox = &mut entry.connection.outbox;
         match owed {
             Owed::Ended { slot, renumbered } => {
-                // What is held for it is part of what goes out first.
-                entry.waits.remove(Wait::Release);
-                let positions = outbox.unfollow(&self.outgoing.frames, slot, renumbered) as u64;
-                entry.sent += positions;
-                self.metrics.positions_delivered += positions;
+                // What is held for it goes out before what it is told of this.
+                outbox.unfollow(slot, renumbered);
+                self.queues.unhold(entry);
             }
             Owed::LastKnown { slot, .. } if outbox.is_behind() => outbox.mark_last_known(slot),
             Owed::LastKnown { slot, runner } => {
@@ -86,7 +83,7 @@ impl Server {
         let frame = outgoing.frames.push(&outgoing.message);
         entry.connection.outbox.push_with_age(frame, slot);
         // What is held for it goes along, for it may be older.
-        entry.waits.remove(Wait::Release);
+        self.queues.unhold(entry);
         self.queues.add_flush(id, entry);
     }
 }

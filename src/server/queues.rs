@@ -13,6 +13,8 @@ pub(super) struct Queues {
     turns: Vec<ConnectionId>,
     flushes: Vec<ConnectionId>,
     held: Vec<ConnectionId>,
+    /// How many of them still wait for the release.
+    held_count: usize,
     ends: Vec<(ConnectionId, CloseReason)>,
     flush_interval: Duration,
     release_at: Instant,
@@ -25,6 +27,7 @@ impl Queues {
             turns: Vec::new(),
             flushes: Vec::new(),
             held: Vec::new(),
+            held_count: 0,
             ends: Vec::new(),
             flush_interval,
             release_at: now + flush_interval,
@@ -49,7 +52,21 @@ impl Queues {
     pub(super) fn hold(&mut self, id: ConnectionId, entry: &mut Entry) {
         if entry.waits.add(Wait::Release) {
             self.held.push(id);
+            self.held_count += 1;
         }
+    }
+
+    /// Has a connection no longer wait for the release; says whether it did.
+    pub(super) fn unhold(&mut self, entry: &mut Entry) -> bool {
+        let was_held = entry.waits.remove(Wait::Release);
+        self.held_count -= usize::from(was_held);
+        was_held
+    }
+
+    /// Says that what a connection waited for has come.
+    pub(super) fn serve(&mut self, wait: Wait, entry: &mut Entry) {
+        debug_assert!(wait != Wait::Release, "it is counted");
+        entry.waits.remove(wait);
     }
 
     /// Has a connection wait for its end; the first reason counts.
@@ -76,7 +93,7 @@ impl Queues {
 
     /// Whether positions are held back for some connection.
     pub(super) fn holds_any(&self) -> bool {
-        !self.held.is_empty()
+        self.held_count > 0
     }
 
     /// Has those who are held wait to be flushed, if it is time.
@@ -91,7 +108,7 @@ impl Queues {
         self.release_at = now + self.flush_interval;
         for id in std::mem::take(&mut self.held) {
             if let Some(entry) = connections.get_mut(id)
-                && entry.waits.remove(Wait::Release)
+                && self.unhold(entry)
             {
                 self.add_flush(id, entry);
             }

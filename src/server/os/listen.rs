@@ -1,5 +1,6 @@
-//! Listening sockets, and whether somebody waits at them. Accepted sockets inherit the options set here, which spares three system
-//! calls for each connection (Linux copies them from the listening socket).
+//! Listening sockets, and whether somebody waits at them. Accepted sockets inherit the options set
+//! here, which spares three system calls for each connection (Linux copies them from the listening
+//! socket).
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;

@@ -16,7 +16,7 @@ impl Server {
     /// Sends what is owed, most often in one write for each connection that is owed something.
     pub(in crate::server) fn flush(&mut self) {
         let now = self.now.monotonic;
-        self.relay.tell(now);
+        self.relay.owe_changes(now);
         self.settle();
         self.queues.release_if_due(&mut self.connections, now);
         for id in self.queues.take_flushes() {
@@ -38,7 +38,7 @@ impl Server {
         let Some(entry) = self.connections.get_mut(id) else {
             return Ok(());
         };
-        entry.waits.remove(Wait::Flush);
+        self.queues.serve(Wait::Flush, entry);
         let (relay, member, now) = (
             &mut self.relay,
             entry.authority.member(),
@@ -84,7 +84,7 @@ fn append_mark(
     let known =
         match mark {
             Mark::Audience => {
-                (relay.say_audience(member, now)).map(|count| encode_audience(count, message))
+                (relay.take_audience(member, now)).map(|count| encode_audience(count, message))
             }
             Mark::Presence(slot) => (relay.say_presence(member, slot, now))
                 .map(|presence| encode_presence(&presence, message)),

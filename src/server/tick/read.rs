@@ -3,9 +3,8 @@
 use log::debug;
 
 use crate::protocol::encode_error;
-use crate::refusal::Refusal;
-use crate::server::apply::{Applied, Desk};
-use crate::server::connections::{ConnectionId, Entry};
+use crate::server::apply::{Applied, Effects};
+use crate::server::connections::ConnectionId;
 use crate::server::parts::Server;
 use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
@@ -22,7 +21,7 @@ impl Server {
             let Some(entry) = self.connections.get_mut(id) else {
                 continue;
             };
-            entry.waits.remove(Wait::Turn);
+            self.queues.serve(Wait::Turn, entry);
             if entry.waits.has(Wait::End) {
                 continue;
             }
@@ -59,14 +58,14 @@ impl Server {
             match input {
                 Input::Text(text) => {
                     entry.received += 1;
-                    let mut desk = Desk {
+                    let mut effects = Effects {
                         relay: &mut self.relay,
                         door: &mut self.door,
                         metrics: &mut self.metrics,
                         bounds: self.config.bounds(),
                         now: self.now,
                     };
-                    let applied = desk.apply(id, entry, &text)?;
+                    let applied = effects.apply(id, entry, &text)?;
                     if self.relay.has_debts() {
                         self.settle();
                     }
@@ -98,7 +97,15 @@ impl Server {
             entry.connection.outbox.push_pong(&frame);
         }
         for refusal in &applied.refusals {
-            tell(id, entry, refusal)?;
+            debug!("refuse id={} code={}", id.serial(), refusal.code().word());
+            let message = &mut self.outgoing.message;
+            message.clear();
+            encode_error(refusal, message);
+            let hold = entry.waits.has(Wait::Release);
+            let (outbox, frames) = (&mut entry.connection.outbox, &mut self.outgoing.frames);
+            if !outbox.push_error(message, frames, hold) {
+                return Err(CloseReason::ErrorsUnread);
+            }
         }
         if applied.is_uncounted {
             return Ok(());
@@ -110,17 +117,6 @@ impl Server {
             return Err(CloseReason::BadMessages);
         }
         Ok(())
-    }
-}
-
-/// Owes an error to the sender of a message.
-fn tell(id: ConnectionId, entry: &mut Entry, refusal: &Refusal) -> Result<(), CloseReason> {
-    debug!("refuse id={} code={}", id.serial(), refusal.code().word());
-    let mut message = Vec::new();
-    encode_error(refusal, &mut message);
-    match entry.connection.outbox.push_error(&message) {
-        true => Ok(()),
-        false => Err(CloseReason::ErrorsUnread),
     }
 }
 

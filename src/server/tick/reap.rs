@@ -35,8 +35,8 @@ impl Server {
         let Some(entry) = self.connections.get_mut(id) else {
             return;
         };
-        entry.waits.remove(Wait::End);
-        if entry.waits.remove(Wait::Release) {
+        self.queues.serve(Wait::End, entry);
+        if self.queues.unhold(entry) {
             // A failure is found again when the close frame is written.
             let _ = self.flush_connection(id);
         }
@@ -67,9 +67,10 @@ impl Server {
 
     fn remove(&mut self, id: ConnectionId, reason: CloseReason) {
         // Its descriptor leaves epoll when it is closed (epoll(7), Q6).
-        let Some(entry) = self.connections.remove(id) else {
+        let Some(mut entry) = self.connections.remove(id) else {
             return;
         };
+        self.queues.unhold(&mut entry);
         // A descriptor is free for one that could not be accepted.
         self.listeners.is_acceptable |= self.listeners.has_failed;
         let reason = entry.connection.ending().unwrap_or(reason);

@@ -16,28 +16,53 @@ pub const ERROR_BYTES_MAX: usize = 64 * 1024;
 /// Room for this many entries is kept between ticks; more is given back.
 const SPARE_ENTRIES_MAX: usize = 4;
 
-/// A frame that is owed, and which of the connection's follows it is about.
+/// A frame that is owed, and what it is about: a kind in the two top bits and a slot in the others,
+/// for there may be many of these.
 #[derive(Clone, Copy, Debug)]
 struct Due {
     frame: u32,
-    /// The top bit says that the frame tells an age.
-    slot: u32,
+    about: u32,
 }
 
+const _: () = assert!(size_of::<Due>() == 8);
+
 impl Due {
-    const WITH_AGE: u32 = 1 << 31;
+    const SLOT_BITS: u32 = 30;
 
-    fn slot(self) -> u32 {
-        self.slot & !Due::WITH_AGE
+    fn new(frame: u32, about: About) -> Due {
+        let (kind, slot) = match about {
+            About::Position(slot) => (0, slot),
+            About::LastKnown(slot) => (1, slot),
+            About::Unfollowed => (2, 0),
+            About::Error => (3, 0),
+        };
+        debug_assert!(slot >> Due::SLOT_BITS == 0, "follows are fewer");
+        let about = kind << Due::SLOT_BITS | slot;
+        Due { frame, about }
     }
 
-    fn is_with_age(self) -> bool {
-        self.slot & Due::WITH_AGE != 0
+    fn about(self) -> About {
+        let slot = self.about & ((1 << Due::SLOT_BITS) - 1);
+        match self.about >> Due::SLOT_BITS {
+            0 => About::Position(slot),
+            1 => About::LastKnown(slot),
+            2 => About::Unfollowed,
+            _ => About::Error,
+        }
     }
+}
 
-    fn move_to(&mut self, slot: u32) {
-        self.slot = slot | self.slot & Due::WITH_AGE;
-    }
+/// What a frame that is due is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    /// A position of the user in this slot.
+    Position(u32),
+    /// The last known position of the user in this slot, with its age.
+    LastKnown(u32),
+    /// A position of a user who is followed no longer.
+    Unfollowed,
+    /// An error, which stands behind what was owed before it.
+    Error,
 }
 
 /// What a flush did.
@@ -96,7 +121,7 @@ impl Outbox {
     pub fn push(&mut self, frame: u32, slot: u32) -> Pushed {
         match self.blocked() {
             None => {
-                self.due.push(Due { frame, slot });
+                self.due.push(Due::new(frame, About::Position(slot)));
                 if self.due.len() == 1 {
                     Pushed::First
                 } else {
@@ -117,10 +142,7 @@ impl Outbox {
     /// tells its age. To be called while the outbox is not behind.
     pub fn push_with_age(&mut self, frame: u32, slot: u32) {
         debug_assert!(!self.is_behind());
-        self.due.push(Due {
-            frame,
-            slot: slot | Due::WITH_AGE,
-        });
+        self.due.push(Due::new(frame, About::LastKnown(slot)));
     }
 
     /// Owes the last known position of a user just followed, as a mark.
@@ -138,26 +160,23 @@ impl Outbox {
         self.behind.get_or_insert_default().audience = true;
     }
 
-    /// Ends a follow: its marks are forgotten, and its positions that are due become bytes, which
-    /// go out as they are, before all that is said from now on; says how many. The follow in slot
-    /// `renumbered` has taken its slot, with all that is owed about it.
-    pub fn unfollow(&mut self, frames: &Frames, slot: u32, renumbered: u32) -> usize {
-        let due_before = self.due.len();
-        let wire = &mut self.wire;
-        self.due.retain_mut(|due| {
-            if due.slot() == slot {
-                wire.extend_from_slice(frames.frame(due.frame));
-                return false;
-            }
-            if due.slot() == renumbered {
-                due.move_to(slot);
-            }
-            true
-        });
+    /// Ends a follow: its marks are forgotten, and its frames go out if the socket takes them. The
+    /// follow in slot `renumbered` has taken its slot, with all that is owed about it.
+    pub fn unfollow(&mut self, slot: u32, renumbered: u32) {
+        for due in &mut self.due {
+            let about = match due.about() {
+                About::Position(about) | About::LastKnown(about) if about == slot => {
+                    About::Unfollowed
+                }
+                About::Position(about) if about == renumbered => About::Position(slot),
+                About::LastKnown(about) if about == renumbered => About::LastKnown(slot),
+                _ => continue,
+            };
+            *due = Due::new(due.frame, about);
+        }
         if let Some(behind) = &mut self.behind {
             behind.unfollow(slot, renumbered);
         }
-        due_before - self.due.len()
     }
 
     /// Owes bytes that are no position: a reply, a close frame.
@@ -165,9 +184,15 @@ impl Outbox {
         self.wire.extend_from_slice(bytes);
     }
 
-    /// Owes an error; `false` if too many are unread already.
+    /// Owes an error, behind all that is owed and not held; `false` if too many are unread already.
     #[must_use]
-    pub fn push_error(&mut self, message: &[u8]) -> bool {
+    pub fn push_error(&mut self, message: &[u8], frames: &mut Frames, hold: bool) -> bool {
+        let owes_nothing = self.due.is_empty() && self.behind.is_none();
+        if !(self.is_behind() || hold || owes_nothing) {
+            let frame = frames.push(message);
+            self.due.push(Due::new(frame, About::Error));
+            return true;
+        }
         let before = self.wire.len();
         append_text_frame(message, &mut self.wire);
         self.error_bytes += self.wire.len() - before;
@@ -227,7 +252,7 @@ impl Outbox {
             self.settle(taken, gather, &mut flushed);
         }
         if flushed.blocked {
-            self.fall_behind(&mut flushed);
+            self.fall_behind(frames, &mut flushed);
         }
         Ok(flushed)
     }
@@ -255,7 +280,7 @@ impl Outbox {
         let taken = to.write(bytes)?;
         flushed.bytes += taken;
         if taken == bytes.len() {
-            flushed.positions += self.due.len();
+            flushed.positions += positions(&self.due);
             self.due.clear();
             return Ok(());
         }
@@ -269,7 +294,7 @@ impl Outbox {
             end += frames.frame(due.frame).len();
             begun += 1;
         }
-        flushed.positions += begun;
+        flushed.positions += positions(&self.due[..begun]);
         self.due.drain(..begun);
         self.wire.extend_from_slice(&bytes[taken..end]);
         Ok(())
@@ -325,30 +350,39 @@ impl Outbox {
                     let is_position = matches!(mark, Mark::LastKnown(_) | Mark::Newest(_));
                     flushed.positions += usize::from(is_position);
                 }
-                _ => {
-                    due += 1;
-                    flushed.positions += 1;
-                }
+                _ => due += 1,
             }
             if end > taken {
                 self.wire.extend_from_slice(&gather.bytes[taken..end]);
             }
             start = end;
         }
+        flushed.positions += positions(&self.due[..due]);
         self.due.drain(..due);
     }
 
-    /// Turns positions that were not begun into marks.
-    fn fall_behind(&mut self, flushed: &mut Flushed) {
+    /// Turns positions that were not begun into marks. Errors stay as they are.
+    fn fall_behind(&mut self, frames: &Frames, flushed: &mut Flushed) {
         let behind = self.behind.get_or_insert_default();
         behind.blocked = true;
         for due in std::mem::take(&mut self.due) {
-            let is_new = if due.is_with_age() {
-                behind.mark_last_known(due.slot())
-            } else {
-                behind.mark_position(due.slot())
+            let is_conflated = match due.about() {
+                About::Position(slot) => !behind.mark_position(slot),
+                About::LastKnown(slot) => !behind.mark_last_known(slot),
+                About::Unfollowed => true,
+                About::Error => {
+                    let frame = frames.frame(due.frame);
+                    self.wire.extend_from_slice(frame);
+                    self.error_bytes += frame.len();
+                    false
+                }
             };
-            flushed.conflated += usize::from(!is_new);
+            flushed.conflated += usize::from(is_conflated);
         }
     }
+}
+
+/// How many of these are positions.
+fn positions(due: &[Due]) -> usize {
+    due.iter().filter(|due| due.about() != About::Error).count()
 }

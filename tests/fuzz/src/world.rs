@@ -239,7 +239,7 @@ impl World {
         self.tick_error_bytes += message.len();
         if self.talk.connection.is_open() {
             let outbox = &mut self.talk.connection.outbox;
-            let fits = outbox.push_error(message.as_bytes());
+            let fits = outbox.push_error(message.as_bytes(), &mut self.frames, false);
             self.error_bytes += message.len();
             let is_over = outbox.is_behind() && self.error_bytes > ERROR_BYTES_MAX;
             assert!(!fits || !is_over, "{} bytes of errors", self.error_bytes);
