@@ -34,8 +34,8 @@ impl Hub {
         wants
     }
 
-    /// How many members follow the user that the member declared, those not counted that
-    /// declared it too; `None` if it did not ask.
+    /// How many members follow the user that the member declared, not counting members who are that
+    /// user; `None` if it did not ask.
     pub(super) fn audience(&self, member: MemberKey) -> Option<usize> {
         let key = self.members.get(member.index())?.declared()?;
         let asker = self.audiences.askers.get(&(key, member))?;

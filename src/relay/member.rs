@@ -17,7 +17,7 @@ const NOBODY: u32 = u32::MAX;
 /// more followers than there are members, and there are fewer.
 const INTEGER: u32 = 1 << 31;
 
-/// The same follow, seen from the member.
+/// A member's follow of a runner. `Follower` is its mirror in the runner.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Followed {
     pub(super) runner: u32,

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::os::process::Process;
 use super::wire::close::CloseReason;
-use crate::auth::Refused;
 use crate::refusal::Code;
 use crate::user::Freshness;
 
@@ -18,7 +17,7 @@ const TICK_BUCKETS_S: [f64; 8] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1,
 pub(super) struct Metrics {
     /// Connections accepted.
     pub accepted: u64,
-    /// WebSocket handshakes refused, by reason: `full`, or the HTTP status.
+    /// WebSocket handshakes refused, by reason or HTTP status.
     handshakes_rejected: BTreeMap<&'static str, u64>,
     /// Ended connections, by reason.
     closed: BTreeMap<&'static str, u64>,
@@ -61,19 +60,14 @@ impl Metrics {
     /// All at zero, also by reasons that were not met yet: what rises from nothing does not rise
     /// for Prometheus.
     pub(super) fn new(started_unix_ms: f64) -> Metrics {
-        let refused_at_the_door = [
-            CloseReason::Full,
-            CloseReason::ForeignOrigin,
-            CloseReason::Unauthorized(Refused::WrongSignature),
-            CloseReason::Unauthorized(Refused::Expired { expired_at_s: 0 }),
-        ];
+        let reasons = CloseReason::ALL.iter().map(|reason| (reason.word(), 0));
+        let refuse_handshakes = (CloseReason::ALL.iter())
+            .filter(|reason| reason.refuses_handshakes())
+            .map(|reason| (reason.word(), 0));
         let refuse_positions = Code::ALL.iter().filter(|code| code.may_refuse_positions());
         Metrics {
-            closed: CloseReason::ALL
-                .iter()
-                .map(|reason| (reason.word(), 0))
-                .collect(),
-            handshakes_rejected: refused_at_the_door.map(|reason| (reason.word(), 0)).into(),
+            closed: reasons.collect(),
+            handshakes_rejected: refuse_handshakes.collect(),
             positions_rejected: refuse_positions.map(|code| (code.word(), 0)).collect(),
             started_unix_ms,
             ..Metrics::default()

@@ -26,6 +26,8 @@ mod drain;
 pub mod http;
 mod metrics;
 mod os;
+#[cfg(test)]
+mod outbox_model;
 mod outgoing;
 pub mod pages;
 mod parts;

@@ -1,5 +1,5 @@
-//! The parts of the server, which the steps of the tick work with. Each part has one task, and
-//! knows the parts below it alone.
+//! The parts of the server, which the steps of the tick work with. Each part has one task, and knows
+//! of the others no more than its functions are handed.
 
 use std::io;
 use std::process::ExitCode;
@@ -33,6 +33,8 @@ pub(super) struct Server {
     pub(super) config: Config,
     pub(super) poll: Poll,
     pub(super) signals: Signals,
+    /// Whether some came that were not looked at yet.
+    pub(super) have_signals_come: bool,
     pub(super) listeners: Listeners,
     pub(super) door: Door,
     pub(super) connections: Connections,
@@ -73,6 +75,7 @@ impl Server {
         Ok(Server {
             poll,
             signals,
+            have_signals_come: false,
             listeners,
             connections: Connections::default(),
             relay: Relay::new(config.rules(door.asks_for_tokens())),

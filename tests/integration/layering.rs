@@ -124,7 +124,7 @@ const TESTS: &[&str] = &[
     "protocol/tests.rs",
     "queue/model.rs",
     "relay/model.rs",
-    "server/wire/outbox_model.rs",
+    "server/outbox_model.rs",
     "simulate/ledger/tests.rs",
 ];
 
@@ -587,6 +587,59 @@ fn each_room_uses_only_the_crates_and_says_only_the_words_that_are_its_own() {
     assert!(beyond.is_empty(), "{beyond:#?}");
 }
 
+/// Rooms of this crate that a room may name, besides itself.
+const MAY_NAME: &[(&str, &[&str])] = &[
+    ("fix", &[]),
+    ("user", &["fix"]),
+    ("refusal", &["fix", "user"]),
+    ("queue", &[]),
+    ("duration", &[]),
+    ("logger", &[]),
+    ("auth", &["user"]),
+    ("protocol", &["auth", "fix", "refusal", "user"]),
+    ("relay", &["auth", "fix", "queue", "refusal", "user"]),
+    ("server/pages", &[]),
+    ("server/http", &["auth", "server/pages"]),
+    ("server/wire", &["auth", "queue", "server/http"]),
+    ("server/os", &["server/config"]),
+    ("client", &["auth", "duration", "fix", "user"]),
+    (
+        "simulate",
+        &["auth", "client", "duration", "fix", "refusal"],
+    ),
+];
+
+#[test]
+fn each_room_names_only_the_rooms_that_it_may() {
+    let (sources, mut beyond) = (sources(), Vec::new());
+    let room_of = |path: &[&str]| match path {
+        ["server", part, ..] => format!("server/{part}"),
+        [room, ..] => (*room).to_owned(),
+        [] => String::new(),
+    };
+    for source in sources
+        .iter()
+        .filter(|source| !TESTS.contains(&source.path.as_str()))
+    {
+        let room = room_of(&source.module());
+        let Some((_, allowed)) = MAY_NAME.iter().find(|(name, _)| *name == room) else {
+            assert!(
+                room.is_empty()
+                    || ["cli", "server"].contains(&room.split('/').next().expect("one")),
+                "{room}"
+            );
+            continue;
+        };
+        for path in source.paths() {
+            let named = room_of(&path.iter().map(String::as_str).collect::<Vec<_>>());
+            if named != room && !named.is_empty() && !allowed.contains(&named.as_str()) {
+                beyond.push(format!("{} names {named}", source.path));
+            }
+        }
+    }
+    assert!(beyond.is_empty(), "{beyond:#?}");
+}
+
 #[test]
 fn server_client_and_simulate_do_not_know_each_other() {
     for source in sources() {
@@ -674,6 +727,17 @@ fn connections_are_removed_and_forgotten_in_one_place_each() {
         .collect();
     for call in ["connections.remove(", "relay.leave(", "register(stream,"] {
         assert_eq!(all.matches(call).count(), 1, "{call}");
+    }
+    for source in sources() {
+        let changes = ["waits.add(", "waits.remove("]
+            .iter()
+            .any(|call| source.says(call));
+        let is_theirs = source.path == "server/queues.rs";
+        assert!(
+            is_theirs || !changes,
+            "src/{} changes what waits",
+            source.path
+        );
     }
 }
 

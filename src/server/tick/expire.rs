@@ -1,4 +1,4 @@
-//! The step that does what is due by time: signals' consequences, deadlines, the steps of a drain.
+//! The step that does what is due: what signals ask for, the steps of a drain, tokens, deadlines.
 
 use std::process::ExitCode;
 
@@ -11,8 +11,42 @@ use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
 
 impl Server {
+    /// Does what is due by now.
+    pub(in crate::server) fn expire(&mut self) {
+        let now = self.now.monotonic;
+        if std::mem::take(&mut self.have_signals_come) {
+            self.take_signals();
+        }
+        if let Some(drain) = &mut self.drain {
+            for id in drain.due(now) {
+                if let Some(entry) = self.connections.get_mut(id) {
+                    entry.connection.leave(CloseReason::Restarting, now);
+                    self.queues.add_flush(id, entry);
+                }
+            }
+        }
+        self.expire_tokens();
+        if self.sweep.is_due(self.is_batch_full, now) {
+            self.listeners.retry();
+            self.expire_connections();
+            self.connections.shrink();
+            self.look_after_demo();
+        }
+    }
+
+    fn look_after_demo(&mut self) {
+        let Some(demo) = &mut self.demo else {
+            return;
+        };
+        if self.drain.is_none() {
+            demo.look_after(self.now.monotonic);
+        } else if demo.has_ended() {
+            self.demo = None;
+        }
+    }
+
     /// Does what the signals that came ask for.
-    pub(in crate::server) fn take_signals(&mut self) {
+    fn take_signals(&mut self) {
         let signals: Vec<i32> = self.signals.pending().collect();
         for signal in signals {
             if signal == SIGHUP {
@@ -41,37 +75,6 @@ impl Server {
         let now = self.now.monotonic;
         self.drain = Some(Drain::new(ids, now, self.config.drain));
         self.queues.release(&mut self.connections, now);
-    }
-
-    /// Does what is due by time.
-    pub(in crate::server) fn expire(&mut self) {
-        let now = self.now.monotonic;
-        if let Some(drain) = &mut self.drain {
-            for id in drain.due(now) {
-                if let Some(entry) = self.connections.get_mut(id) {
-                    entry.connection.leave(CloseReason::Restarting, now);
-                    self.queues.add_flush(id, entry);
-                }
-            }
-        }
-        self.expire_tokens();
-        if self.sweep.is_due(self.is_batch_full, now) {
-            self.listeners.retry();
-            self.expire_connections();
-            self.connections.shrink();
-            self.look_after_demo();
-        }
-    }
-
-    fn look_after_demo(&mut self) {
-        let Some(demo) = &mut self.demo else {
-            return;
-        };
-        if self.drain.is_none() {
-            demo.look_after(self.now.monotonic);
-        } else if demo.has_ended() {
-            self.demo = None;
-        }
     }
 
     fn expire_tokens(&mut self) {

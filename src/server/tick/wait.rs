@@ -24,7 +24,7 @@ impl Server {
         self.is_batch_full = events.iter().count() == EVENTS_MAX;
         for event in events.iter() {
             match event.token().into() {
-                Source::Signals => self.take_signals(),
+                Source::Signals => self.have_signals_come = true,
                 Source::Listener(_) => self.listeners.is_acceptable = true,
                 Source::Connection(id) => self.note_event(id, event),
             }

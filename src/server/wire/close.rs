@@ -27,9 +27,9 @@ macro_rules! close_reasons {
             /// One of each word.
             pub(crate) const ALL: &[CloseReason] = &[
                 CloseReason::PeerClosed(None),
-                CloseReason::Unauthorized(Refused::Missing),
-                CloseReason::Unauthorized(Refused::Expired { expired_at_s: 0 }),
-                CloseReason::Unauthorized(Refused::WrongSignature),
+                CloseReason::Unauthorized(TOKEN_WORDS[0].1),
+                CloseReason::Unauthorized(TOKEN_WORDS[1].1),
+                CloseReason::Unauthorized(TOKEN_WORDS[2].1),
                 $(CloseReason::$reason,)*
             ];
 
@@ -95,6 +95,14 @@ impl CloseReason {
         self.row().0
     }
 
+    /// Whether a handshake may be refused for it.
+    pub(crate) fn refuses_handshakes(self) -> bool {
+        matches!(
+            self,
+            CloseReason::Full | CloseReason::ForeignOrigin | CloseReason::Unauthorized(_)
+        )
+    }
+
     /// Whether the peer is told by a close frame.
     pub fn is_told(self) -> bool {
         self.row().1.is_some()
@@ -116,10 +124,18 @@ impl CloseReason {
     }
 }
 
+/// The words for tokens that are not good, each with one of the reasons for it.
+const TOKEN_WORDS: [(&str, Refused); 3] = [
+    ("no_token", Refused::Missing),
+    ("token_expired", Refused::Expired { expired_at_s: 0 }),
+    ("bad_token", Refused::WrongSignature),
+];
+
 fn unauthorized_word(refused: Refused) -> &'static str {
+    let [(missing, _), (expired, _), (bad, _)] = TOKEN_WORDS;
     match refused {
-        Refused::Missing => "no_token",
-        Refused::Expired { .. } => "token_expired",
-        _ => "bad_token",
+        Refused::Missing => missing,
+        Refused::Expired { .. } => expired,
+        _ => bad,
     }
 }

@@ -6,7 +6,5 @@ pub mod connection;
 pub mod frames;
 mod marks;
 pub mod outbox;
-#[cfg(test)]
-mod outbox_model;
 pub mod reader;
 pub mod stream;

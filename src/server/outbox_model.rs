@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use tungstenite::protocol::frame::FrameHeader;
 
-use super::frames::{Frames, append_text_frame};
-use super::outbox::{Gather, Mark, Outbox, Pushed};
-use super::stream::Stream;
+use super::wire::frames::{Frames, append_text_frame};
+use super::wire::outbox::{Gather, Mark, Outbox, Pushed};
+use super::wire::stream::Stream;
 use crate::fix::{Bounds, Fix};
 use crate::relay::{Authority, MemberKey, Now, Owed, Published, Relay, Rules};
 use crate::user::UserId;
