@@ -7,6 +7,7 @@ use std::rc::Rc;
 use slab::Slab;
 
 use super::askers::Audiences;
+use super::changes::Changes;
 use super::heard::{Heard, LastKnown};
 use super::keys::{Follower, MemberKey, RunnerKey};
 use super::member::{Followed, Member, SPARE_ENTRIES_MAX, give_back_spare};
@@ -41,8 +42,7 @@ pub(super) struct Hub {
     pub(super) runners: Slab<Runner>,
     pub(super) members: Slab<Member>,
     pub(super) heard: Heard,
-    /// Runners whose presence changed since their watchers were told.
-    pub(super) changed: Vec<u32>,
+    pub(super) changes: Changes,
     pub(super) audiences: Audiences,
     follows: usize,
 }
@@ -55,7 +55,7 @@ impl Hub {
             runners: Slab::new(),
             members: Slab::new(),
             heard: Heard::new(last_known_max),
-            changed: Vec::new(),
+            changes: Changes::default(),
             audiences: Audiences::default(),
             follows: 0,
         }
@@ -288,6 +288,7 @@ impl Hub {
         if runner.followers.is_empty() && runner.declared == 0 && runner.last.is_none() {
             let runner = self.runners.remove(key);
             self.keys.remove(&runner.id);
+            self.changes.forget(key as u32);
         }
     }
 

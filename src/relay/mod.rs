@@ -5,6 +5,7 @@
 mod askers;
 mod audience;
 mod authority;
+mod changes;
 mod heard;
 mod hub;
 mod keys;
@@ -389,10 +390,7 @@ impl Relay {
     /// anything is written, so that the word of a runner who became live goes out before the
     /// position that made it so.
     pub(crate) fn owe_changes(&mut self, now: Instant) {
-        if !self.hub.has_changes() && self.hub.audience_deadline().is_none_or(|at| at > now) {
-            return;
-        }
-        for runner in self.hub.take_changed() {
+        for runner in self.hub.take_changed(now) {
             for follower in self.hub.followers(runner) {
                 if self.hub.asks_presence(follower.member) {
                     self.debts.push(Debt {
@@ -424,7 +422,7 @@ impl Relay {
     /// When [`Relay::advance`] or [`Relay::owe_changes`] next has something to do.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let advanced_at = self.advanced_at?;
-        if self.is_ageing || self.hub.has_changes() || self.has_debts() {
+        if self.is_ageing || self.hub.audiences.has_changes() || self.has_debts() {
             return Some(advanced_at);
         }
         let (first_live, first) = self.hub.longest_unheard();
@@ -437,6 +435,7 @@ impl Relay {
             .map(|at| at.max(advanced_at + AGEING_INTERVAL))
             .into_iter()
             .chain(self.hub.audience_deadline())
+            .chain(self.hub.changes.next_deadline(advanced_at))
             .min()
     }
 

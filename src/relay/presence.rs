@@ -44,19 +44,17 @@ impl Hub {
         (self.runners.get(runner.0 as usize)).is_some_and(|runner| runner.declared > 0)
     }
 
-    /// Whether there is something in [`Hub::take_changed`] or to be told of an audience.
-    pub(super) fn has_changes(&self) -> bool {
-        !self.changed.is_empty() || self.audiences.has_changes()
-    }
-
-    /// The runners whose presence changed since the last call, and whom somebody follows who
-    /// asked for presence then.
-    pub(super) fn take_changed(&mut self) -> Vec<RunnerKey> {
-        let mut changed = std::mem::take(&mut self.changed);
-        // One that was forgotten is not named, whoever has its number now.
+    /// The runners whose presence changed since it was told, and of whom something may be told now.
+    pub(super) fn take_changed(&mut self, now: Instant) -> Vec<RunnerKey> {
+        let mut changed = self.changes.take(now);
         changed.retain(|key| {
+            // One that was forgotten is not named, whoever has its number now.
             let runner = self.runners.get_mut(*key as usize);
-            runner.is_some_and(|runner| std::mem::take(&mut runner.has_changed))
+            let has_changed = runner.is_some_and(|runner| std::mem::take(&mut runner.has_changed));
+            if has_changed {
+                self.changes.tell(*key, now);
+            }
+            has_changed
         });
         changed.into_iter().map(RunnerKey).collect()
     }
@@ -65,7 +63,7 @@ impl Hub {
     pub(super) fn note_change(&mut self, key: u32) {
         let runner = &mut self.runners[key as usize];
         if runner.watchers > 0 && !std::mem::replace(&mut runner.has_changed, true) {
-            self.changed.push(key);
+            self.changes.add(key);
         }
     }
 }

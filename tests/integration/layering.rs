@@ -32,6 +32,7 @@ const FLOORS: &[&str] = &[
     "relay/authority.rs",
     "relay/member.rs",
     "relay/askers.rs",
+    "relay/changes.rs",
     "relay/heard.rs",
     "relay/hub.rs",
     "relay/last_known.rs",

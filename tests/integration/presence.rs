@@ -7,6 +7,9 @@ use rustix::process::Signal;
 use crate::slow::{fall_behind, follower, position};
 use crate::support::{Client, Server, assert_last_known, text_frame};
 
+/// After this, presence of anybody may be told again.
+const PACE: Duration = Duration::from_millis(1200);
+
 /// Asserts that this is presence of a user (JSON) and nothing else, and says its age.
 fn assert_presence(text: &str, user: &str, state: &str, is_connected: bool) -> Option<f64> {
     let json: serde_json::Value = serde_json::from_str(text).expect("JSON");
@@ -78,6 +81,7 @@ fn presence_is_told_when_it_changes_and_not_with_each_position() {
     let mut runner = server.join("5", "[]");
     assert_presence(&watcher.receive(), "5", "unknown", true);
 
+    watcher.hear_nothing_for(PACE);
     runner.send(&position(5, 1));
     runner.send(&position(5, 2));
     assert_presence(&watcher.receive(), "5", "live", true);
@@ -87,6 +91,7 @@ fn presence_is_told_when_it_changes_and_not_with_each_position() {
 
     let age = assert_presence(&watcher.receive(), "5", "stale", true).expect("stale");
     assert!((5.0..15.0).contains(&age), "{age}");
+    watcher.hear_nothing_for(PACE);
     runner.send(&position(5, 3));
     assert_presence(&watcher.receive(), "5", "live", true);
     assert_eq!(watcher.receive(), position(5, 3));
@@ -224,6 +229,7 @@ fn who_did_not_ask_is_told_of_positions_alone() {
     let (mut watcher, _) = watcher(&server, "[5]");
     let mut runner = server.join("5", "[5]");
     assert_presence(&watcher.receive(), "5", "unknown", true);
+    watcher.hear_nothing_for(PACE);
     runner.send(&position(5, 1));
     assert_presence(&watcher.receive(), "5", "live", true);
     assert_eq!(watcher.receive(), position(5, 1));
@@ -311,18 +317,41 @@ fn changes_of_follows_in_between_keep_presence_before_the_position() {
 
 #[test]
 fn comings_and_goings_are_told_at_once() {
+    const RUNNERS: usize = 10;
     let server = Server::start(&[]);
-    let (mut watcher, _) = watcher(&server, "[5]");
+    let users: Vec<String> = (0..RUNNERS).map(|user| user.to_string()).collect();
+    let (mut watcher, _) = watcher(&server, &format!("[{}]", users.join(",")));
     let begin = Instant::now();
-    for _ in 0..10 {
-        let runner = server.join("5", "[]");
-        assert_presence(&watcher.receive(), "5", "unknown", true);
-        drop(runner);
-        assert_presence(&watcher.receive(), "5", "unknown", false);
+    for user in &users {
+        let _runner = server.join(user, "[]");
+        assert_presence(&watcher.receive(), user, "unknown", true);
     }
     // Those that waited for the sweep would take a second each.
     let passed = begin.elapsed();
     assert!(passed < Duration::from_secs(5), "{passed:?}");
+}
+
+#[test]
+fn who_comes_and_goes_all_the_time_is_told_of_once_a_second_and_at_last_as_it_is() {
+    let server = Server::start(&[]);
+    let (mut watcher, _) = watcher(&server, "[5]");
+    let begin = Instant::now();
+    let mut comings = 0;
+    while begin.elapsed() < Duration::from_secs(3) {
+        server.join("5", "[]").barrier();
+        comings += 1;
+    }
+    let last = server.join("5", "[]");
+    // Until what was held back has been told.
+    let mut quiet = server.connect();
+    quiet.hear_nothing_for(PACE);
+    let told = watcher.barrier();
+    println!("{comings} comings, {} told", told.len());
+    assert!(comings > 20, "{comings}");
+    assert!((3..=8).contains(&told.len()), "{told:?}");
+    assert_presence(told.last().expect("some"), "5", "unknown", true);
+    drop(last);
+    assert_presence(&watcher.receive(), "5", "unknown", false);
 }
 
 #[test]
@@ -471,8 +500,8 @@ fn an_audience_needs_a_user_and_the_rest_of_the_hello_is_carried_out() {
     client.send(r#"{"initialRequest":true,"following":[5],"audience":true,"presence":true}"#);
     let texts = client.barrier();
     assert_eq!(texts.len(), 2, "{texts:?}");
-    assert!(texts[0].contains("bad_id"), "{texts:?}");
-    assert_presence(&texts[1], "5", "unknown", false);
+    assert_presence(&texts[0], "5", "unknown", false);
+    assert!(texts[1].contains("bad_id"), "{texts:?}");
     client.send(r#"{"initialRequest":true,"audience":false}"#);
     assert!(client.barrier().is_empty(), "what is off may be ended");
     client.send(r#"{"initialRequest":true,"userId":7}"#);

@@ -1,0 +1,68 @@
+//! Whose presence changed, and when the watchers of each may be told again.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// Presence of one user is told at most once in this time.
+const TELL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A list's room that is kept, in entries.
+const SPARE_ENTRIES_MAX: usize = 1024;
+
+/// Runners whose presence changed, and those of whom something was told a moment ago.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// Runners that changed, and of whom nothing was told a moment ago.
+    changed: Vec<u32>,
+    /// When each was told last who may not be told again yet.
+    told_at: HashMap<u32, Instant>,
+    /// The same in the order of time. One whose time is not in `told_at` has been forgotten.
+    told: VecDeque<(Instant, u32)>,
+}
+
+impl Changes {
+    /// Notes that a runner changed.
+    pub(super) fn add(&mut self, key: u32) {
+        if !self.told_at.contains_key(&key) {
+            self.changed.push(key);
+        }
+    }
+
+    /// Notes that a runner was told of.
+    pub(super) fn tell(&mut self, key: u32, now: Instant) {
+        self.told_at.insert(key, now);
+        self.told.push_back((now, key));
+    }
+
+    /// Forgets a runner, whose number another may have next.
+    pub(super) fn forget(&mut self, key: u32) {
+        self.told_at.remove(&key);
+    }
+
+    /// Those that changed, and of whom something may be told now. Some may have changed no more
+    /// since something was told of them.
+    pub(super) fn take(&mut self, now: Instant) -> Vec<u32> {
+        while let Some((told_at, key)) = self.told.front().copied()
+            && told_at + TELL_INTERVAL <= now
+        {
+            self.told.pop_front();
+            if self.told_at.get(&key) == Some(&told_at) {
+                self.told_at.remove(&key);
+                self.changed.push(key);
+            }
+        }
+        if self.told.capacity() > 4 * self.told.len() + SPARE_ENTRIES_MAX {
+            self.told.shrink_to(2 * self.told.len());
+            self.told_at.shrink_to(2 * self.told.len());
+        }
+        std::mem::take(&mut self.changed)
+    }
+
+    /// When [`Changes::take`] next has something.
+    pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
+        if !self.changed.is_empty() {
+            return Some(now);
+        }
+        (self.told.front()).map(|(told_at, _)| *told_at + TELL_INTERVAL)
+    }
+}
