@@ -102,6 +102,8 @@ pub enum Refusal {
     TooFast(u32),
     /// This many ids were over the limit of follows (the second number); the first, as JSON.
     TooManyFollows(usize, usize, String),
+    /// This many ids were over the limit of all follows of all connections; the first, as JSON.
+    TooManyFollowsTotal(usize, String),
 }
 
 impl Refusal {
@@ -120,7 +122,7 @@ impl Refusal {
             | Refusal::AudienceOfNobody => Code::BadId,
             Refusal::BadPosition(_) => Code::BadPosition,
             Refusal::WrongUser(_) => Code::WrongUser,
-            Refusal::TooManyFollows(..) => Code::TooManyFollows,
+            Refusal::TooManyFollows(..) | Refusal::TooManyFollowsTotal(..) => Code::TooManyFollows,
             Refusal::TooFast(_) => Code::TooFast,
             Refusal::Unauthorized => Code::Unauthorized,
             Refusal::MayNotFollow(..) | Refusal::MayNotPublish(_) => Code::NotAllowed,
@@ -191,6 +193,10 @@ impl fmt::Display for Refusal {
             Refusal::TooManyFollows(count, max, first) => write!(
                 f,
                 "a connection follows at most {max} users: {count} left out, the first of them {first}; unfollow some"
+            ),
+            Refusal::TooManyFollowsTotal(count, first) => write!(
+                f,
+                "the server has no room for more follows: {count} left out, the first of them {first}; try again later"
             ),
         }
     }

@@ -51,6 +51,8 @@ pub(crate) struct Rules {
     pub needs_grant: bool,
     /// Most users that one member may follow.
     pub follows_max: usize,
+    /// Most follows of all members together.
+    pub(crate) follows_total_max: usize,
     /// Most positions a second of one authority.
     pub rate_max: Option<u32>,
     /// Most last known positions to keep; the oldest are forgotten first.
@@ -292,6 +294,7 @@ impl Relay {
         let follows_max = self.rules.follows_max;
         let asks_presence = self.hub.asks_presence(member);
         let mut over: Option<(usize, &str)> = None;
+        let mut over_total: Option<(usize, &str)> = None;
         let mut denied: Option<(usize, &str)> = None;
         for user in users {
             if !self.may_follow(by, user.text()) {
@@ -301,6 +304,12 @@ impl Relay {
             if self.hub.following(member) >= follows_max {
                 if self.hub.slot(member, user.text()).is_none() {
                     over.get_or_insert((0, user.json())).0 += 1;
+                }
+                continue;
+            }
+            if self.hub.follows_total() >= self.rules.follows_total_max {
+                if self.hub.slot(member, user.text()).is_none() {
+                    over_total.get_or_insert((0, user.json())).0 += 1;
                 }
                 continue;
             }
@@ -320,6 +329,9 @@ impl Relay {
         }
         if let Some((count, first)) = over {
             refusals.push(Refusal::TooManyFollows(count, follows_max, quote(first)));
+        }
+        if let Some((count, first)) = over_total {
+            refusals.push(Refusal::TooManyFollowsTotal(count, quote(first)));
         }
     }
 

@@ -585,6 +585,7 @@ fn an_authority_without_a_grant_can_do_nothing_where_one_is_needed() {
     let mut relay = Relay::new(Rules {
         needs_grant: true,
         follows_max: 10,
+        follows_total_max: 10,
         rate_max: None,
         last_known_max: 10,
         stale_after: Duration::from_secs(60),

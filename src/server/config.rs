@@ -37,6 +37,10 @@ pub struct Config {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = count::<1000>)]
     pub max_follows: u32,
 
+    /// Most follows of all connections together
+    #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = count::<2_000_000>)]
+    pub max_follows_total: u32,
+
     /// Longest message, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 65_536, value_parser = message_bytes)]
     pub max_message_bytes: u32,
@@ -131,6 +135,7 @@ impl Config {
         Rules {
             needs_grant,
             follows_max: self.max_follows as usize,
+            follows_total_max: self.max_follows_total as usize,
             rate_max: self.max_rate,
             last_known_max: self.max_runners as usize,
             stale_after: self.stale_after,

@@ -24,6 +24,7 @@ mod deliver;
 mod door;
 mod drain;
 pub mod http;
+mod memory;
 mod metrics;
 mod os;
 #[cfg(test)]
@@ -46,6 +47,7 @@ use log::{info, warn};
 use mio::Events;
 
 pub use config::Config;
+use memory::memory_max;
 use os::demo::{Demo, Invitation};
 use parts::{EVENTS_MAX, Server};
 
@@ -60,9 +62,10 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
     // Nobody is left to tell when stdout is closed.
     let _ = writeln!(io::stdout(), "listening on {addresses}");
     info!(
-        "start version={} listen=\"{addresses}\" max_connections={}",
+        "start version={} listen=\"{addresses}\" max_connections={} memory_max={}",
         env!("CARGO_PKG_VERSION"),
-        server.door.open_max()
+        server.door.open_max(),
+        memory_max(&server.config, server.door.open_max())
     );
     server.warn_if_open(&listening);
     if server.config.demo {

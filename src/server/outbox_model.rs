@@ -128,6 +128,7 @@ impl World {
         let mut relay = Relay::new(Rules {
             needs_grant: false,
             follows_max: 100,
+            follows_total_max: 100,
             rate_max: None,
             last_known_max: 100,
             stale_after: Duration::from_secs(1000),

@@ -61,6 +61,7 @@ const FLOORS: &[&str] = &[
     "server/wire/connection.rs",
     "server/wire/mod.rs",
     "server/config.rs",
+    "server/memory.rs",
     "server/clocks.rs",
     "server/waits.rs",
     "server/bad_row.rs",

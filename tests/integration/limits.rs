@@ -181,7 +181,7 @@ fn with_64_descriptors_32_websockets_fit_and_the_next_are_told() {
         client.barrier();
     }
     let log = server.log();
-    assert!(log.contains(" max_connections=32"), "{log}");
+    assert!(log.contains(" max_connections=32 memory_max="), "{log}");
     for _ in 0..3 {
         assert_eq!(refused(server.socket()).status, 503);
         assert_eq!(code_for_a_browser(server.socket()), 1013);

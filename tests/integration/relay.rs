@@ -826,6 +826,27 @@ fn follows_over_the_limit_are_left_out_and_named() {
 }
 
 #[test]
+fn follows_of_all_connections_together_have_a_limit_and_room_that_is_given_back() {
+    let server = Server::start(&["--max-follows-total", "5"]);
+    let mut first = server.join("1", "[1,2,3]");
+    assert!(first.barrier().is_empty());
+    let mut second = server.join("2", "[1,2,3,4]");
+    let (code, message) = second.receive_error();
+    assert_eq!(code, "too_many_follows");
+    assert!(
+        message.contains("2 left out, the first of them 3"),
+        "{message}"
+    );
+    second.send(r#"{"follow":[1,2]}"#);
+    assert!(second.barrier().is_empty(), "they are followed already");
+    drop(first);
+    server.wait_for_metric("spectate_follows", 2.0);
+    second.send(r#"{"follow":[3,4,5]}"#);
+    assert!(second.barrier().is_empty(), "there is room again");
+    assert_eq!(server.metric("spectate_follows"), 5.0);
+}
+
+#[test]
 fn a_message_of_every_kind_in_one_write_is_carried_out_in_order() {
     let server = Server::start(&[]);
     let mut client = server.connect();

@@ -1,0 +1,63 @@
+//! How much memory all ceilings together allow: measured costs, each times its limit. What is not
+//! counted is the program itself, some 3 MiB.
+
+use super::config::Config;
+use super::wire::outbox::ERROR_BYTES_MAX;
+
+/// An open connection that is owed nothing.
+const CONNECTION_BYTES: u64 = 1024;
+
+/// A follow of somebody whom nobody else knows, with the longest of ids.
+const FOLLOW_BYTES: u64 = 300;
+
+/// A last known position, and the user whose it is.
+const LAST_KNOWN_BYTES: u64 = 512;
+
+/// Answers that are not sent yet.
+const ANSWER_BYTES_TOTAL_MAX: usize = 64 * 1024 * 1024;
+
+/// The most that the server may come to hold, in bytes, with so many connections.
+pub(super) fn memory_max(config: &Config, connections: usize) -> u64 {
+    let connections = connections as u64;
+    let message_bytes = u64::from(config.max_message_bytes);
+    // The beginning of a message as it came, and the pieces of one put together so far.
+    let pieces = connections * (2 * message_bytes + ERROR_BYTES_MAX as u64);
+    connections * CONNECTION_BYTES
+        + u64::from(config.max_follows_total) * FOLLOW_BYTES
+        + u64::from(config.max_runners) * LAST_KNOWN_BYTES
+        + pieces
+        + ANSWER_BYTES_TOTAL_MAX as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    fn with(flags: &[&str], connections: usize) -> u64 {
+        let arguments = ["serve"].iter().chain(flags);
+        memory_max(&Flags::parse_from(arguments).config, connections)
+    }
+
+    #[test]
+    fn each_ceiling_counts_and_a_small_machine_can_have_small_ones() {
+        let default = with(&[], 1000);
+        for flags in [
+            ["--max-follows-total", "1000"],
+            ["--max-runners", "1000"],
+            ["--max-message-bytes", "256"],
+        ] {
+            assert!(with(&flags, 1000) < default, "{flags:?}");
+        }
+        assert!(with(&[], 100) < default);
+        let small = ["--max-follows-total", "1000000", "--max-runners", "200000"];
+        assert!(with(&small, 2000) < 1 << 30);
+    }
+}
