@@ -15,6 +15,8 @@ const DEPTH_MAX: usize = 256;
 /// Most characters of the file's own that an explanation repeats.
 const EXCERPT_CHARS_MAX: usize = 120;
 
+const DAMAGED: &str = "the gzip data is cut off or damaged";
+
 /// An element that counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Element {
@@ -103,7 +105,8 @@ struct Reading {
     values: Tally,
 }
 
-/// The tracks and routes in a text. If the data it was in is damaged, that is why it ends.
+/// The tracks and routes in a text. If the data it was packed in is damaged, that is why
+/// it ends.
 ///
 /// # Errors
 /// What is wrong, when none of them leads somewhere.
@@ -143,10 +146,12 @@ pub(super) fn read(text: &str, is_damaged: bool) -> Result<Gpx, Fault> {
             }
         }
     };
-    let broken = broken.map(|(at, cause)| {
-        let damage = "the gzip data is cut off or damaged".to_owned();
-        fault(text, at, if is_damaged { damage } else { cause })
-    });
+    let broken = match broken {
+        Some((at, _)) if is_damaged => Some((at, DAMAGED.to_owned())),
+        None if is_damaged => Some((text.len(), DAMAGED.to_owned())),
+        broken => broken,
+    };
+    let broken = broken.map(|(at, cause)| fault(text, at, cause));
     reading.finish(text, broken)
 }
 

@@ -1,6 +1,7 @@
 //! What a file may look like and is read all the same, and what is said of one that is not.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -356,73 +357,21 @@ fn a_file_cut_off_at_any_byte_has_no_point_that_the_whole_does_not_have() {
 }
 
 #[test]
-fn gzip_is_read_and_told_when_it_is_damaged() {
-    let packed = gzip(track(TWO).as_bytes());
+fn what_was_packed_is_read_and_told_when_it_is_damaged() {
+    let text = track(TWO);
+    let packed = gzip(text.as_bytes());
     assert_eq!(places(&flawless(&packed)), PLACES);
-    let padded = [&packed[..], &[0; 100]].concat();
-    assert_eq!(places(&flawless(&padded)), PLACES);
-    let parts = [
-        gzip(&track(TWO).as_bytes()[..90]),
-        gzip(&track(TWO).as_bytes()[90..]),
-    ];
-    assert_eq!(places(&flawless(&parts.concat())), PLACES);
-
-    let long = track(&format!(
-        "{TWO}{}",
-        "<trkpt lat='1' lon='1'/>\n".repeat(1000)
-    ));
-    let mut packed = gzip(long.as_bytes());
-    let length = packed.len();
-    packed[length / 2..].fill(0xff);
-    let gpx = read(&packed).expect("a beginning");
-    assert!((2..1002).contains(&gpx.tracks[0].points().len()));
-    let told = gpx.flaws[0].to_string();
-    assert!(told.contains("gzip data is cut off or damaged"), "{told}");
+    for damaged in [
+        [&packed[..packed.len() - 1], b""].concat(),
+        [&packed[..], b"\0\0"].concat(),
+    ] {
+        let gpx = read(&damaged).expect("all of it");
+        assert_eq!(places(&gpx.tracks[0]), PLACES);
+        let told = gpx.flaws[0].to_string();
+        assert!(told.contains("gzip data is cut off or damaged"), "{told}");
+    }
     let nothing = refused(&packed[..10]);
     assert_eq!(nothing, "line 1: the gzip data is cut off or damaged");
-}
-
-#[test]
-fn other_encodings_are_read() {
-    let text = gpx(&format!(
-        "<trk><name>M\u{fc}hle \u{2013} \u{20ac}</name><trkseg>{TWO}</trkseg></trk>"
-    ));
-    let western = |name: &str| {
-        let text = text.replace("1.0\"?", &format!("1.0\" encoding=\"{name}\"?"));
-        text.chars()
-            .map(|char| match char {
-                '\u{fc}' => 0xfc,
-                '\u{2013}' => 0x96,
-                '\u{20ac}' => 0x80,
-                _ => u8::try_from(char).expect("ASCII"),
-            })
-            .collect::<Vec<u8>>()
-    };
-    let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
-    let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    for bytes in [
-        text.clone().into_bytes(),
-        [b"\xef\xbb\xbf", text.as_bytes()].concat(),
-        [b"\xfe\xff", &big[..]].concat(),
-        [b"\xff\xfe", &little[..]].concat(),
-        big,
-        little,
-        western("ISO-8859-1"),
-        western("windows-1252"),
-    ] {
-        let track = flawless(&bytes);
-        assert_eq!(places(&track), PLACES);
-        assert_eq!(track.name.as_deref(), Some("M\u{fc}hle \u{2013} \u{20ac}"));
-    }
-    // Whatever else it is, the way is read.
-    for name in ["UTF-8", "windows-1251", "iso-8859-15"] {
-        let track = flawless(&western(name));
-        assert_eq!(places(&track), PLACES);
-        assert_eq!(
-            track.name.as_deref(),
-            Some("M\u{fffd}hle \u{fffd} \u{fffd}")
-        );
-    }
 }
 
 #[test]
@@ -471,12 +420,9 @@ fn a_refusal_names_line_and_cause() {
 
 #[test]
 fn a_file_is_read_up_to_its_bounds() {
-    let packed = gzip(&vec![b' '; FILE_BYTES_MAX + 1]);
-    assert_eq!(refused(&packed), "it is larger than 64 MiB");
     let long = vec![b' '; FILE_BYTES_MAX + 1];
     assert_eq!(refused(&long), "it is larger than 64 MiB");
     assert_eq!(refused(&long[1..]), "line 1: the file ends before <gpx>");
-
     let point = "<trkpt lat='1' lon='1'/>\n";
     let text = track(&format!("{TWO}\n{}", point.repeat(POINTS_MAX - 1)));
     let gpx = read(text.as_bytes()).expect("many points");
@@ -486,10 +432,10 @@ fn a_file_is_read_up_to_its_bounds() {
     assert_eq!(gpx.flaws[0].to_string(), told);
 }
 
-/// Each of these would take hours if it took the square of its length.
+/// In the square of its length, each of these would take minutes.
 #[test]
 fn nothing_takes_more_than_its_length() {
-    const TIMES: usize = 200_000;
+    const TIMES: usize = 100_000;
     for (begin, part) in [
         ("", "<a>"),
         ("", "<"),
@@ -511,7 +457,7 @@ fn nothing_takes_more_than_its_length() {
         ("<gpx><trk><trkseg>", "</trkseg><trkseg>"),
         ("<gpx>", "<trk></trk><rte></rte>"),
         ("<gpx><trk><trkseg><trkpt ", "lat='1' "),
-        ("<gpx><trk><trkseg><trkpt ", "a:b='1' "),
+        ("<gpx><trk><trkseg><trkpt ", "a@='1' "),
         ("<gpx><trk><trkseg><trkpt ", "= "),
         ("<gpx><trk><trkseg><trkpt lat='", "&lt;"),
         ("<gpx><trk><trkseg><trkpt lat='", "1"),
@@ -521,9 +467,12 @@ fn nothing_takes_more_than_its_length() {
             "1",
         ),
     ] {
-        let text = format!("{begin}{}", part.repeat(TIMES));
+        let begun = Instant::now();
+        let parts = (0..TIMES).map(|number| part.replace('@', &number.to_string()));
+        let text = begin.to_owned() + &parts.collect::<String>();
         refused(text.as_bytes());
         refused(format!("{text}'></ele></time></trkpt></trkseg></trk></gpx>").as_bytes());
+        assert!(begun.elapsed() < Duration::from_secs(60), "{begin} {part}");
     }
 }
 

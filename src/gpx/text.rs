@@ -95,3 +95,98 @@ fn western(byte: u8) -> char {
         _ => char::from(byte),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(text).expect("room in memory");
+        encoder.finish().expect("room in memory")
+    }
+
+    fn unpacked(bytes: &[u8]) -> (Vec<u8>, bool) {
+        let unpacked = unpack(bytes).expect("small enough");
+        (unpacked.bytes.into_owned(), unpacked.is_damaged)
+    }
+
+    #[test]
+    fn gzip_is_unpacked_and_all_else_is_left_as_it_is() {
+        for bytes in [&b""[..], b"\x1f", b"text", b"\x8b\x1f"] {
+            assert_eq!(unpacked(bytes), (bytes.to_vec(), false));
+        }
+        let packed = [gzip(b"one "), gzip(b""), gzip(b"text")].concat();
+        assert_eq!(unpacked(&packed), (b"one text".to_vec(), false));
+    }
+
+    #[test]
+    fn of_damaged_gzip_the_beginning_is_there_and_it_is_told() {
+        let text: Vec<u8> = (0..10_000_u32)
+            .flat_map(|number| number.to_be_bytes())
+            .collect();
+        let packed = gzip(&text);
+        for at in (2..packed.len()).step_by(997) {
+            let (begin, is_damaged) = unpacked(&packed[..at]);
+            assert!(text.starts_with(&begin) && is_damaged, "{at}");
+        }
+        let half = packed.len() / 2;
+        let (begin, _) = unpacked(&packed[..half]);
+        assert!(begin.len() > text.len() / 4, "{} bytes", begin.len());
+        // The checksum is behind all of the text.
+        let mut wrong = packed.clone();
+        wrong[packed.len() - 8] ^= 1;
+        assert_eq!(unpacked(&wrong), (text, true));
+    }
+
+    #[test]
+    fn neither_side_of_the_packing_is_larger_than_the_bound() {
+        let long = vec![b' '; FILE_BYTES_MAX + 1];
+        for bytes in [&long, &gzip(&long)] {
+            let refused = unpack(bytes).err().map(|fault| fault.to_string());
+            assert_eq!(refused.as_deref(), Some("it is larger than 64 MiB"));
+        }
+        for bytes in [&long[1..], &gzip(&long[1..])] {
+            assert_eq!(unpacked(bytes).0.len(), FILE_BYTES_MAX);
+        }
+    }
+
+    #[test]
+    fn utf_16_and_western_encodings_are_read() {
+        let text = "<?xml encoding=''?>M\u{fc}hle \u{2013} \u{20ac} \u{1f3c3}";
+        let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for bytes in [
+            text.as_bytes(),
+            &[b"\xfe\xff", &big[..]].concat(),
+            &[b"\xff\xfe", &little[..]].concat(),
+            &big,
+            &little,
+        ] {
+            assert_eq!(decode(bytes), text);
+        }
+        let (text, bytes) = ("M\u{fc}hle \u{2013} \u{20ac}", b"M\xfchle \x96 \x80");
+        let lossy = "M\u{fffd}hle \u{fffd} \u{fffd}";
+        for (name, read) in [
+            ("'ISO-8859-1'", text),
+            ("\"Windows-1252\"", text),
+            ("'UTF-8'", lossy),
+            ("'windows-1251'", lossy),
+            ("'iso-8859-15'", lossy),
+        ] {
+            let declaration = format!("<?xml version='1.0' encoding={name}?>");
+            let file = [declaration.as_bytes(), bytes].concat();
+            assert_eq!(decode(&file), declaration + read);
+        }
+        // What is valid UTF-8 is UTF-8, and half a character at the end spoils none before it.
+        let declared = "<?xml encoding='iso-8859-1'?>\u{fc}";
+        assert_eq!(decode(declared.as_bytes()), declared);
+        assert_eq!(decode(b"M\xc3\xbchle \xe2\x82"), "M\u{fc}hle \u{fffd}");
+        assert_eq!(decode(b"\xff\xfea\0\x3d\xd8b"), "a\u{fffd}");
+    }
+}

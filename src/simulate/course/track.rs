@@ -60,7 +60,7 @@ mod tests {
 
     fn read(body: &str) -> Result<Course, &'static str> {
         let text = format!(r#"<gpx version="1.1" creator="test">{body}</gpx>"#);
-        course(&gpx::read(text.as_bytes()).expect("GPX")).map(|(course, _)| course)
+        course(&gpx::read(text.as_bytes()).expect("a track")).map(|(course, _)| course)
     }
 
     #[test]
@@ -94,9 +94,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_way_says_so() {
-        assert_eq!(read("").err(), Some("there is no point on it"));
-        assert!(read(r#"<wpt lat="1" lon="1"/>"#).is_err());
-        assert!(read(r#"<trk><trkseg><trkpt lat="1" lon="1"/></trkseg></trk>"#).is_err());
+    fn the_way_is_the_first_track_that_leads_somewhere_even_behind_a_route() {
+        let course = read(
+            r#"<rte><rtept lat="8" lon="8"/><rtept lat="8" lon="9"/></rte>
+               <trk><trkseg><trkpt lat="1" lon="1"/><trkpt lat="1" lon="1"/></trkseg></trk>
+               <trk><trkseg><trkpt lat="2" lon="2"/><trkpt lat="2" lon="3"/></trkseg></trk>"#,
+        );
+        assert_eq!(course.expect("a way").place(0.0).lat, 2.0);
+    }
+
+    #[test]
+    fn what_leads_less_than_a_metre_far_is_no_way() {
+        let way = r#"<trkpt lat="1" lon="1"/><trkpt lat="1.000001" lon="1"/>"#;
+        let refused = read(&format!("<trk><trkseg>{way}</trkseg></trk>"));
+        assert_eq!(refused.err(), Some("all of it is in one place"));
     }
 }
