@@ -299,7 +299,7 @@ impl Reading {
 /// What is wrong with the coordinates of the point that begins with this tag.
 fn point(tag: &BytesStart) -> Result<Point, &'static str> {
     let (mut lat, mut lng) = (Err("lat is missing"), Err("lon is missing"));
-    // A check for attributes that come twice would take the square of their number.
+    // That another attribute comes twice spoils nothing.
     for attribute in tag.attributes().with_checks(false).flatten() {
         let value = || attribute.normalized_value(XmlVersion::Implicit1_0);
         match attribute.key.as_ref() {

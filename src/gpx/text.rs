@@ -43,7 +43,7 @@ pub(super) fn unpack(bytes: &[u8]) -> Result<Unpacked<'_>, Fault> {
         unpacked.bytes = Cow::Owned(content);
     }
     if unpacked.bytes.len() > FILE_BYTES_MAX {
-        let cause = format!("it is larger than {} MiB", FILE_BYTES_MAX >> 20);
+        let cause = format!("larger than {} MiB", FILE_BYTES_MAX >> 20);
         return Err(Fault { line: None, cause });
     }
     Ok(unpacked)
@@ -149,7 +149,7 @@ mod tests {
         let long = vec![b' '; FILE_BYTES_MAX + 1];
         for bytes in [&long, &gzip(&long)] {
             let refused = unpack(bytes).err().map(|fault| fault.to_string());
-            assert_eq!(refused.as_deref(), Some("it is larger than 64 MiB"));
+            assert_eq!(refused.as_deref(), Some("larger than 64 MiB"));
         }
         for bytes in [&long[1..], &gzip(&long[1..])] {
             assert_eq!(unpacked(bytes).0.len(), FILE_BYTES_MAX);
