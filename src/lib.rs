@@ -15,6 +15,7 @@
 //! | [`auth`] | tokens and keys to who somebody is and what they may do |
 //! | [`refusal`] | why a message was not carried out, and what to mend |
 //! | [`user`], [`fix`] | user ids and positions, valid by construction |
+//! | [`gpx`] | the tracks in a GPX file |
 //! | `queue` | a first-in-first-out queue through a table of slots |
 //! | `logger`, `duration` | log lines that never block the loop; times as people write them |
 //!
@@ -25,6 +26,7 @@ pub mod cli;
 pub mod client;
 mod duration;
 pub mod fix;
+pub mod gpx;
 mod logger;
 pub mod protocol;
 mod queue;

@@ -1,10 +1,13 @@
 //! `spectate simulate --course` runs a track as it was recorded, and says so of any other file.
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::Value;
 use tungstenite::Message;
 
@@ -15,7 +18,7 @@ use crate::{WAIT, spectate};
 struct Track(PathBuf);
 
 impl Track {
-    fn new(name: &str, content: &str) -> Track {
+    fn new(name: &str, content: impl AsRef<[u8]>) -> Track {
         let name = format!("track-{}-{name}.gpx", std::process::id());
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::write(&path, content).expect("room for a file");
@@ -34,7 +37,7 @@ impl Track {
                 )
             })
             .collect();
-        Track::new(name, &gpx(&points))
+        Track::new(name, gpx(&points))
     }
 
     fn path(&self) -> &str {
@@ -153,40 +156,43 @@ fn what_comes_is_checked_to_the_last_field() {
 #[test]
 fn a_file_that_is_no_track_is_one_line_and_exit_status_1() {
     let relay = Relay::start(Relaying::Right);
-    let cut = fs::read_to_string(&Track::north("cut", 60).0).expect("just written");
+    let whole = fs::read_to_string(&Track::north("whole", 60).0).expect("just written");
+    let early = whole.find("</trkpt>").expect("a point");
+    let nothing = "no track or route with two different points";
     for (name, content, told) in [
-        ("text", "hello", "is no GPX file that can be read: "),
-        ("empty", "", "is no GPX file that can be read: "),
+        ("text", "hello", "line 1: the file ends before <gpx>"),
+        ("empty", "", "line 1: the file ends before <gpx>"),
         (
             "html",
             "<html><body/></html>",
-            "is no GPX file that can be read: ",
+            "line 1: the outermost element is <html>, not <gpx>",
         ),
         (
             "cut",
-            &cut[..cut.len() / 2],
-            "is no GPX file that can be read: ",
+            &whole[..early],
+            "line 1: the file ends before </gpx>: no track",
         ),
-        ("nowhere", &gpx(""), "there is no point on it"),
+        ("nowhere", &gpx(""), nothing),
+        ("still", &gpx(r#"<trkpt lat="1" lon="1"/>"#), nothing),
         (
-            "still",
-            &gpx(r#"<trkpt lat="1" lon="1"/>"#),
+            "close",
+            &gpx(r#"<trkpt lat="1" lon="1"/><trkpt lat="1.000001" lon="1"/>"#),
             "all of it is in one place",
         ),
         (
             "beyond",
-            &gpx(r#"<trkpt lat="91" lon="1"/>"#),
-            "must be between",
+            &gpx("\n<trkpt lat='91' lon='1'/>"),
+            "line 2: dropped 1 of 1 points: lat must be a number from -90 to 90",
         ),
         (
             "nan",
             &gpx(r#"<trkpt lat="NaN" lon="1"/>"#),
-            "must be between",
+            "lat must be a number from -90 to 90",
         ),
         (
             "terminal",
-            &gpx("<e\u{301}x/>"),
-            "is no GPX file that can be read: ",
+            "<e\u{301}\u{1b}[2J\u{202e}x/>",
+            "line 1: the outermost element is <e\u{301}\\u{1b}[2J\\u{202e}x>",
         ),
     ] {
         let track = Track::new(name, content);
@@ -201,6 +207,58 @@ fn a_file_that_is_no_track_is_one_line_and_exit_status_1() {
         let line = String::from_utf8(output.stderr).expect("UTF-8");
         assert_eq!(output.status.code(), Some(1), "{line}");
         assert!(line.contains(path) && line.lines().count() == 1, "{line}");
+    }
+}
+
+#[test]
+fn what_of_a_file_is_not_used_is_told_and_the_rest_is_run() {
+    let relay = Relay::start(Relaying::Right);
+    let whole = fs::read_to_string(&Track::north("used", 60).0).expect("just written");
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(whole.as_bytes()).expect("room in memory");
+    let gzip = gzip.finish().expect("room in memory");
+    let behind = whole.replace(
+        "<trk>",
+        "<trk><trkseg><trkpt lat='9' lon='9'/></trkseg></trk><trk>",
+    );
+    let pause = r#"<trkpt lat="100" lon="180"/>"#;
+    let before = "only what is complete before is used";
+    for (name, content, told) in [
+        ("whole", whole.clone().into_bytes(), None),
+        ("packed", gzip.clone(), None),
+        ("old", whole.replace("1.1", "1.0").replace("<time>", "<course>1</course><time>").into(), None),
+        ("bare", whole.replace(r#" version="1.1""#, "").into(), None),
+        ("second", behind.into(), None),
+        ("break", whole.replace("Z</time>", "Z\n</time>").into(), None),
+        (
+            "pauses",
+            whole.replacen("<trkpt", &format!("\n{pause}{pause}<trkpt"), 1).into(),
+            Some("line 2: dropped 2 of 9 points: lat must be a number from -90 to 90".to_owned()),
+        ),
+        (
+            "noon",
+            whole.replacen(":00Z", ":00 noon", 1).into(),
+            Some("line 1: dropped 1 of 14 elevations and times: time must be like 2026-05-01T12:00:00Z".to_owned()),
+        ),
+        (
+            "cut",
+            whole.trim_end_matches("</trkpt></trkseg></trk></gpx>").into(),
+            Some(format!("line 1: the file ends before </gpx>: {before}")),
+        ),
+        (
+            "damaged",
+            gzip[..gzip.len() - 9].into(),
+            Some(format!("line 1: the gzip data is cut off or damaged: {before}")),
+        ),
+    ] {
+        let track = Track::new(name, content);
+        let flags = ["--course", track.path(), "--users=1", "--rate=100"];
+        let (output, summary) = simulate(&relay, &[&flags[..], &["--messages=5"]].concat());
+        let line = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(0), "{line}");
+        assert_eq!(summary["positions"]["sent"], 5);
+        let told = told.map(|told| format!("spectate: {}: {told}\n", track.path()));
+        assert_eq!(line, told.unwrap_or_default());
     }
 }
 
@@ -233,7 +291,7 @@ fn times_that_do_not_count_are_told_and_the_way_is_run_all_the_same() {
                 format!(r#"<trkpt lat="{lat}" lon="8.5">{time}</trkpt>"#)
             })
             .collect();
-        let track = Track::new(name, &gpx(&points));
+        let track = Track::new(name, gpx(&points));
         let flags = ["--course", track.path(), "--users=1", "--rate=100"];
         let (output, _) = simulate(&relay, &[&flags[..], &["--messages=5"]].concat());
         let line = String::from_utf8(output.stderr).expect("UTF-8");

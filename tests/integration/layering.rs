@@ -8,6 +8,11 @@ use std::path::{Path, PathBuf};
 /// All files, from the ground up: each imports only files above it in this list.
 const FLOORS: &[&str] = &[
     "duration.rs",
+    "gpx/track.rs",
+    "gpx/text.rs",
+    "gpx/value.rs",
+    "gpx/reader.rs",
+    "gpx/mod.rs",
     "logger.rs",
     "queue/mod.rs",
     "fix.rs",
@@ -123,6 +128,7 @@ const FLOORS: &[&str] = &[
 
 /// Files that hold tests alone.
 const TESTS: &[&str] = &[
+    "gpx/tests.rs",
     "protocol/tests.rs",
     "queue/model.rs",
     "relay/model.rs",
@@ -142,6 +148,11 @@ const SOCKETS: &[&str] = &["net::", "mio::"];
 
 const ROOMS: &[Room] = &[
     ("duration.rs", &["std"], SOCKETS),
+    (
+        "gpx/",
+        &["std", "flate2", "quick_xml", "time"],
+        &["net::", "fs::", "Instant", "log::", "mio::"],
+    ),
     (
         "logger.rs",
         &["std", "log", "rustix", "simple_logger"],
@@ -594,6 +605,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("fix", &[]),
     ("user", &["fix"]),
     ("refusal", &["fix", "user"]),
+    ("gpx", &[]),
     ("queue", &[]),
     ("duration", &[]),
     ("logger", &[]),
@@ -607,7 +619,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("client", &["auth", "duration", "fix", "user"]),
     (
         "simulate",
-        &["auth", "client", "duration", "fix", "refusal"],
+        &["auth", "client", "duration", "fix", "gpx", "refusal"],
     ),
 ];
 

@@ -9,10 +9,11 @@ mod generate;
 use std::fs;
 use std::path::Path;
 
-use bodies::{connection, message, plan, request_head, script, talk, token};
+use bodies::{connection, gpx, message, plan, request_head, script, talk, token};
 use generate::Generator;
 use spectate::auth::Refused;
 use spectate::fix::Bounds;
+use spectate::gpx::read;
 use spectate::protocol::{ClientMessage, decode};
 use spectate::server::http::{Head, Request, parse};
 use spectate::server::wire::reader::Reader;
@@ -80,6 +81,12 @@ fn any_token_keeps_the_promises() {
 }
 
 #[test]
+fn any_gpx_file_keeps_the_promises() {
+    try_regressions("gpx", gpx::run);
+    try_seeds("gpx", 1_500, Generator::gpx, gpx::run);
+}
+
+#[test]
 fn any_connection_keeps_the_promises() {
     try_regressions("connection", connection::run);
     try_seeds("connection", 700, Generator::plan, connection::run);
@@ -134,10 +141,15 @@ fn the_generated_inputs_reach_every_outcome() {
             None => talk.heard.len().clamp(1, 3) - 1,
         }
     });
-    for counts in [&heads[..], &messages, &talks, &tokens] {
+    let files: [u32; 3] = count(500, |generator| match read(&generator.gpx()) {
+        Ok(gpx) if gpx.flaws.is_empty() => 0,
+        Ok(_) => 1,
+        Err(_) => 2,
+    });
+    for counts in [&heads[..], &messages, &talks, &tokens, &files] {
         assert!(
             counts.iter().all(|count| *count >= 10),
-            "{heads:?} {messages:?} {talks:?} {tokens:?}"
+            "{heads:?} {messages:?} {talks:?} {tokens:?} {files:?}"
         );
     }
 }

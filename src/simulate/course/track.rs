@@ -1,33 +1,30 @@
-//! Courses out of GPX files (GPX 1.0 and 1.1). Knows nothing of who runs on them.
+//! Courses out of GPX files. Knows nothing of how those are written, nor of who runs on them.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, Read};
 use std::path::Path;
-
-use gpx::{Gpx, GpxVersion};
-use time::OffsetDateTime;
 
 use super::recording::{self, PACE_WITHOUT_TIMES, Untimed};
 use super::{Course, Waypoint};
 use crate::client::{plain, printable, tell};
+use crate::gpx::{self, FILE_BYTES_MAX, Gpx};
 
-/// Reads the first track with points in a file, or the first route if there is no track, as
-/// [`recording::course`] does; if its times do not count, that is told on stderr.
+/// Reads the first track in a file that leads somewhere, or the first such route if there is no
+/// such track, as [`recording::course`] does. What of the file is not used, and that its times do
+/// not count, is told on stderr.
 ///
 /// # Errors
 /// A line that names the file, when it cannot be read or holds no way.
 pub(crate) fn load(path: &Path) -> Result<Course, String> {
     let shown = printable(&path.display().to_string());
-    let file = File::open(path).map_err(|error| format!("cannot read {shown}: {}", plain(&error)));
-    let gpx = gpx::read(BufReader::new(file?)).map_err(|error| {
-        let reason = printable(&error.to_string());
-        format!("{shown} is no GPX file that can be read: {reason}")
-    })?;
-    if gpx.version == GpxVersion::Unknown {
-        return Err(format!("{shown} is no GPX file of version 1.0 or 1.1"));
-    }
+    let bytes = read(path).map_err(|error| format!("cannot read {shown}: {}", plain(&error)))?;
+    let gpx = gpx::read(&bytes);
+    let gpx = gpx.map_err(|fault| format!("{shown}: {}", printable(&fault.to_string())))?;
     let (course, untimed) =
         course(&gpx).map_err(|reason| format!("nobody can run on {shown}: {reason}"))?;
+    for flaw in &gpx.flaws {
+        tell(&format!("{shown}: {flaw}"));
+    }
     if let Some(untimed) = untimed {
         tell(&format!(
             "{shown} is run at {PACE_WITHOUT_TIMES} m/s: {untimed}"
@@ -36,26 +33,22 @@ pub(crate) fn load(path: &Path) -> Result<Course, String> {
     Ok(course)
 }
 
+/// No more of a file than shows that it is too large.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path)?;
+    file.take(FILE_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 fn course(gpx: &Gpx) -> Result<(Course, Option<Untimed>), &'static str> {
-    let tracks = gpx.tracks.iter();
-    let tracks = tracks.map(|track| {
-        let segments = track.segments.iter();
-        segments.flat_map(|segment| &segment.points).collect()
-    });
-    let routes = gpx.routes.iter().map(|route| route.points.iter().collect());
-    let points: Option<Vec<&gpx::Waypoint>> = tracks
-        .chain(routes)
-        .find(|points: &Vec<_>| !points.is_empty());
-    let points = points.unwrap_or_default();
-    let times = points.iter().map(|point| {
-        let time = OffsetDateTime::from(point.time?);
-        Some(time.unix_timestamp_nanos() as f64 / 1e9)
-    });
-    let times: Vec<Option<f64>> = times.collect();
+    let points = gpx.tracks.first().map_or(&[][..], |track| track.points());
+    let times: Vec<Option<f64>> = points.iter().map(|point| point.at_s).collect();
     let waypoints = points.iter().map(|point| Waypoint {
-        lat: point.point().y(),
-        lng: point.point().x(),
-        altitude: point.elevation.filter(|altitude| altitude.is_finite()),
+        lat: point.lat,
+        lng: point.lng,
+        altitude: point.altitude,
         at_s: 0.0,
     });
     recording::course(waypoints.collect(), &times)
@@ -67,7 +60,7 @@ mod tests {
 
     fn read(body: &str) -> Result<Course, &'static str> {
         let text = format!(r#"<gpx version="1.1" creator="test">{body}</gpx>"#);
-        course(&gpx::read(text.as_bytes()).expect("GPX")).map(|(course, _)| course)
+        course(&gpx::read(text.as_bytes()).expect("a track")).map(|(course, _)| course)
     }
 
     #[test]
@@ -101,9 +94,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_way_says_so() {
-        assert_eq!(read("").err(), Some("there is no point on it"));
-        assert!(read(r#"<wpt lat="1" lon="1"/>"#).is_err());
-        assert!(read(r#"<trk><trkseg><trkpt lat="1" lon="1"/></trkseg></trk>"#).is_err());
+    fn the_way_is_the_first_track_that_leads_somewhere_even_behind_a_route() {
+        let course = read(
+            r#"<rte><rtept lat="8" lon="8"/><rtept lat="8" lon="9"/></rte>
+               <trk><trkseg><trkpt lat="1" lon="1"/><trkpt lat="1" lon="1"/></trkseg></trk>
+               <trk><trkseg><trkpt lat="2" lon="2"/><trkpt lat="2" lon="3"/></trkseg></trk>"#,
+        );
+        assert_eq!(course.expect("a way").place(0.0).lat, 2.0);
+    }
+
+    #[test]
+    fn what_leads_less_than_a_metre_far_is_no_way() {
+        let way = r#"<trkpt lat="1" lon="1"/><trkpt lat="1.000001" lon="1"/>"#;
+        let refused = read(&format!("<trk><trkseg>{way}</trkseg></trk>"));
+        assert_eq!(refused.err(), Some("all of it is in one place"));
     }
 }

@@ -2,6 +2,7 @@
 //! libFuzzer targets and the seeded tests run the same bodies.
 
 pub mod connection;
+pub mod gpx;
 pub mod message;
 pub mod plan;
 pub mod request_head;
