@@ -8,7 +8,7 @@ use slab::Slab;
 
 use super::bad_row::BadRow;
 use super::waits::Waits;
-use super::wire::connection::Connection;
+use super::wire::connection::{Connection, Input};
 use crate::relay::{Authority, MemberKey};
 
 /// Serial numbers use this many bits, so that a token with the top bit set is no connection.
@@ -62,6 +62,8 @@ pub(super) struct Entry {
     pub(super) sent: u64,
     /// Whether the peer's end of the stream may be in the socket's queue.
     pub(super) is_hung_up: bool,
+    /// A costly input that waits to be carried out, before anything else is read.
+    pub(super) postponed: Option<Box<Input>>,
     /// Which steps of the tick it waits for.
     pub(super) waits: Waits,
 }
@@ -99,6 +101,7 @@ impl Connections {
             received: 0,
             sent: 0,
             is_hung_up: false,
+            postponed: None,
             waits: Waits::default(),
         });
         id

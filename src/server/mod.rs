@@ -38,6 +38,7 @@ mod sweep;
 mod tick;
 mod waits;
 pub mod wire;
+mod work;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;

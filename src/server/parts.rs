@@ -23,6 +23,7 @@ use super::queues::Queues;
 use super::source::Source;
 use super::sweep::Sweep;
 use super::wire::reader::Reader;
+use super::work::Work;
 use crate::relay::{Now, Relay};
 
 /// Events taken in one tick. A small batch caps what one write can carry.
@@ -41,6 +42,7 @@ pub(super) struct Server {
     pub(super) relay: Relay,
     pub(super) queues: Queues,
     pub(super) reader: Reader,
+    pub(super) work: Work,
     pub(super) outgoing: Outgoing,
     pub(super) pages: Pages,
     pub(super) metrics: Metrics,
@@ -82,6 +84,7 @@ impl Server {
             door,
             queues: Queues::new(config.flush_interval, now.monotonic),
             reader: Reader::new(config.max_message_bytes as usize),
+            work: Work::default(),
             outgoing: Outgoing::default(),
             pages: Pages::new(&config.tiles),
             metrics: Metrics::new(now.unix_ms),

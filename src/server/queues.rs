@@ -1,6 +1,7 @@
 //! Who waits for which step of the tick. Each connection waits for a step at most once: that it
 //! waits is written down in its entry, by the queues alone.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::connections::{ConnectionId, Connections, Entry};
@@ -11,6 +12,7 @@ use super::wire::close::CloseReason;
 #[derive(Debug)]
 pub(super) struct Queues {
     turns: Vec<ConnectionId>,
+    works: VecDeque<ConnectionId>,
     flushes: Vec<ConnectionId>,
     held: Vec<ConnectionId>,
     /// How many of them still wait for the release.
@@ -25,6 +27,7 @@ impl Queues {
     pub(super) fn new(flush_interval: Duration, now: Instant) -> Queues {
         Queues {
             turns: Vec::new(),
+            works: VecDeque::new(),
             flushes: Vec::new(),
             held: Vec::new(),
             held_count: 0,
@@ -39,6 +42,23 @@ impl Queues {
         if entry.waits.add(Wait::Turn) {
             self.turns.push(id);
         }
+    }
+
+    /// Has a connection wait for its costly input to be carried out.
+    pub(super) fn add_work(&mut self, id: ConnectionId, entry: &mut Entry) {
+        if entry.waits.add(Wait::Work) {
+            self.works.push_back(id);
+        }
+    }
+
+    /// Whether some connection waits for that.
+    pub(super) fn has_work(&self) -> bool {
+        !self.works.is_empty()
+    }
+
+    /// The connection that has waited longest for that.
+    pub(super) fn next_work(&mut self) -> Option<ConnectionId> {
+        self.works.pop_front()
     }
 
     /// Has a connection wait to be flushed.
@@ -117,7 +137,8 @@ impl Queues {
 
     /// When somebody is to be served next.
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
-        if !self.turns.is_empty() || !self.flushes.is_empty() || !self.ends.is_empty() {
+        let has_some = !self.turns.is_empty() || !self.flushes.is_empty() || !self.ends.is_empty();
+        if has_some || self.has_work() {
             return Some(now);
         }
         self.holds_any().then_some(self.release_at)

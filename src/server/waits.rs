@@ -11,6 +11,8 @@ pub(super) enum Wait {
     Release = 4,
     /// Its end.
     End = 8,
+    /// Its costly input to be carried out.
+    Work = 16,
 }
 
 /// What one connection waits for.

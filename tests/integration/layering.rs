@@ -71,6 +71,7 @@ const FLOORS: &[&str] = &[
     "server/waits.rs",
     "server/bad_row.rs",
     "server/sweep.rs",
+    "server/work.rs",
     "server/os/limits.rs",
     "server/os/listen.rs",
     "server/os/process.rs",

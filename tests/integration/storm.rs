@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::slow::heavy_position;
 use crate::support::{
-    Client, Server, frame, narrow_socket, raise_descriptor_limit, read_head, reset, socket,
+    Client, Server, WAIT, frame, narrow_socket, raise_descriptor_limit, read_head, reset, socket,
     text_frame, upgrade,
 };
 
@@ -61,12 +61,23 @@ impl Pair {
 
     /// Sends one position, and says how long it took to come.
     fn relay(&mut self) -> Duration {
-        self.sent += 1;
-        let position = format!(r#"{{"userId":"pair","lat":{},"lng":0}}"#, self.sent);
         let begin = Instant::now();
-        self.runner.send(&position);
-        assert_eq!(self.follower.receive(), position);
+        self.send();
+        self.receive();
         begin.elapsed()
+    }
+
+    fn send(&mut self) {
+        self.sent += 1;
+        self.runner.send(&self.position());
+    }
+
+    fn receive(&mut self) {
+        assert_eq!(self.follower.receive(), self.position());
+    }
+
+    fn position(&self) -> String {
+        format!(r#"{{"userId":"pair","lat":{},"lng":0}}"#, self.sent)
     }
 
     /// Relays one position after the other until this is done.
@@ -472,4 +483,66 @@ fn a_heavy_tick_reaches_all_who_stay_while_others_leave() {
         let user = position["userId"].as_u64().expect("a number");
         assert!(waited_for.remove(&user), "{user} came twice");
     }
+}
+
+/// Sends each of these bytes on a socket of its own while the server stands still, and a position
+/// behind all of them: how many of them were answered when that arrives.
+fn answered_before_a_bystander(server: &Server, requests: Vec<TcpStream>, bytes: &[u8]) -> usize {
+    let mut pair = Pair::new(server);
+    pair.relay();
+    server.signal(Signal::STOP);
+    for mut request in &requests {
+        request.write_all(bytes).expect("the kernel has room");
+    }
+    pair.send();
+    server.signal(Signal::CONT);
+    pair.receive();
+    let is_answered = |request: &&TcpStream| {
+        request.set_nonblocking(true).expect("a socket");
+        let answered = request.peek(&mut [0]).is_ok();
+        request.set_nonblocking(false).expect("a socket");
+        answered
+    };
+    let answered = requests.iter().filter(is_answered).count();
+    pair.relay();
+    for request in &requests {
+        request.set_read_timeout(Some(WAIT)).expect("a socket");
+        assert!(
+            request.peek(&mut [0]).is_ok_and(|count| count > 0),
+            "all are answered"
+        );
+    }
+    answered
+}
+
+#[test]
+fn what_costs_much_is_carried_out_in_turn_while_others_are_served() {
+    const CLIENTS: usize = 300;
+    let server = Server::start(&["--log-level", "warn"]);
+    let mut gateway = server.connect();
+    for user in 0..1000 {
+        gateway.send(&heavy_position(user));
+    }
+    gateway.barrier();
+    let sockets = || -> Vec<TcpStream> { (0..CLIENTS).map(|_| server.socket()).collect() };
+    let ids: Vec<String> = (0..1000).map(|user| user.to_string()).collect();
+    let request = format!(
+        "GET /positions?ids={} HTTP/1.1\r\nHost: t\r\n\r\n",
+        ids.join(",")
+    );
+    let answered = answered_before_a_bystander(&server, sockets(), request.as_bytes());
+    assert!(answered < CLIENTS / 2, "{answered} of /positions");
+
+    let follow = format!(r#"{{"follow":[{}1]}}"#, "1,".repeat(30_000));
+    let upgraded: Vec<TcpStream> = (0..CLIENTS)
+        .map(|_| {
+            let mut socket = server.socket();
+            socket.write_all(upgrade("").as_bytes()).expect("it reads");
+            let head = read_head(&mut socket);
+            assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+            socket
+        })
+        .collect();
+    let answered = answered_before_a_bystander(&server, upgraded, &text_frame(&follow));
+    assert!(answered < CLIENTS / 2, "{answered} of follows");
 }

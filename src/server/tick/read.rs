@@ -10,13 +10,16 @@ use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
 use crate::server::wire::connection::Input;
 use crate::server::wire::frames::append_text_frame;
+use crate::server::work::cost_us;
 
 /// Messages taken from one connection before others have their turn.
 const MESSAGES_PER_TURN_MAX: usize = 64;
 
 impl Server {
-    /// Gives each connection with input one turn.
+    /// Gives each connection with input one turn; then carries out costly inputs as far as the
+    /// tick's budget goes.
     pub(in crate::server) fn read(&mut self) {
+        self.work.begin();
         for id in self.queues.take_turns() {
             let Some(entry) = self.connections.get_mut(id) else {
                 continue;
@@ -32,19 +35,44 @@ impl Server {
                 continue;
             };
             entry.connection.end_turn(&mut self.reader);
-            match outcome {
-                Ok(HasMore::Yes) => self.queues.add_turn(id, entry),
-                Ok(HasMore::No) => {}
-                Err(reason) => self.queues.add_end(id, entry, reason),
+            self.end_turn(id, outcome);
+        }
+        while self.work.has_more()
+            && let Some(id) = self.queues.next_work()
+        {
+            let Some(entry) = self.connections.get_mut(id) else {
+                continue;
+            };
+            self.queues.serve(Wait::Work, entry);
+            let Some(input) = entry.postponed.take() else {
+                continue;
+            };
+            if entry.waits.has(Wait::End) {
+                continue;
             }
-            // Answers of the connection itself: pongs, errors, refused requests.
-            if !entry.connection.outbox.is_empty() && !entry.connection.outbox.is_behind() {
-                self.queues.add_flush(id, entry);
-            }
-            if self.outgoing.is_much() {
-                (self.queues).release(&mut self.connections, self.now.monotonic);
-                self.flush();
-            }
+            self.work
+                .spend(cost_us(&input, self.door.asks_for_tokens()));
+            let outcome = self.carry_out(id, *input).map(|_| HasMore::Yes);
+            self.end_turn(id, outcome);
+        }
+    }
+
+    fn end_turn(&mut self, id: ConnectionId, outcome: Result<HasMore, CloseReason>) {
+        let Some(entry) = self.connections.get_mut(id) else {
+            return;
+        };
+        match outcome {
+            Ok(HasMore::Yes) => self.queues.add_turn(id, entry),
+            Ok(HasMore::No) => {}
+            Err(reason) => self.queues.add_end(id, entry, reason),
+        }
+        // Answers of the connection itself: pongs, errors, refused requests.
+        if !entry.connection.outbox.is_empty() && !entry.connection.outbox.is_behind() {
+            self.queues.add_flush(id, entry);
+        }
+        if self.outgoing.is_much() {
+            (self.queues).release(&mut self.connections, self.now.monotonic);
+            self.flush();
         }
     }
 
@@ -53,37 +81,67 @@ impl Server {
             let Some(entry) = self.connections.get_mut(id) else {
                 return Ok(HasMore::No);
             };
+            if entry.postponed.is_some() {
+                return Ok(HasMore::No);
+            }
             let input =
                 (entry.connection).read(&mut self.reader, entry.is_hung_up, self.now.monotonic)?;
+            let cost_us = cost_us(&input, self.door.asks_for_tokens());
+            if cost_us > 0 && (self.queues.has_work() || !self.work.has_more()) {
+                entry.postponed = Some(Box::new(input));
+                self.queues.add_work(id, entry);
+                return Ok(HasMore::No);
+            }
+            self.work.spend(cost_us);
             match input {
-                Input::Text(text) => {
-                    entry.received += 1;
-                    let mut effects = Effects {
-                        relay: &mut self.relay,
-                        door: &mut self.door,
-                        metrics: &mut self.metrics,
-                        bounds: self.config.bounds(),
-                        now: self.now,
-                    };
-                    let applied = effects.apply(id, entry, &text)?;
-                    if self.relay.has_debts() {
-                        self.settle();
-                    }
-                    if let Some(runner) = applied.moved {
-                        self.deliver(runner);
-                    }
-                    self.reply(id, &applied)?;
-                    if applied.ends_turn || self.outgoing.is_much() {
+                Input::Blocked => return Ok(HasMore::No),
+                Input::TurnOver => return Ok(HasMore::Yes),
+                input => {
+                    if self.carry_out(id, input)? == EndsTurn::Yes || self.outgoing.is_much() {
                         return Ok(HasMore::Yes);
                     }
                 }
-                Input::Request(request) => self.answer(id, request)?,
-                Input::Refused(refused) => self.refuse(id, &refused),
-                Input::Blocked => return Ok(HasMore::No),
-                Input::TurnOver => return Ok(HasMore::Yes),
             }
         }
         Ok(HasMore::Yes)
+    }
+
+    fn carry_out(&mut self, id: ConnectionId, input: Input) -> Result<EndsTurn, CloseReason> {
+        let text = match input {
+            Input::Text(text) => text,
+            Input::Request(request) => {
+                self.answer(id, request)?;
+                return Ok(EndsTurn::No);
+            }
+            Input::Refused(refused) => {
+                self.refuse(id, &refused);
+                return Ok(EndsTurn::No);
+            }
+            Input::Blocked | Input::TurnOver => return Ok(EndsTurn::Yes),
+        };
+        let Some(entry) = self.connections.get_mut(id) else {
+            return Ok(EndsTurn::Yes);
+        };
+        entry.received += 1;
+        let mut effects = Effects {
+            relay: &mut self.relay,
+            door: &mut self.door,
+            metrics: &mut self.metrics,
+            bounds: self.config.bounds(),
+            now: self.now,
+        };
+        let applied = effects.apply(id, entry, &text)?;
+        if self.relay.has_debts() {
+            self.settle();
+        }
+        if let Some(runner) = applied.moved {
+            self.deliver(runner);
+        }
+        self.reply(id, &applied)?;
+        Ok(match applied.ends_turn {
+            true => EndsTurn::Yes,
+            false => EndsTurn::No,
+        })
     }
 
     /// Tells the sender of a message what came of it, and counts bad ones in a row.
@@ -123,6 +181,13 @@ impl Server {
 /// Whether a connection may have more to read than its turn had time for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HasMore {
+    Yes,
+    No,
+}
+
+/// Whether an input was so much work that others have their turn now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EndsTurn {
     Yes,
     No,
 }

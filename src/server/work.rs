@@ -1,0 +1,110 @@
+//! How much of a tick goes to what takes long: each input has an estimate of its cost, and a tick
+//! carries out so many of the costly ones that the others wait for it by milliseconds. The others
+//! never wait for a budget.
+
+use super::http::{Request, Route};
+use super::wire::connection::Input;
+
+/// What a tick may spend on costly inputs, in estimated microseconds.
+const TICK_US_MAX: u32 = 10_000;
+
+/// A text up to this long is not costly.
+const CHEAP_TEXT_BYTES_MAX: usize = 1024;
+
+/// Bytes of a list of ids that are read, looked up and followed in a microsecond.
+const TEXT_BYTES_PER_US: usize = 16;
+
+/// A position in an answer.
+const POSITION_US: usize = 2;
+
+/// A page or a short text, and a request for it.
+const ANSWER_US: usize = 50;
+
+/// All counters as text.
+const METRICS_US: usize = 200;
+
+/// The signature of a token.
+const TOKEN_US: usize = 100;
+
+/// What is left of a tick for costly inputs.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    left_us: u32,
+}
+
+impl Work {
+    /// Begins a tick.
+    pub(super) fn begin(&mut self) {
+        self.left_us = TICK_US_MAX;
+    }
+
+    /// Whether another costly input may be carried out in this tick.
+    pub(super) fn has_more(&self) -> bool {
+        self.left_us > 0
+    }
+
+    /// Spends what an input is estimated to cost.
+    pub(super) fn spend(&mut self, cost_us: u32) {
+        self.left_us = self.left_us.saturating_sub(cost_us);
+    }
+}
+
+/// What an input is estimated to cost, in microseconds; 0 if it is not costly. `needs_tokens`
+/// says whether tokens are verified.
+pub(super) fn cost_us(input: &Input, needs_tokens: bool) -> u32 {
+    let cost = match input {
+        Input::Text(text) => {
+            let token_us = if needs_tokens && text.contains("token") {
+                TOKEN_US
+            } else {
+                0
+            };
+            match text.len() {
+                0..=CHEAP_TEXT_BYTES_MAX => token_us,
+                bytes => token_us + bytes / TEXT_BYTES_PER_US,
+            }
+        }
+        Input::Request(Request::Upgrade { token, .. }) => {
+            ANSWER_US + TOKEN_US * usize::from(needs_tokens && token.is_some())
+        }
+        Input::Request(Request::Plain { route, token, .. }) => {
+            let route_us = match route {
+                Route::Metrics => METRICS_US,
+                Route::Positions(Some(ids)) => POSITION_US * ids.len(),
+                _ => 0,
+            };
+            ANSWER_US + route_us + TOKEN_US * usize::from(needs_tokens && token.is_some())
+        }
+        Input::Refused(_) => ANSWER_US,
+        Input::Blocked | Input::TurnOver => 0,
+    };
+    u32::try_from(cost).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: usize) -> Input {
+        Input::Text("x".repeat(bytes).into())
+    }
+
+    #[test]
+    fn short_messages_cost_nothing_and_a_tick_has_room_for_few_of_the_longest() {
+        assert_eq!(cost_us(&text(45), true), 0);
+        assert_eq!(cost_us(&text(CHEAP_TEXT_BYTES_MAX), false), 0);
+        assert!(cost_us(&Input::Text(r#"{"token":"a.b.c"}"#.into()), true) > 0);
+        assert_eq!(
+            cost_us(&Input::Text(r#"{"token":"a.b.c"}"#.into()), false),
+            0
+        );
+        let mut work = Work::default();
+        work.begin();
+        let mut longest = 0;
+        while work.has_more() {
+            work.spend(cost_us(&text(64 * 1024), false));
+            longest += 1;
+        }
+        assert_eq!(longest, 3);
+    }
+}
