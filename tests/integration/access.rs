@@ -238,6 +238,7 @@ fn before_a_token_nothing_is_carried_out_and_each_message_is_told_so() {
         r#"{"initialRequest":true,"userId":5,"following":[5]}"#,
         r#"{"follow":[5]}"#,
         r#"{"unfollow":[5]}"#,
+        r#"{"ping":7}"#,
     ] {
         assert_eq!(codes(&mut client, text), ["unauthorized"], "{text}");
     }

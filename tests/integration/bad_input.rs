@@ -318,9 +318,9 @@ fn what_is_not_json_brings_bad_json() {
     scene.assert_refuses(
         "bad_json",
         &[
-            "",
-            " ",
             "nonsense",
+            "pings",
+            "Ping",
             "{",
             "}",
             "{}}",
@@ -399,8 +399,7 @@ fn json_that_is_none_of_our_messages_brings_bad_message() {
             r#"{"follow":5}"#,
             r#"{"follow":"5"}"#,
             r#"{"unfollow":{}}"#,
-            " {\"initialRequest\":true,\"following\":[5]}",
-            "\n{\"userId\":5,\"lat\":1,\"lng\":2}",
+            r#"{"type":"ping"}"#,
         ],
     );
     assert_eq!(scene.server.metric("spectate_follows"), 1.0);
@@ -580,6 +579,40 @@ fn a_hundred_messages_in_a_row_with_errors_end_the_connection_with_1008() {
     assert_eq!(code, 1008);
     assert!(!reason.is_empty());
     scene.assert_unharmed("100 bad messages");
+}
+
+#[test]
+fn heartbeats_neither_count_among_bad_messages_nor_end_their_row() {
+    let mut scene = Scene::new(&[]);
+    let mut client = scene.server.connect();
+    for text in ["ping", "", " ping\n", "\n"].iter().cycle().take(200) {
+        client.send(text);
+    }
+    assert!(client.barrier().is_empty());
+    for _ in 0..99 {
+        client.send("nonsense");
+        client.send("ping");
+        assert_eq!(client.receive_error().0, "bad_json");
+    }
+    client.send("nonsense");
+    client.receive_error();
+    assert_eq!(client.receive_close().0, 1008);
+    scene.assert_unharmed("heartbeats");
+}
+
+#[test]
+fn pings_are_answered_in_order_with_the_number_as_it_was_written() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    let numbers = ["7", "1.50", "-0", "2E0", "1791234567890"];
+    let pings = numbers.map(|number| text_frame(&format!(r#"{{"ping":{number}}}"#)));
+    client.send_raw(&pings.concat());
+    let pongs = numbers.map(|number| format!(r#"{{"pong":{number}}}"#));
+    assert_eq!(client.barrier(), pongs);
+    for no_number in ["\"7\"", "null", "true", "[7]", "1e999"] {
+        client.send(&format!(r#"{{"ping":{no_number}}}"#));
+        assert_eq!(client.receive_error().0, "bad_message", "{no_number}");
+    }
 }
 
 #[test]

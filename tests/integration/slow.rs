@@ -36,15 +36,15 @@ pub(crate) fn follower(server: &Server, users: &[u64]) -> Client {
 }
 
 /// Sends the filler's positions until the server is behind with one that does not read them, so
-/// that whatever falls due later waits.
-pub(crate) fn fall_behind(server: &Server, gateway: &mut Client) {
+/// that whatever falls due later waits. Says since when nothing has been taken.
+pub(crate) fn fall_behind(server: &Server, gateway: &mut Client) -> Instant {
     let burst = text_frame(&heavy_position(FILLER)).repeat(64);
     let longest = Instant::now() + Duration::from_secs(20);
     let conflated = server.metric("spectate_positions_conflated_total");
     let mut delivered = f64::NAN;
     // The kernels move bytes on by themselves for a while: each probe of a closed window (RFC 9293,
     // 3.8.6.1) takes what the reader's made room for by packing what it holds.
-    let mut quiet = 0;
+    let (mut quiet, mut since) = (0, Instant::now());
     while quiet < 4 {
         assert!(Instant::now() < longest, "it is never behind");
         gateway.send_raw(&burst);
@@ -52,9 +52,14 @@ pub(crate) fn fall_behind(server: &Server, gateway: &mut Client) {
         gateway.hear_nothing_for(Duration::from_millis(250));
         let before = delivered;
         delivered = server.metric("spectate_positions_delivered_total");
-        quiet = if delivered == before { quiet + 1 } else { 0 };
+        if delivered == before {
+            quiet += 1;
+        } else {
+            (quiet, since) = (0, Instant::now());
+        }
     }
     assert!(server.metric("spectate_positions_conflated_total") > conflated);
+    since
 }
 
 /// As long as a position can be.
@@ -362,8 +367,7 @@ fn one_that_reads_nothing_is_closed_as_stalled_and_those_that_read_a_little_stay
     // This one takes less within the timeout than a kernel likes to hold.
     let mut slowest = follower(&server, &[]);
     let mut silent = follower(&server, &[]);
-    fall_behind(&server, &mut gateway);
-    let begin = Instant::now();
+    let begin = fall_behind(&server, &mut gateway);
     let mut closed_after = None;
     let mut seconds = 0;
     while begin.elapsed() < Duration::from_secs(11) {
