@@ -43,6 +43,9 @@ const FLOORS: &[&str] = &[
     "relay/last_known.rs",
     "relay/audience.rs",
     "relay/presence.rs",
+    "relay/terms.rs",
+    "relay/service.rs",
+    "relay/views.rs",
     "relay/mod.rs",
     "server/pages/tiles.rs",
     "server/pages/map.rs",
@@ -133,6 +136,7 @@ const TESTS: &[&str] = &[
     "protocol/tests.rs",
     "queue/model.rs",
     "relay/model.rs",
+    "relay/tests.rs",
     "server/outbox_model.rs",
     "simulate/ledger/tests.rs",
 ];

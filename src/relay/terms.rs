@@ -1,0 +1,76 @@
+//! The words in which the relay speaks: what holds for everybody, who is owed what, what became of a
+//! position.
+
+use std::time::Duration;
+
+use super::keys::{MemberKey, RunnerKey};
+use super::rate::Excess;
+
+/// What holds for everybody.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// Whether nobody may do anything without a grant.
+    pub needs_grant: bool,
+    /// Most users that one member may follow.
+    pub follows_max: usize,
+    /// Most follows of all members together.
+    pub(crate) follows_total_max: usize,
+    /// Most positions a second of one authority.
+    pub rate_max: Option<u32>,
+    /// Most last known positions to keep; the oldest are forgotten first.
+    pub last_known_max: usize,
+    /// Age at which a last known position counts as stale.
+    pub stale_after: Duration,
+    /// Age at which it is forgotten.
+    pub forget_after: Duration,
+}
+
+/// What a member is owed, or is owed no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Debt {
+    /// Who.
+    pub member: MemberKey,
+    /// What.
+    pub owed: Owed,
+}
+
+/// What is owed; what it says is asked for when it goes out. Slots are those of the member's
+/// follows by the time of the debt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owed {
+    /// How many follow the member's user.
+    Audience,
+    /// Presence of the user in this slot.
+    Presence(u32),
+    /// The last known position of a user who has just been followed, in this slot. It must be
+    /// asked for before anything else is published.
+    LastKnown {
+        /// Which follow.
+        slot: u32,
+        /// The user.
+        runner: RunnerKey,
+    },
+    /// Nothing any more about the follow in `slot`, which has ended; the one in `renumbered` has
+    /// taken its slot, unless they are the same.
+    Ended {
+        /// The slot that became free.
+        slot: u32,
+        /// The slot that now answers to `slot` instead.
+        renumbered: u32,
+    },
+}
+
+/// What became of a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// It is the runner's newest, for its followers to have.
+    Live(RunnerKey),
+    /// It is older than the runner's newest, and nobody is to have it.
+    Late,
+    /// It is dropped, for it came too fast.
+    TooFast(Excess),
+}
+
+/// The token of a renewal is for somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OtherUser;

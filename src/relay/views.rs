@@ -1,0 +1,89 @@
+//! What there is to see in the relay: who follows whom, and what is true now about a user or about
+//! what is owed.
+
+use std::time::Instant;
+
+use super::authority::Authority;
+use super::heard::LastKnown;
+use super::keys::{Follower, MemberKey, RunnerKey};
+use super::service::Relay;
+use crate::user::{Freshness, Known, Presence};
+
+impl Relay {
+    /// The members that follow a runner: those to relay its newest position to.
+    pub(crate) fn followers(&self, runner: RunnerKey) -> &[Follower] {
+        self.hub.followers(runner)
+    }
+
+    /// How many follow a member's user, if it asked. That counts as told.
+    pub(crate) fn take_audience(&mut self, member: MemberKey, now: Instant) -> Option<usize> {
+        self.hub.tell_audience(member, now)
+    }
+
+    /// Presence of the user in one slot of a member, if it asked.
+    pub(crate) fn say_presence(
+        &self,
+        member: MemberKey,
+        slot: u32,
+        now: Instant,
+    ) -> Option<Presence<'_>> {
+        self.hub.presence(member, slot, now)
+    }
+
+    /// Where the user in one slot of a member is.
+    pub(crate) fn say_position(
+        &self,
+        member: MemberKey,
+        slot: u32,
+        now: Instant,
+    ) -> Option<Known<'_>> {
+        let (runner, last) = self.hub.last_known_in(member, slot)?;
+        Some(self.known_as(runner, last, now))
+    }
+
+    /// Where a runner is.
+    pub(crate) fn known(&self, runner: RunnerKey, now: Instant) -> Option<Known<'_>> {
+        let last = self.hub.last_known(runner)?;
+        Some(self.known_as(runner, last, now))
+    }
+
+    fn known_as<'a>(&'a self, runner: RunnerKey, last: &'a LastKnown, now: Instant) -> Known<'a> {
+        Known {
+            user: self.hub.id(runner),
+            written: last.written(),
+            fix: last.fix(),
+            age: last.age(now),
+        }
+    }
+
+    /// The runner of this id, if it is one whom the authority may follow.
+    pub(crate) fn visible(&self, by: &Authority, user: &str) -> Option<RunnerKey> {
+        let runner = self.hub.runner(user)?;
+        self.may_follow(by, user).then_some(runner)
+    }
+
+    /// How fresh a runner's last known position is.
+    pub(crate) fn freshness(&self, runner: RunnerKey) -> Freshness {
+        self.hub.freshness(runner)
+    }
+
+    /// Whether some member declared this user.
+    pub(crate) fn is_connected(&self, runner: RunnerKey) -> bool {
+        self.hub.is_connected(runner)
+    }
+
+    /// How many users a member follows.
+    pub(crate) fn following(&self, member: MemberKey) -> usize {
+        self.hub.following(member)
+    }
+
+    /// How many follows there are, over all members.
+    pub(crate) fn follows_total(&self) -> usize {
+        self.hub.follows_total()
+    }
+
+    /// How many users are live, stale and unknown.
+    pub(crate) fn runners_by_freshness(&self) -> [(Freshness, usize); 3] {
+        self.hub.runners_by_freshness()
+    }
+}
