@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+use super::Now;
 use super::hub::Hub;
 use super::keys::MemberKey;
-use super::Now;
 use crate::fix::{Bounds, Extra, Fix};
 use crate::user::{Freshness, Spelling, Written};
 
