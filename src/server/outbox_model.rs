@@ -455,9 +455,7 @@ impl World {
 
     fn ping(&mut self) {
         let text = format!("o {}", self.next_number());
-        let mut frame = Vec::new();
-        append_text_frame(text.as_bytes(), &mut frame);
-        self.outbox.push_pong(&frame);
+        (self.outbox).push_pong_message(text.as_bytes(), &mut self.frames, false);
         self.pongs.push(text);
     }
 

@@ -609,6 +609,27 @@ fn pings_are_answered_in_order_with_the_number_as_it_was_written() {
     client.send_raw(&pings.concat());
     let pongs = numbers.map(|number| format!(r#"{{"pong":{number}}}"#));
     assert_eq!(client.barrier(), pongs);
+    // Behind the errors and the positions of what was sent before.
+    client.send(r#"{"initialRequest":true,"userId":5,"following":[5]}"#);
+    client.barrier();
+    let texts = [
+        POSITION,
+        "nonsense",
+        r#"{"ping":8}"#,
+        POSITION,
+        r#"{"ping":9}"#,
+    ];
+    client.send_raw(
+        &texts
+            .iter()
+            .flat_map(|text| text_frame(text))
+            .collect::<Vec<u8>>(),
+    );
+    assert_eq!(client.receive(), POSITION);
+    assert_eq!(client.receive_error().0, "bad_json");
+    assert_eq!(client.receive(), r#"{"pong":8}"#);
+    assert_eq!(client.receive(), POSITION);
+    assert_eq!(client.receive(), r#"{"pong":9}"#);
     for no_number in ["\"7\"", "null", "true", "[7]", "1e999"] {
         client.send(&format!(r#"{{"ping":{no_number}}}"#));
         assert_eq!(client.receive_error().0, "bad_message", "{no_number}");

@@ -9,7 +9,6 @@ use crate::server::parts::Server;
 use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
 use crate::server::wire::connection::Input;
-use crate::server::wire::frames::append_text_frame;
 use crate::server::work::cost_us;
 
 /// Messages taken from one connection before others have their turn.
@@ -149,18 +148,16 @@ impl Server {
         let Some(entry) = self.connections.get_mut(id) else {
             return Ok(());
         };
+        let hold = entry.waits.has(Wait::Release);
+        let (outbox, frames) = (&mut entry.connection.outbox, &mut self.outgoing.frames);
         if let Some(pong) = &applied.pong {
-            let mut frame = Vec::new();
-            append_text_frame(pong, &mut frame);
-            entry.connection.outbox.push_pong(&frame);
+            outbox.push_pong_message(pong, frames, hold);
         }
         for refusal in &applied.refusals {
             debug!("refuse id={} code={}", id.serial(), refusal.code().word());
             let message = &mut self.outgoing.message;
             message.clear();
             encode_error(refusal, message);
-            let hold = entry.waits.has(Wait::Release);
-            let (outbox, frames) = (&mut entry.connection.outbox, &mut self.outgoing.frames);
             if !outbox.push_error(message, frames, hold) {
                 return Err(CloseReason::ErrorsUnread);
             }

@@ -16,8 +16,8 @@ pub const ERROR_BYTES_MAX: usize = 64 * 1024;
 /// Room for this many entries is kept between ticks; more is given back.
 const SPARE_ENTRIES_MAX: usize = 4;
 
-/// A frame that is owed, and what it is about: a kind in the two top bits and a slot in the others,
-/// for there may be many of these.
+/// A frame that is owed, and what it is about: a kind in the top bits and a slot in the others, for
+/// there may be many of these.
 #[derive(Clone, Copy, Debug)]
 struct Due {
     frame: u32,
@@ -27,7 +27,7 @@ struct Due {
 const _: () = assert!(size_of::<Due>() == 8);
 
 impl Due {
-    const SLOT_BITS: u32 = 30;
+    const SLOT_BITS: u32 = 29;
 
     fn new(frame: u32, about: About) -> Due {
         let (kind, slot) = match about {
@@ -35,6 +35,7 @@ impl Due {
             About::LastKnown(slot) => (1, slot),
             About::Unfollowed => (2, 0),
             About::Error => (3, 0),
+            About::Pong => (4, 0),
         };
         debug_assert!(slot >> Due::SLOT_BITS == 0, "follows are fewer");
         let about = kind << Due::SLOT_BITS | slot;
@@ -47,7 +48,8 @@ impl Due {
             0 => About::Position(slot),
             1 => About::LastKnown(slot),
             2 => About::Unfollowed,
-            _ => About::Error,
+            3 => About::Error,
+            _ => About::Pong,
         }
     }
 }
@@ -61,8 +63,10 @@ enum About {
     LastKnown(u32),
     /// A position of a user who is followed no longer.
     Unfollowed,
-    /// An error, which stands behind what was owed before it.
+    /// An error.
     Error,
+    /// The answer to a ping of ours, not of WebSocket's.
+    Pong,
 }
 
 /// What a flush did.
@@ -187,16 +191,40 @@ impl Outbox {
     /// Owes an error, behind all that is owed and not held; `false` if too many are unread already.
     #[must_use]
     pub fn push_error(&mut self, message: &[u8], frames: &mut Frames, hold: bool) -> bool {
-        let owes_nothing = self.due.is_empty() && self.behind.is_none();
-        if !(self.is_behind() || hold || owes_nothing) {
-            let frame = frames.push(message);
-            self.due.push(Due::new(frame, About::Error));
+        if self.push_in_order(About::Error, message, frames, hold) {
             return true;
         }
         let before = self.wire.len();
         append_text_frame(message, &mut self.wire);
         self.error_bytes += self.wire.len() - before;
         !self.is_behind() || self.error_bytes <= ERROR_BYTES_MAX
+    }
+
+    /// Owes the answer to a ping of ours, behind all that is owed and not held, or when the socket
+    /// takes no more, to the last alone.
+    pub fn push_pong_message(&mut self, message: &[u8], frames: &mut Frames, hold: bool) {
+        if !self.push_in_order(About::Pong, message, frames, hold) {
+            let mut frame = Vec::new();
+            append_text_frame(message, &mut frame);
+            self.push_pong(&frame);
+        }
+    }
+
+    /// Owes a message behind the frames and marks that are owed, if there are any and the socket
+    /// takes them.
+    fn push_in_order(
+        &mut self,
+        about: About,
+        message: &[u8],
+        frames: &mut Frames,
+        hold: bool,
+    ) -> bool {
+        let owes_nothing = self.due.is_empty() && self.behind.is_none();
+        if self.is_behind() || hold || owes_nothing {
+            return false;
+        }
+        self.due.push(Due::new(frames.push(message), about));
+        true
     }
 
     /// Owes the answer to a ping: in order, or when the socket takes no more, to the last alone
@@ -361,7 +389,7 @@ impl Outbox {
         self.due.drain(..due);
     }
 
-    /// Turns positions that were not begun into marks. Errors stay as they are.
+    /// Turns positions that were not begun into marks. Errors stay as they are, and the last pong.
     fn fall_behind(&mut self, frames: &Frames, flushed: &mut Flushed) {
         let behind = self.behind.get_or_insert_default();
         behind.blocked = true;
@@ -376,6 +404,11 @@ impl Outbox {
                     self.error_bytes += frame.len();
                     false
                 }
+                About::Pong => {
+                    behind.pong.clear();
+                    behind.pong.extend_from_slice(frames.frame(due.frame));
+                    false
+                }
             };
             flushed.conflated += usize::from(is_conflated);
         }
@@ -384,5 +417,6 @@ impl Outbox {
 
 /// How many of these are positions.
 fn positions(due: &[Due]) -> usize {
-    due.iter().filter(|due| due.about() != About::Error).count()
+    let is_position = |due: &&Due| !matches!(due.about(), About::Error | About::Pong);
+    due.iter().filter(is_position).count()
 }
