@@ -32,14 +32,17 @@ impl Fake {
 
     /// The next WebSocket; the pages are served meanwhile to whoever asks for them.
     pub(crate) fn accept(&self) -> Visit {
+        Visit(tungstenite::accept(self.leave_waiting()).expect("a handshake"))
+    }
+
+    /// The same, before it is answered.
+    pub(crate) fn leave_waiting(&self) -> TcpStream {
         loop {
             assert!(wait_until_readable(&self.listener), "nobody comes");
             let (mut socket, _) = self.listener.accept().expect("a visitor");
             socket.set_read_timeout(Some(WAIT)).expect("above 0");
             let response = match request(&socket) {
-                Some(Request::Upgrade { .. }) => {
-                    return Visit(tungstenite::accept(socket).expect("a handshake"));
-                }
+                Some(Request::Upgrade { .. }) => return socket,
                 Some(Request::Plain {
                     route: Route::Page(page),
                     conditions,

@@ -1,5 +1,7 @@
 //! The page's connection: lost and found again, refused, dead without a word.
 
+use std::time::Duration;
+
 use crate::chromium::Chromium;
 use crate::fake::Fake;
 use crate::page::{Page, row};
@@ -131,25 +133,111 @@ fn a_connection_that_died_without_a_word_is_found_out_and_replaced() {
     page.with_clock_that_skips();
     page.start(&format!("http://{}/?follow=5,6", fake.address()));
     let mut visit = fake.accept();
-    for _ in 0..2 {
+    for _ in 0..3 {
         visit.receive();
     }
     visit.send(POSITION);
     page.wait_for_state("5", "live");
     page.get("window.skip = 21_000");
-    assert_eq!(visit.receive(), r#"{"unfollow":["5"]}"#);
-    assert_eq!(visit.receive(), r#"{"follow":["5"]}"#);
+    assert_eq!(visit.receive(), r#"{"ping":2}"#);
     // An answer, whatever it is, is a sign of life.
     visit.send(POSITION);
     page.wait_for_text(&row("5"), "live, ");
     page.get("window.skip = 42_000");
-    visit.receive();
-    visit.receive();
+    assert_eq!(visit.receive(), r#"{"ping":3}"#);
     page.get("window.skip = 53_000");
     let mut next = fake.accept();
     assert_eq!(next.receive(), r#"{"initialRequest":true,"presence":true}"#);
     assert_eq!(next.receive(), r#"{"follow":["5","6"]}"#);
     page.wait_for_text("#link", "Connected");
+}
+
+#[test]
+fn a_connection_is_kept_as_long_as_its_pings_are_answered() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let fake = Fake::start();
+    let page = Page::new(chromium);
+    page.with_clock_that_skips();
+    page.start(&format!("http://{}/?follow=undefined", fake.address()));
+    let mut visit = fake.accept();
+    for _ in 0..2 {
+        visit.receive();
+    }
+    let answers = [
+        |n| format!(r#"{{"pong":{n}}}"#),
+        |n| format!(r#"{{"pong":{n},"more":[]}}"#),
+        // Of a server that is older than the page.
+        |_| r#"{"error":{"code":"bad_message","message":"what?"}}"#.to_owned(),
+        // Of one that is younger.
+        |_| r#"{"weather":"fine"}"#.to_owned(),
+    ];
+    for (n, answer) in (1..).zip(answers) {
+        assert_eq!(visit.receive(), format!(r#"{{"ping":{n}}}"#));
+        visit.send(&answer(n));
+        // To hear the answer takes no time by a clock that jumps.
+        page.wait_ms(700);
+        page.get(&format!("window.skip = {}", n * 21_000));
+    }
+    assert_eq!(visit.receive(), r#"{"ping":5}"#);
+    assert_eq!(page.text("#link [role=status]"), "Connected");
+    assert_eq!(page.get("document.getElementById('note').hidden"), true);
+    page.wait_for_text(&row("undefined"), "nothing heard yet");
+    page.assert_no_complaints();
+}
+
+#[test]
+fn a_connection_that_nobody_answers_is_given_up_and_tried_again() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let fake = Fake::start();
+    let page = Page::new(chromium);
+    page.with_clock_that_skips();
+    page.start(&format!("http://{}/", fake.address()));
+    let _silent = fake.leave_waiting();
+    page.wait_for_text("#link", "Connecting");
+    page.get("window.skip = 8000");
+    page.wait_ms(1200);
+    assert_eq!(page.text("#link [role=status]"), "Connecting");
+    page.get("window.skip = 11_000");
+    page.wait_for_text("#link", "No connection, trying again in");
+    let _silent_too = fake.leave_waiting();
+    page.wait_for_text("#link", "Connecting again");
+    page.get("window.skip = 22_000");
+    page.wait_for_text("#link", "No connection, trying again in");
+    let _visit = fake.accept();
+    page.wait_for_text("#link", "Connected");
+}
+
+#[test]
+fn a_runner_does_not_hear_of_it_when_a_quiet_page_asks_for_a_sign_of_life() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let page = Page::new(chromium);
+    page.with_clock_that_skips();
+    page.go(&format!("http://{}/?follow=5", server.address()));
+    page.wait_for_state("5", "unknown");
+    page.wait_for_text(&row("5"), "not connected to the server");
+    let mut runner = server.connect();
+    runner.send(r#"{"initialRequest":true,"userId":5,"audience":true}"#);
+    assert_eq!(runner.receive(), r#"{"audience":1}"#);
+    // An audience is told once a second at most: the next change would be told at once.
+    runner.hear_nothing_for(Duration::from_millis(1100));
+    page.wait_for_text(&row("5"), "connected, but sends nothing");
+    page.get(
+        "(send => {
+            window.sent = 0;
+            WebSocket.prototype.send = function (text) { sent += 1; send.call(this, text); };
+        })(WebSocket.prototype.send)",
+    );
+    page.get("window.skip = 21_000");
+    page.wait_for("sent");
+    runner.hear_nothing_for(Duration::from_millis(1500));
+    assert_eq!(page.text("#link [role=status]"), "Connected");
 }
 
 #[test]

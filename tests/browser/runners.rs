@@ -1,6 +1,9 @@
 //! Runners on the map and in the list beside it: where, in which state, since when.
 
+use serde_json::json;
+
 use crate::chromium::Chromium;
+use crate::fake::Fake;
 use crate::page::{Page, row};
 use crate::support::Server;
 
@@ -284,4 +287,76 @@ fn integers_of_any_length_and_names_are_followed_as_they_are() {
         "(() => { try { document.body.innerHTML = '<b>'; return 'taken' } catch { return 'refused' } })()",
     );
     assert_eq!(refused, "refused");
+}
+
+#[test]
+fn an_id_is_followed_with_the_spaces_that_a_link_gives_it() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let mut gateway = server.connect();
+    for id in [" Anna  B ", "8 9"] {
+        gateway.send(&format!(r#"{{"userId":"{id}","lat":1,"lng":2}}"#));
+    }
+    gateway.barrier();
+    let rest = "?follow=%20Anna%20%20B%20,8%209";
+    let page = Page::open(chromium, server.address(), rest);
+    page.wait_for_state(" Anna  B ", "live");
+    page.wait_for_state("8 9", "live");
+    assert_eq!(page.text("li b"), " Anna  B ");
+    assert_eq!(page.get("location.search"), rest);
+}
+
+#[test]
+fn numbers_that_nobody_can_have_measured_are_left_out() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let mut gateway = server.connect();
+    gateway
+        .send(r#"{"userId":5,"lat":51.5,"lng":-0.16,"speed":1e308,"accuracy":1e300,"heading":90}"#);
+    gateway.send(r#"{"userId":6,"lat":51.5,"lng":-0.16,"speed":3e6,"accuracy":1e7,"heading":90}"#);
+    gateway.barrier();
+    let page = Page::open(chromium, server.address(), "?follow=5,6");
+    page.wait_for_text(&row("5"), "-0.16000 · E");
+    page.wait_for_text(&row("6"), "-0.16000 · E · ±10000000 m");
+    let words = page.text(&format!("{} small", row("5")));
+    assert_eq!(words, "51.50000, -0.16000 · E");
+}
+
+/// The pixels beside the dot of a runner with this id, who has been stale for three minutes.
+fn tag(chromium: &'static Chromium, id: &str) -> serde_json::Value {
+    let fake = Fake::start();
+    let page = Page::new(chromium);
+    page.emulate("prefers-reduced-motion", "reduce");
+    page.start(&format!("http://{}/?follow={id}", fake.address()));
+    let mut visit = fake.accept();
+    let stale = json!({"userId": id, "state": "stale", "connected": true, "age": 200});
+    visit.send(&json!({ "presence": stale }).to_string());
+    visit.send(&json!({"userId": id, "lat": 51.5, "lng": -0.16, "age": 200}).to_string());
+    page.wait_for_state(id, "stale");
+    page.wait_until_still();
+    let (x, y) = page.spot(51.5, -0.16);
+    let title = page.get("document.querySelector('.runner').title");
+    assert_eq!(title, format!("Keep in the centre: {id}"));
+    page.get(&format!(
+        "document.getElementById('dots').getContext('2d').getImageData({}, {}, 120, 20).data.join()",
+        x.round() + 15.0,
+        y.round() - 10.0
+    ))
+}
+
+#[test]
+fn no_mark_of_direction_in_a_name_turns_its_tag_round() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    // The same from both sides.
+    let plain = tag(chromium, "8888");
+    assert_ne!(plain, tag(chromium, "8889"));
+    for name in ["8888\u{200f}", "\u{202e}8888", "\u{2069}\u{202e}8888"] {
+        assert_eq!(plain, tag(chromium, name), "{name:?}");
+    }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
+use crate::fake::{Fake, Visit};
 use crate::page::{Page, row};
 use crate::support::Server;
 
@@ -169,4 +170,85 @@ fn what_is_no_id_is_not_shared_as() {
     page.press("Enter");
     page.wait_for_text("#note", "An id has 1 to 64 bytes");
     page.wait_for("document.getElementById('sharing').hidden");
+}
+
+/// Has a page share a position as `me` with a server that does as it is told.
+fn share_with(page: &Page, fake: &Fake) -> Visit {
+    page.allow_geolocation();
+    page.measure(51.5, -0.16, 7.0);
+    page.start(&format!("http://{}/", fake.address()));
+    let mut visit = fake.accept();
+    page.wait_for_text("#link", "Connected");
+    assert!(visit.receive().contains("initialRequest"));
+    page.click("summary");
+    page.click("#me");
+    page.write("me");
+    page.press("Enter");
+    assert!(visit.receive().contains(r#""userId":"me""#));
+    assert_eq!(visit.receive(), r#"{"follow":["me"]}"#);
+    assert_eq!(visit.receive(), r#"{"ping":1}"#);
+    assert!(visit.receive().contains(r#""lat":51.5,"#));
+    visit
+}
+
+#[test]
+fn sharing_ends_when_a_position_is_refused_whatever_the_words_and_not_when_a_follow_is() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let refuse =
+        |words: &str| json!({"error": {"code": "not_allowed", "message": words}}).to_string();
+    let fake = Fake::start();
+    let page = Page::new(chromium);
+    let mut visit = share_with(&page, &fake);
+    visit.send(&refuse("no follows, nor positions"));
+    page.wait_for_text("#note", "no follows, nor positions");
+    visit.send(r#"{"pong":1}"#);
+    visit.send(r#"{"audience":3}"#);
+    page.wait_for_text("#audience", "3 are watching");
+    let is_over = page.get("document.getElementById('sharing').hidden");
+    assert_eq!(is_over, false);
+    visit.send(&refuse("verboten"));
+    page.wait_for_text("#note", "verboten");
+    page.wait_for("document.getElementById('sharing').hidden");
+}
+
+#[test]
+fn sharing_ends_when_somebody_else_is_meant_whatever_the_words() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let fake = Fake::start();
+    let page = Page::new(chromium);
+    let mut visit = share_with(&page, &fake);
+    visit.send(r#"{"error":{"code":"wrong_user","message":""}}"#);
+    page.wait_for("document.getElementById('sharing').hidden");
+}
+
+#[test]
+fn a_device_that_does_not_say_where_it_is_is_asked_again_and_the_page_says_so() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let page = Page::new(chromium);
+    page.with_clock_that_skips();
+    page.go(&format!("http://{}/", server.address()));
+    page.get(
+        "window.asked = [];
+        navigator.geolocation.watchPosition = (hear, hearNo, options) => asked.push({ hearNo, options }); 0",
+    );
+    page.click("summary");
+    page.click("#me");
+    page.write("me");
+    page.press("Enter");
+    page.wait_for_text("#fix", "Waiting for your position");
+    assert_eq!(page.get("asked[0].options.timeout <= 60_000"), true);
+    page.get("asked[0].hearNo({ code: GeolocationPositionError.TIMEOUT })");
+    page.wait_for_text(
+        "#fix",
+        "Your device does not know where it is. Still trying.",
+    );
+    page.get("window.skip = 16_000");
+    page.wait_for("asked.length === 2");
 }

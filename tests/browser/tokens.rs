@@ -2,9 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use data_encoding::BASE64URL_NOPAD;
 use spectate::auth::{Follow, Grant, Publish, SigningKey};
 
 use crate::chromium::Chromium;
+use crate::fake::Fake;
 use crate::page::Page;
 use crate::scratch::Scratch;
 use crate::support::Server;
@@ -203,4 +205,64 @@ fn who_may_not_send_positions_does_not_seem_to_share() {
     page.click("#share-form button");
     page.wait_for_text("#note", "does not let you send positions");
     page.wait_for("document.getElementById('sharing').hidden && !document.getElementById('share-form').hidden");
+}
+
+#[test]
+fn one_shares_as_whom_the_token_names_to_the_last_space_and_digit() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    for (sub, id) in [
+        (r#"" Anna ""#, " Anna "),
+        ("12345678901234567890123", "12345678901234567890123"),
+    ] {
+        let claims = BASE64URL_NOPAD.encode(format!(r#"{{"exp":1,"sub":{sub}}}"#).as_bytes());
+        let fake = Fake::start();
+        let page = Page::new(chromium);
+        page.start(&format!(
+            "http://{}/#token=e30.{claims}.e30",
+            fake.address()
+        ));
+        let mut visit = fake.accept();
+        page.wait_for_text("#link", "Connected");
+        visit.receive();
+        page.allow_geolocation();
+        page.click("summary");
+        page.click("#share-form button");
+        let hello: serde_json::Value = serde_json::from_str(&visit.receive()).expect("JSON");
+        assert_eq!(hello["userId"], id);
+        assert_eq!(visit.receive(), format!(r#"{{"follow":["{id}"]}}"#));
+        assert_eq!(
+            page.get("document.getElementById('sharing-as').innerText"),
+            id
+        );
+    }
+}
+
+#[test]
+fn nobody_hears_of_it_when_a_token_is_renewed() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let (server, _file) = start("renewed-quietly");
+    let page = Page::open(
+        chromium,
+        server.address(),
+        &format!("?follow=6#token={}", token(3000)),
+    );
+    page.wait_for_text("li", "not connected to the server");
+    let mut runner = server.connect();
+    let own = token_of("6", &[], Publish::Own, 3600);
+    runner.send(&format!(
+        r#"{{"initialRequest":true,"token":"{own}","audience":true}}"#
+    ));
+    assert_eq!(runner.receive(), r#"{"audience":1}"#);
+    // An audience is told once a second at most: the next change would be told at once.
+    runner.hear_nothing_for(Duration::from_millis(1100));
+    runner.send(r#"{"lat":51.5,"lng":-0.16}"#);
+    page.wait_for_state("6", "live");
+    page.get(&format!("location.hash = '#token={}'", token(3600)));
+    page.wait_for("location.hash === ''");
+    runner.hear_nothing_for(Duration::from_millis(1500));
+    page.wait_for_state("6", "live");
 }

@@ -277,3 +277,79 @@ fn a_phone_of_360_pixels_has_room_for_all_of_it() {
     page.wait_for_a_frame();
     assert!((number(&page, "zoom") - zoom - 1.0).abs() < 0.1);
 }
+
+#[test]
+fn nothing_is_wider_than_its_place_in_windows_of_any_width() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none", "--max-follows", "3"]);
+    let name = "W".repeat(64);
+    server.connect().send(&format!(
+        r#"{{"userId":"{name}","lat":51.5,"lng":-0.16,"speed":3,"battery":1}}"#
+    ));
+    let page = Page::open(chromium, server.address(), &format!("?follow=5,{name},6,7"));
+    page.wait_for_text("#note", "at most 3 users");
+    page.wait_for_state(&name, "live");
+    page.click("summary");
+    // Whoever shares sees another form, and who copies a link may see it.
+    page.get("document.getElementById('sharing-as').textContent = document.querySelector('li:nth-child(2) b').textContent");
+    let hidden = ["share-form", "sharing", "address", "hint"];
+    for (width, height) in [
+        (360, 740),
+        (768, 1024),
+        (1024, 768),
+        (1280, 800),
+        (1920, 1080),
+    ] {
+        page.resize(width, height);
+        for shown in hidden {
+            let shows = format!(
+                "{hidden:?}.forEach(id => document.getElementById(id).hidden = id !== '{shown}')"
+            );
+            page.get(&shows);
+            page.wait_for_a_frame();
+            assert_eq!(page.get("document.documentElement.scrollWidth"), width);
+            let wide = page.get(
+                "[...document.querySelectorAll('body *')].filter(element => {
+                    if (!element.checkVisibility() || element.id === 'news') return false;
+                    const { left, right } = element.getBoundingClientRect();
+                    const outer = element.parentElement.getBoundingClientRect();
+                    const isOut = left < outer.left - 0.5 || right > outer.right + 0.5;
+                    const isCut = element.scrollWidth > element.clientWidth && getComputedStyle(element).display !== 'inline';
+                    return isOut || isCut && !element.matches('b, input');
+                }).map(element => element.outerHTML)",
+            );
+            assert_eq!(wide, json!([]), "{shown} at {width}");
+        }
+    }
+}
+
+#[test]
+fn fingers_that_meet_do_not_throw_the_map_far_out() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let page = Page::open(chromium, server.address(), "");
+    page.wait_for_text("#link", "Connected");
+    page.wait_until_still();
+    let zoom = number(&page, "zoom");
+    for (kind, fingers) in [
+        (
+            "touchStart",
+            json!([{"x": 300, "y": 200}, {"x": 310, "y": 200}]),
+        ),
+        (
+            "touchMove",
+            json!([{"x": 305, "y": 200}, {"x": 305, "y": 200}]),
+        ),
+        ("touchEnd", json!([])),
+    ] {
+        let touch = json!({"type": kind, "touchPoints": fingers});
+        page.tab.call("Input.dispatchTouchEvent", touch);
+    }
+    page.wait_for_a_frame();
+    // One after the other halves what is between them, and then nothing is.
+    assert!(number(&page, "zoom") > zoom - 1.1);
+}

@@ -148,18 +148,21 @@ function chooseTags(spots, now) {
   }
 }
 
+// Name and age are texts of their own: no mark of direction in a name reaches beyond it.
 function drawTag(sheet, { runner, px, py }, now) {
   const isLive = shownState(runner) === 'live', { id } = runner;
   const name = id.length > TAG_CHARACTERS_MAX ? `${id.slice(0, TAG_CHARACTERS_MAX)}…` : id;
-  const words = isLive ? name : `${name} · ${ageInWords(runner, now)}`;
-  if (runner.tag?.words !== words) runner.tag = { words, width: sheet.measureText(words).width };
-  const left = px + TAG_AWAY_PX;
+  const age = isLive ? '' : ` · ${ageInWords(runner, now)}`;
+  const widthOf = words => sheet.measureText(words).width;
+  if (runner.tag?.age !== age) runner.tag = { age, nameWidth: widthOf(name), ageWidth: widthOf(age) };
+  const { nameWidth, ageWidth } = runner.tag, left = px + TAG_AWAY_PX;
   sheet.globalAlpha = 0.8;
   sheet.fillStyle = paper;
-  sheet.fillRect(left, py - 9, runner.tag.width + 8, 18);
+  sheet.fillRect(left, py - 9, nameWidth + ageWidth + 8, 18);
   sheet.globalAlpha = isLive ? 1 : 0.8;
   sheet.fillStyle = ink;
-  sheet.fillText(words, left + 4, py + 1);
+  sheet.fillText(name, left + 4, py + 1);
+  sheet.fillText(age, left + 4 + nameWidth, py + 1);
 }
 
 export function readColours() {

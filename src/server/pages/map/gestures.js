@@ -75,7 +75,7 @@ on(map, 'pointermove', event => {
   travelled += hypot(after.x - before.x, after.y - before.y) + abs(after.apart - before.apart);
   if (travelled <= TAP_PX) return;
   panBy(before.x - after.x, before.y - after.y);
-  if (before.apart > 0) zoomBy(log2(after.apart / before.apart), after);
+  if (before.apart > 0 && after.apart > 0) zoomBy(log2(after.apart / before.apart), after);
 });
 
 on(map, 'pointerup pointercancel', event => {

@@ -3,8 +3,8 @@
 import { keep, keeping, select } from './chosen.js';
 import { $, clock, on, write } from './dom.js';
 import { changed } from './frame.js';
-import { idsFrom } from './ids.js';
-import { send, sendIds } from './link.js';
+import { typedIds } from './ids.js';
+import { send, sendFollows } from './link.js';
 import { detailsInWords, newRunner, runners, shownState, stateInWords } from './runners.js';
 import { note } from './status.js';
 
@@ -20,7 +20,7 @@ export function follow(ids) {
     runners.set(id, runner);
     addRow(runner);
   }
-  sendIds('follow', added);
+  sendFollows(added);
   followed();
 }
 
@@ -49,7 +49,7 @@ function addRow(runner) {
   runner.row = { item, toggle, age, details };
   item.dataset.user = name.textContent = id;
   dot.style.setProperty('--hue', runner.hue);
-  toggle.title = `Keep ${id} in the centre`;
+  toggle.title = `Keep in the centre: ${id}`;
   drop.setAttribute('aria-label', `Unfollow ${id}`);
   on(toggle, 'click', () => {
     select(id);
@@ -75,7 +75,7 @@ export function drawList() {
 
 on($('follow'), 'submit', event => {
   event.preventDefault();
-  const ids = idsFrom($('ids').value);
+  const ids = typedIds($('ids').value);
   if (ids.length === 0) return note('Type one or more user ids, with commas between them: 5, 6');
   $('ids').value = '';
   $('note').hidden = true;

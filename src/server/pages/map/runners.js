@@ -14,6 +14,7 @@ const WAYPOINTS_MAX = 50;
 const TRAIL_POINTS_MAX = 2000; // of one runner
 const TRAILS_POINTS_MAX = 40_000; // of all
 const STANDING = 2.5e-8; // about a metre at the equator
+const MEASURED_MAX = 1e7; // what is beyond as many m or km/h was never measured on Earth
 
 export const runners = new Map();
 export const everybody = () => [...runners.values()];
@@ -137,19 +138,21 @@ export function stateInWords(runner, now) {
 
 export function detailsInWords({ fix, isMappable, isTold, connected, state }) {
   const words = [];
-  if (fix) {
-    const { lat, lng, speed, heading, accuracy, battery } = fix;
-    words.push(`${isMappable ? '' : 'off the map: '}${lat.toFixed(5)}, ${lng.toFixed(5)}`);
-    // Numbers stay with their units.
-    const add = (value, text) => { if (value !== undefined) words.push(text(value).replaceAll(' ', '\u00a0')); };
-    add(speed, mps => `${(mps * 3.6).toFixed(1)} km/h`);
-    add(heading, degrees => ['N', 'NE', 'E', 'SE', 'S', 'SW', 'W', 'NW'][round(degrees / 45) % 8]);
-    add(accuracy, metres => `±${round(metres)} m`);
-    add(battery, part => `battery ${round(part * 100)} %`);
-  }
+  if (fix) words.push(`${isMappable ? '' : 'off the map: '}${fixInWords(fix)}`);
   // That nobody says to be a live runner is no news: a gateway may speak for it.
   if (state !== 'live' && isTold && link.isOpen) {
     words.push(connected ? 'connected, but sends nothing' : 'not connected to the server');
   }
+  return words.join(' · ');
+}
+
+export function fixInWords({ lat, lng, speed, heading, accuracy, battery }) {
+  const words = [`${lat.toFixed(5)}, ${lng.toFixed(5)}`];
+  // Numbers stay with their units.
+  const add = (value, text) => { if (value <= MEASURED_MAX) words.push(text(value).replaceAll(' ', '\u00a0')); };
+  add(speed * 3.6, kmh => `${kmh.toFixed(1)} km/h`);
+  add(heading, degrees => ['N', 'NE', 'E', 'SE', 'S', 'SW', 'W', 'NW'][round(degrees / 45) % 8]);
+  add(accuracy, metres => `±${round(metres)} m`);
+  add(battery, part => `battery ${round(part * 100)} %`);
   return words.join(' · ');
 }

@@ -4,12 +4,14 @@ import { $, clock, on } from './dom.js';
 import { isId } from './ids.js';
 import { link, reconnect, send } from './link.js';
 import { follow } from './list.js';
+import { fixInWords } from './runners.js';
 import { note } from './status.js';
 import { subject, token } from './token.js';
 
 const { round } = Math;
 
 const REST_MS = 15_000; // without a word of the device
+const MEASURING_MS_MAX = 30_000; // not counting how long the person thinks about it
 export const sharing = { id: null, watch: null, fix: null, lock: null, measuredAt: Infinity };
 
 export function showSubject() {
@@ -34,10 +36,11 @@ export function sendHello() {
 
 on($('share-form'), 'submit', event => {
   event.preventDefault();
-  const id = $('me').value.trim();
+  // A token's id is taken as it is; what people type ends in a space at times.
+  const id = subject() ?? $('me').value.trim();
   if (!isId(id)) return note('An id has 1 to 64 bytes and no control characters.');
   sharing.id = id;
-  $('sharing-as').textContent = `Sharing as ${id}`;
+  $('sharing-as').textContent = id;
   $('audience').textContent = '';
   $('fix').textContent = 'Waiting for your position. Your browser may ask you for it.';
   showSharing();
@@ -51,7 +54,8 @@ on($('share-form'), 'submit', event => {
 function measure() {
   const { geolocation } = navigator;
   geolocation.clearWatch(sharing.watch);
-  sharing.watch = geolocation.watchPosition(hearFix, hearNoFix, { enableHighAccuracy: true });
+  const options = { enableHighAccuracy: true, timeout: MEASURING_MS_MAX };
+  sharing.watch = geolocation.watchPosition(hearFix, hearNoFix, options);
   // Not again before an answer: the person may be asked first.
   sharing.measuredAt = Infinity;
 }
@@ -87,7 +91,7 @@ function hearFix({ coords, timestamp }) {
   sharing.fix = {
     userId: sharing.id, lat, lng, accuracy, altitude, altitudeAccuracy, heading, speed, timestamp: round(timestamp),
   };
-  $('fix').textContent = `${lat.toFixed(5)}, ${lng.toFixed(5)}, ±${round(accuracy)} m`;
+  $('fix').textContent = fixInWords({ lat, lng, accuracy });
   sendFix();
 }
 
@@ -100,6 +104,7 @@ export function sendFix() {
 
 function hearNoFix({ code }) {
   if (code !== GeolocationPositionError.PERMISSION_DENIED) {
+    sharing.measuredAt = clock();
     $('fix').textContent = 'Your device does not know where it is. Still trying.';
     return;
   }

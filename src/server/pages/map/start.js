@@ -5,8 +5,8 @@ import { clock } from './dom.js';
 import { readColours } from './draw.js';
 import { changed } from './frame.js';
 import './gestures.js';
-import { idsFrom } from './ids.js';
-import { link, reconnect } from './link.js';
+import { linkedIds } from './ids.js';
+import { checkOpening, link, reconnect } from './link.js';
 import { drawList, follow } from './list.js';
 import { everybody, isDrawn, shownState } from './runners.js';
 import { checkRest, showSubject } from './share.js';
@@ -24,6 +24,7 @@ setInterval(() => {
   const slept = Date.now() - clock() - clocks;
   clocks += slept;
   if (slept > SLEPT_MS && link.isOpen) reconnect();
+  checkOpening();
   checkLife(QUIET_MS);
   checkRest();
   drawList();
@@ -35,5 +36,5 @@ setInterval(() => {
 
 readColours();
 showSubject();
-follow(new URLSearchParams(location.search).getAll('follow').flatMap(idsFrom));
+follow(new URLSearchParams(location.search).getAll('follow').flatMap(linkedIds));
 converse();

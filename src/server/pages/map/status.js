@@ -21,9 +21,11 @@ export function drawWait() {
   $('retry').hidden = retryAt === null && !isStopped;
 }
 
-export function note(words) {
+export function note(words, quoted = '') {
   $('note').hidden = false;
-  $('note').firstElementChild.textContent = words;
+  const [own, others] = $('note').firstElementChild.children;
+  own.textContent = words;
+  others.textContent = quoted;
 }
 on($('note').lastElementChild, 'click', () => { $('note').hidden = true; });
 

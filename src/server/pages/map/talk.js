@@ -2,7 +2,7 @@
 
 import { clock, on } from './dom.js';
 import { changed } from './frame.js';
-import { begin, link, reconnect, send, sendIds } from './link.js';
+import { ask, begin, link, reconnect, send, sendFollows } from './link.js';
 import { drawList } from './list.js';
 import { everybody, hearPosition, hearPresence, runners } from './runners.js';
 import { endSharing, hearAudience, hearLoss, sendFix, sendHello, sharing, showSubject } from './share.js';
@@ -56,26 +56,27 @@ on(window, 'hashchange', () => {
   showSubject();
   // A connection stays the same person's. The token may cover more or less than the one before.
   if (!link.isOpen || subject() !== before) return reconnect();
-  send({ token });
-  sendIds('unfollow', [...runners.keys()]);
+  // Who is followed already is told of again when presence is, and hears nothing of it.
+  send({ initialRequest: true, token, presence: false });
   followAll();
+  sendHello();
 });
 
 // Until the server speaks of a runner, nothing says that it is still told of it.
 function followAll() {
   for (const runner of everybody()) runner.isHeard = false;
-  sendIds('follow', [...runners.keys()]);
+  sendFollows([...runners.keys()]);
 }
 
 function hear(text) {
-  const now = clock(), isAsked = link.askedAt !== null;
+  const now = clock();
   Object.assign(link, { heardAt: now, askedAt: null });
-  const message = JSON.parse(text), { error, audience, presence } = message;
-  const { code, message: words } = error ?? {};
-  // Who may not send positions shares nothing, whatever the device says.
-  if (sharing.id !== null && (code === 'wrong_user' || code === 'not_allowed' && words.includes('positions'))) endSharing();
-  if (error) return isAsked || note(code === 'unauthorized' ? NO_TOKEN : `The server says: ${words}`);
+  const message = JSON.parse(text), { error, audience, presence, pong } = message;
+  if (error) return hearError(error);
+  if (pong !== undefined) return link.answered = pong;
   if (audience !== undefined) return hearAudience(audience);
+  // A server may say more than this page knows of.
+  if (!presence && message.lat === undefined) return;
   // An integer id may have more digits than a number can hold.
   const digits = /^\{(?:"presence":\{)?"userId":(-?\d+)[,}]/.exec(text)?.[1];
   const runner = runners.get(digits ?? String((presence ?? message).userId));
@@ -85,18 +86,27 @@ function hear(text) {
   else hearPosition(runner, message, now);
 }
 
-// A dead connection looks like a quiet one. To unfollow and follow somebody brings an answer.
+// The code decides; the words are for people.
+function hearError({ code, message }) {
+  const isUnanswered = link.answered < link.asked;
+  // So does a server answer that is older than the page and knows no ping.
+  if (code === 'bad_message' && isUnanswered) return link.answered += 1;
+  // Who may not send positions shares nothing, whatever the device says. Behind all follows goes a
+  // ping: what is not allowed once it is answered is no follow.
+  const isOfPosition = code === 'wrong_user' || code === 'not_allowed' && !isUnanswered;
+  if (isOfPosition && sharing.id !== null) endSharing();
+  if (code === 'unauthorized') note(NO_TOKEN);
+  else note('The server says:', message);
+}
+
+// A dead connection looks like a quiet one.
 export function checkLife(quietMs) {
   const now = clock();
-  const runner = everybody().find(({ isHeard }) => isHeard), id = runner?.id ?? sharing.id;
-  if (!link.isOpen || id === null) return;
-  if (link.askedAt !== null) {
-    if (now - link.askedAt > ANSWER_MS) reconnect();
-  } else if (now - link.heardAt > quietMs) {
-    link.askedAt = now;
-    send({ unfollow: [id] });
-    send({ follow: [id] });
-    if (!runners.has(id)) send({ unfollow: [id] });
+  if (!link.isOpen) return;
+  if (link.askedAt === null) {
+    if (now - link.heardAt > quietMs) ask();
+  } else if (now - link.askedAt > ANSWER_MS) {
+    reconnect();
   }
 }
 

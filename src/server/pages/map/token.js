@@ -33,7 +33,9 @@ export function subject() {
   try {
     const claims = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
     const bytes = Uint8Array.from(atob(claims), c => c.charCodeAt(0));
-    return JSON.parse(new TextDecoder().decode(bytes)).sub;
+    const json = new TextDecoder().decode(bytes), { sub } = JSON.parse(json);
+    // An integer may have more digits than a number can hold.
+    return typeof sub === 'number' ? /"sub"\s*:\s*(-?\d+)/.exec(json)[1] : sub;
   } catch {
     return null;
   }
