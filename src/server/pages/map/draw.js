@@ -44,7 +44,8 @@ function draw() {
 
 function drawScale() {
   const metresPerPx = EQUATOR_M * cos(latitude(view.y) * PI / 180) / worldPx();
-  const metres = roundStep(metresPerPx * 100);
+  // Some 70 to 180 px, which has room for the words.
+  const metres = roundStep(metresPerPx * 180);
   $('scale').style.width = `${metres / metresPerPx}px`;
   $('scale').textContent = metres < 1000 ? `${metres} m` : `${metres / 1000} km`;
 }
