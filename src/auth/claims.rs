@@ -16,13 +16,13 @@ pub(super) fn grant(
     now_s: u64,
 ) -> Result<Grant, Refused> {
     let claims = Object::parse(json).ok_or(Refused::NotAnObject(Part::Claims))?;
-    let user = read(&claims, "sub", user)?.ok_or(Refused::FieldMissing("sub"))?;
-    let expires_at = read(&claims, "exp", time)?.ok_or(Refused::FieldMissing("exp"))?;
-    let valid_from = read(&claims, "nbf", time)?.unwrap_or_default();
-    let publish = read(&claims, "publish", publish)?.unwrap_or(Publish::Own);
-    let follow = read(&claims, "follow", follow)?.unwrap_or(Follow::Own);
-    let audiences = read(&claims, "aud", strings)?.unwrap_or_default();
-    let issued_by = read(&claims, "iss", string)?;
+    let user = claim(&claims, "sub", user)?.ok_or(Refused::FieldMissing("sub"))?;
+    let expires_at = claim(&claims, "exp", time)?.ok_or(Refused::FieldMissing("exp"))?;
+    let valid_from = claim(&claims, "nbf", time)?.unwrap_or_default();
+    let publish = claim(&claims, "publish", publish)?.unwrap_or(Publish::Own);
+    let follow = claim(&claims, "follow", follow)?.unwrap_or(Follow::Own);
+    let audiences = claim(&claims, "aud", strings)?.unwrap_or_default();
+    let issued_by = claim(&claims, "iss", string)?;
 
     if audience.is_some_and(|audience| !audiences.iter().any(|named| named == audience)) {
         return Err(Refused::WrongAudience);
@@ -50,7 +50,7 @@ pub(super) fn grant(
 }
 
 /// Reads one claim from its JSON, if it is there.
-fn read<T>(
+fn claim<T>(
     claims: &Object,
     name: &'static str,
     parse: impl Fn(&str) -> Option<T>,

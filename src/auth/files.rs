@@ -59,7 +59,7 @@ impl KeyFlags {
             keys.push(usable(path, VerifyingKey::from_secret(trim(&secret)))?);
         }
         for path in &self.jwt_public_key_file {
-            let (text, _) = read(path)?;
+            let (text, _) = read_file(path)?;
             keys.push(usable(path, VerifyingKey::from_public_pem(&text))?);
         }
         let (audience, issuer) = (self.jwt_audience.clone(), self.jwt_issuer.clone());
@@ -159,7 +159,7 @@ fn usable<K>(path: &Path, key: Result<K, Unusable>) -> Result<K, String> {
 
 /// Reads a file that nobody else should, and warns if they can.
 fn read_secret(path: &Path, warnings: &mut Vec<String>) -> Result<Vec<u8>, String> {
-    let (bytes, mode) = read(path)?;
+    let (bytes, mode) = read_file(path)?;
     if mode & OTHERS_READ_OR_WRITE != 0 {
         let shown = path.display();
         warnings.push(format!(
@@ -170,7 +170,7 @@ fn read_secret(path: &Path, warnings: &mut Vec<String>) -> Result<Vec<u8>, Strin
 }
 
 /// A file's bytes and its mode.
-fn read(path: &Path) -> Result<(Vec<u8>, u32), String> {
+fn read_file(path: &Path) -> Result<(Vec<u8>, u32), String> {
     let attempt = || -> io::Result<(Vec<u8>, u32)> {
         let file = File::open(path)?;
         let mode = file.metadata()?.mode();

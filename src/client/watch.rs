@@ -171,7 +171,7 @@ impl<'a> Watch<'a> {
                 .saturating_duration_since(Instant::now());
             self.wait(wait)?;
             connection.flush();
-            while self.read(&mut connection)? {
+            while self.receive(&mut connection)? {
                 liveness = Liveness {
                     heard_at: Instant::now(),
                     pinged: false,
@@ -216,7 +216,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Takes one input, if there is one.
-    fn read(&mut self, connection: &mut Connection) -> Result<bool, Stop> {
+    fn receive(&mut self, connection: &mut Connection) -> Result<bool, Stop> {
         match connection.read()? {
             Input::Blocked => return Ok(false),
             Input::Opened => {

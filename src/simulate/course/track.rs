@@ -17,7 +17,8 @@ use crate::gpx::{self, FILE_BYTES_MAX, Gpx};
 /// A line that names the file, when it cannot be read or holds no way.
 pub(crate) fn load(path: &Path) -> Result<Course, String> {
     let shown = printable(&path.display().to_string());
-    let bytes = read(path).map_err(|error| format!("cannot read {shown}: {}", plain(&error)))?;
+    let bytes =
+        file_bytes(path).map_err(|error| format!("cannot read {shown}: {}", plain(&error)))?;
     let gpx = gpx::read(&bytes);
     let gpx = gpx.map_err(|fault| format!("{shown}: {}", printable(&fault.to_string())))?;
     let (course, untimed) =
@@ -34,7 +35,7 @@ pub(crate) fn load(path: &Path) -> Result<Course, String> {
 }
 
 /// No more of a file than shows that it is too large.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+fn file_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = File::open(path)?;
     file.take(FILE_BYTES_MAX as u64 + 1)
