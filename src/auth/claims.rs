@@ -16,7 +16,7 @@ pub(super) fn grant(
     now_s: u64,
 ) -> Result<Grant, Refused> {
     let claims = Object::parse(json).ok_or(Refused::NotAnObject(Part::Claims))?;
-    let user = claim(&claims, "sub", user)?.ok_or(Refused::FieldMissing("sub"))?;
+    let user = claim(&claims, "sub", id)?.ok_or(Refused::FieldMissing("sub"))?;
     let expires_at = claim(&claims, "exp", time)?.ok_or(Refused::FieldMissing("exp"))?;
     let valid_from = claim(&claims, "nbf", time)?.unwrap_or_default();
     let publish = claim(&claims, "publish", publish)?.unwrap_or(Publish::Own);
@@ -61,12 +61,6 @@ fn claim<T>(
         .transpose()
 }
 
-fn user(json: &str) -> Option<String> {
-    let text = string(json)?;
-    UserId::from_string((&text).into(), json)?;
-    Some(text)
-}
-
 /// Seconds since the start of 1970 UTC (a NumericDate: RFC 7519, 2).
 fn time(json: &str) -> Option<f64> {
     let seconds: f64 = serde_json::from_str(json).ok()?;
@@ -95,17 +89,19 @@ fn is_star(json: &str) -> bool {
     string(json).is_some_and(|text| text == "*")
 }
 
-/// A list of ids; one that is none refuses them all. As in messages, an integer's text is an id.
-/// A `"*"` in a list is the user of that name.
+/// A list of ids; one that is none refuses them all. A `"*"` in a list is the user of that name.
 fn ids(json: &str) -> Option<IdSet> {
     list(json)?.into_iter().map(id).collect()
 }
 
+/// An id. As in messages, an integer's text is one.
 fn id(json: &str) -> Option<String> {
-    match UserId::from_integer(json) {
-        Some(id) => Some(id.text().to_owned()),
-        None => user(json),
+    if let Some(id) = UserId::from_integer(json) {
+        return Some(id.text().to_owned());
     }
+    let text = string(json)?;
+    UserId::from_string((&text).into(), json)?;
+    Some(text)
 }
 
 fn strings(json: &str) -> Option<Vec<String>> {

@@ -23,7 +23,7 @@ pub use pem::Unusable;
 pub use refused::{Part, Refused};
 pub use token::Token;
 
-/// Longest token, in bytes. In a request head, which has as much room, it is a little less.
+/// Longest token, in bytes: half of what a request head may have.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 /// Shortest HS256 secret, in bytes: as long as the hash (RFC 7518, 3.2). A shorter one can be

@@ -120,7 +120,7 @@ impl fmt::Display for Refused {
 /// What a field must be.
 fn rule(field: &str) -> &'static str {
     match field {
-        "sub" => "a user id: a string of 1 to 64 bytes without control characters",
+        "sub" => "a user id: an integer, or a string of 1 to 64 bytes without control characters",
         "exp" | "nbf" => "a time in seconds since 1970 (not milliseconds)",
         "follow" => r#""*" or a list of user ids"#,
         "publish" => r#"true, false, "*" or a list of user ids"#,

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use log::debug;
+use log::{debug, info};
 
 use super::connections::ConnectionId;
-use super::http::{Conditions, Origin, RefusedRequest, Request, Response, Route};
+use super::http::{Conditions, Origin, RefusedRequest, Request, Response, Route, Shown};
 use super::metrics::Gauges;
 use super::os::process::Process;
 use super::parts::Server;
@@ -17,6 +17,12 @@ use crate::relay::Authority;
 /// Longest answer with positions, in bytes: as much as a connection may hold that does not read it.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
+/// More than the counters take.
+const METRICS_BYTES_MAX: usize = 32 * 1024;
+
+/// Room that answers with positions leave to the counters, which tell what is going on.
+const METRICS_ROOM_BYTES: usize = 1024 * 1024;
+
 impl Server {
     pub(super) fn answer(&mut self, id: ConnectionId, request: Request) -> Result<(), CloseReason> {
         match request {
@@ -24,23 +30,48 @@ impl Server {
                 accept,
                 origin,
                 token,
-            } => self.admit(id, &accept, &origin, token.as_ref()),
+            } => return self.admit(id, &accept, &origin, token.as_ref()),
             Request::Plain {
                 route,
+                origin,
                 token,
                 conditions,
                 head_only,
             } => {
-                let response = self
-                    .respond(&route, token.as_ref(), &conditions)
-                    .head_only(head_only);
-                if let Some(entry) = self.connections.get_mut(id) {
-                    let peer = entry.peer;
-                    debug!("request id={} peer={peer} route={route:?}", id.serial());
-                    entry.connection.reply(&response, self.now.monotonic);
-                }
-                Ok(())
+                let response = self.response(&route, token.as_ref(), &conditions);
+                self.send_response(id, &route, &origin, response.head_only(head_only));
             }
+            Request::Options { route, origin } => {
+                let response = match route.is_for_pages_elsewhere() {
+                    true => Response::options_for_pages(),
+                    false => Response::options(),
+                };
+                self.send_response(id, &route, &origin, response);
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers, and lets those pages read it that may.
+    fn send_response(
+        &mut self,
+        id: ConnectionId,
+        route: &Route,
+        origin: &Origin,
+        response: Response,
+    ) {
+        let response = match route.is_for_pages_elsewhere() {
+            false => response,
+            true if !self.door.asks_for_tokens() => response.for_any_page(),
+            true => response.for_page(origin.named().filter(|_| self.door.allows(origin))),
+        };
+        if let Some(entry) = self.connections.get_mut(id) {
+            let (peer, status) = (entry.peer, response.status());
+            debug!(
+                "request id={} peer={peer} route={route:?} status={status}",
+                id.serial()
+            );
+            (entry.connection).reply(&response, &self.unsent, self.now.monotonic);
         }
     }
 
@@ -53,8 +84,7 @@ impl Server {
         if refused.is_handshake {
             self.metrics.reject_handshake(status);
         }
-        let now = self.now.monotonic;
-        entry.connection.reply(&refused.response, now);
+        (entry.connection).reply(&refused.response, &self.unsent, self.now.monotonic);
     }
 
     /// Opens a WebSocket for whom there is room and who may have one. Another is told why not:
@@ -64,25 +94,30 @@ impl Server {
         id: ConnectionId,
         accept: &[u8],
         origin: &Origin,
-        token: Option<&Token>,
+        shown: Option<&Shown>,
     ) -> Result<(), CloseReason> {
         let now = self.now;
         let Some(entry) = self.connections.get_mut(id) else {
             return Ok(());
         };
         let peer = entry.peer;
-        let checked = self.door.check(peer.ip(), origin, token, now);
+        let checked = self.door.check(peer.ip(), origin, shown, now);
         if let Err(reason) = checked {
             let word = reason.word();
-            debug!("refuse id={} peer={peer} reason={word}", id.serial());
+            let line = format!("refuse id={} peer={peer} reason={word}", id.serial());
+            match reason {
+                // What to allow, or whom to ask about it.
+                CloseReason::ForeignOrigin => info!("{line} {origin}"),
+                _ => debug!("{line}"),
+            }
             self.metrics.reject_handshake(word);
             let response = match reason {
                 CloseReason::Unauthorized(refused) => Some(Response::unauthorized(refused)),
                 CloseReason::Full => Some(Response::full()),
                 _ => None,
             };
-            if let Some(response) = response.filter(|_| !origin.is_browser()) {
-                entry.connection.reply(&response, now.monotonic);
+            if let Some(response) = response.filter(|_| !origin.is_named()) {
+                (entry.connection).reply(&response, &self.unsent, now.monotonic);
                 return Ok(());
             }
         }
@@ -98,7 +133,7 @@ impl Server {
         checked.map(|_| ())
     }
 
-    fn respond(&self, route: &Route, token: Option<&Token>, conditions: &Conditions) -> Response {
+    fn response(&self, route: &Route, token: Option<&Token>, conditions: &Conditions) -> Response {
         match route {
             Route::Page(page) => Response::page(self.pages.get(*page), conditions),
             Route::Healthz => Response::text("200 OK", "ok"),
@@ -106,22 +141,31 @@ impl Server {
                 Response::text("503 Service Unavailable", "draining")
             }
             Route::Readyz => Response::text("200 OK", "ready"),
-            Route::Metrics => Response::metrics(self.metrics.render(Gauges {
-                connections: self.door.open(),
-                follows: self.relay.follows_total(),
-                runners: self.relay.runners_by_freshness(),
-                process: Process::measure(),
-            })),
-            Route::Positions(ids) if self.door.asks_for_tokens() => {
-                match self.grant_of_request(token) {
+            Route::Metrics if !self.unsent.has_room(METRICS_BYTES_MAX) => Response::busy(),
+            Route::Metrics => {
+                let gauges = Gauges {
+                    connections: self.door.open(),
+                    follows: self.relay.follows_total(),
+                    runners: self.relay.runners_by_freshness(),
+                    process: Process::measure(),
+                };
+                Response::metrics(self.metrics.render(gauges), conditions)
+            }
+            Route::Positions(_) if !self.unsent.has_room(BODY_BYTES_MAX + METRICS_ROOM_BYTES) => {
+                Response::busy()
+            }
+            Route::Positions(ids) => {
+                let grant = match self.door.asks_for_tokens() {
+                    true => self.grant_of_request(token).map(Some),
+                    false => Ok(None),
+                };
+                match grant {
                     Ok(grant) => {
-                        self.positions(ids.as_deref(), &Authority::of_request(Some(grant)))
+                        let by = Authority::of_request(grant);
+                        self.positions(ids.as_deref(), &by, conditions)
                     }
                     Err(refused) => Response::unauthorized(refused),
                 }
-            }
-            Route::Positions(ids) => {
-                (self.positions(ids.as_deref(), &Authority::of_request(None))).for_any_page()
             }
         }
     }
@@ -132,7 +176,12 @@ impl Server {
 
     /// The last known positions of these users as GeoJSON. Users without one are left out, and so
     /// are those whom the authority may not follow.
-    fn positions(&self, ids: Option<&[String]>, by: &Authority) -> Response {
+    fn positions(
+        &self,
+        ids: Option<&[String]>,
+        by: &Authority,
+        conditions: &Conditions,
+    ) -> Response {
         let Some(ids) = ids else {
             return Response::bad_request("say whose positions: /positions?ids=5,6");
         };
@@ -146,7 +195,7 @@ impl Server {
             .filter(|id| named.insert(*id))
             .filter_map(|id| self.feature(id, by));
         match encode_features(features, BODY_BYTES_MAX) {
-            Some(body) => Response::geo_json(body),
+            Some(body) => Response::geo_json(body, conditions),
             None => Response::bad_request("this is over 1 MiB: ask for fewer ids at once"),
         }
     }

@@ -9,7 +9,7 @@ use log::{error, info, warn};
 
 use super::config::Config;
 use super::connections::{ConnectionId, Entry};
-use super::http::{AllowedOrigin, Origin};
+use super::http::{AllowedOrigin, Origin, Shown};
 use super::os::limits::PerAddress;
 use super::wire::close::CloseReason;
 use crate::auth::{Grant, KeyFlags, Keys, Loaded, Refused, Token};
@@ -67,15 +67,22 @@ impl Door {
         self.open_max
     }
 
+    /// Whether pages of this origin may come in.
+    pub(super) fn allows(&self, origin: &Origin) -> bool {
+        origin.is_allowed(&self.allow_origin)
+    }
+
     /// Whether there is room for somebody who may come in, and what their token grants.
     pub(super) fn check(
         &self,
         address: IpAddr,
         origin: &Origin,
-        token: Option<&Token>,
+        shown: Option<&Shown>,
         now: Now,
     ) -> Result<Option<Grant>, CloseReason> {
-        if !origin.is_allowed(&self.allow_origin) {
+        // No page can have put it there, whatever a program says of its origin.
+        let is_judged_by_token = self.asks_for_tokens() && matches!(shown, Some(Shown::Header(_)));
+        if !is_judged_by_token && !self.allows(origin) {
             return Err(CloseReason::ForeignOrigin);
         }
         let is_full_for_peer = (self.open_per_address_max)
@@ -83,8 +90,8 @@ impl Door {
         if is_full_for_peer || self.open >= self.open_max {
             return Err(CloseReason::Full);
         }
-        match token {
-            Some(token) if self.asks_for_tokens() => (self.verify(token, now))
+        match shown {
+            Some(shown) if self.asks_for_tokens() => (self.verify(shown.token(), now))
                 .map(Some)
                 .map_err(CloseReason::Unauthorized),
             _ => Ok(None),

@@ -8,6 +8,9 @@ use super::connections::ConnectionId;
 /// How often a drain looks whom to close next.
 const STEP: Duration = Duration::from_millis(20);
 
+/// How long those are waited for who have connected and asked for nothing yet.
+const NEWCOMERS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A drain under way.
 #[derive(Debug)]
 pub(super) struct Drain {
@@ -55,6 +58,11 @@ impl Drain {
     /// When to ask again.
     pub(super) fn next_deadline(&self) -> Instant {
         self.next_step.min(self.began_at + self.longest)
+    }
+
+    /// Whether those who have asked for nothing yet may still do it.
+    pub(super) fn waits_for_newcomers(&self, now: Instant) -> bool {
+        now < self.began_at + NEWCOMERS_TIMEOUT
     }
 
     /// Whether the time is up.

@@ -3,6 +3,7 @@
 
 use super::config::Config;
 use super::wire::outbox::ERROR_BYTES_MAX;
+use super::wire::reply::UNSENT_BYTES_MAX;
 
 /// An open connection that is owed nothing.
 const CONNECTION_BYTES: u64 = 1024;
@@ -12,9 +13,6 @@ const FOLLOW_BYTES: u64 = 300;
 
 /// A last known position, and the user whose it is.
 const LAST_KNOWN_BYTES: u64 = 512;
-
-/// Answers that are not sent yet.
-const ANSWER_BYTES_TOTAL_MAX: usize = 64 * 1024 * 1024;
 
 /// The most that the server may come to hold, in bytes, with so many connections.
 pub(super) fn memory_max(config: &Config, connections: usize) -> u64 {
@@ -26,7 +24,7 @@ pub(super) fn memory_max(config: &Config, connections: usize) -> u64 {
         + u64::from(config.max_follows_total) * FOLLOW_BYTES
         + u64::from(config.max_runners) * LAST_KNOWN_BYTES
         + pieces
-        + ANSWER_BYTES_TOTAL_MAX as u64
+        + UNSENT_BYTES_MAX as u64
 }
 
 #[cfg(test)]

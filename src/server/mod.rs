@@ -23,6 +23,7 @@ mod connections;
 mod deliver;
 mod door;
 mod drain;
+mod gzip;
 pub mod http;
 mod memory;
 mod metrics;

@@ -13,6 +13,7 @@ use super::config::Config;
 use super::connections::Connections;
 use super::door::Door;
 use super::drain::Drain;
+use super::http::frame_ancestors;
 use super::metrics::Metrics;
 use super::os::demo::{self, Demo};
 use super::os::limits;
@@ -23,6 +24,7 @@ use super::queues::Queues;
 use super::source::Source;
 use super::sweep::Sweep;
 use super::wire::reader::Reader;
+use super::wire::reply::Unsent;
 use super::work::Work;
 use crate::relay::{Now, Relay};
 
@@ -45,6 +47,8 @@ pub(super) struct Server {
     pub(super) work: Work,
     pub(super) outgoing: Outgoing,
     pub(super) pages: Pages,
+    /// What all HTTP answers on their way out hold.
+    pub(super) unsent: Unsent,
     pub(super) metrics: Metrics,
     pub(super) now: Now,
     pub(super) sweep: Sweep,
@@ -86,7 +90,11 @@ impl Server {
             reader: Reader::new(config.max_message_bytes as usize),
             work: Work::default(),
             outgoing: Outgoing::default(),
-            pages: Pages::new(&config.tiles),
+            pages: Pages::new(
+                &config.tiles,
+                frame_ancestors(&config.allow_origin).as_deref(),
+            ),
+            unsent: Unsent::default(),
             metrics: Metrics::new(now.unix_ms),
             now,
             sweep: Sweep::new(now.monotonic),

@@ -14,8 +14,8 @@ const CHEAP_TEXT_BYTES_MAX: usize = 1024;
 /// Bytes of a list of ids that are read, looked up and followed in a microsecond.
 const TEXT_BYTES_PER_US: usize = 16;
 
-/// A position in an answer.
-const POSITION_US: usize = 2;
+/// A position in an answer, packed.
+const POSITION_US: usize = 5;
 
 /// A page or a short text, and a request for it.
 const ANSWER_US: usize = 50;
@@ -75,7 +75,7 @@ pub(super) fn cost_us(input: &Input, needs_tokens: bool) -> u32 {
             };
             ANSWER_US + route_us + TOKEN_US * usize::from(needs_tokens && token.is_some())
         }
-        Input::Refused(_) => ANSWER_US,
+        Input::Request(Request::Options { .. }) | Input::Refused(_) => ANSWER_US,
         Input::Blocked | Input::TurnOver => 0,
     };
     u32::try_from(cost).unwrap_or(u32::MAX)

@@ -22,7 +22,7 @@ impl Fake {
     pub(crate) fn start() -> Fake {
         Fake {
             listener: TcpListener::bind("127.0.0.1:0").expect("a free port"),
-            pages: Pages::new(&Tiles::None),
+            pages: Pages::new(&Tiles::None, None),
         }
     }
 
@@ -50,7 +50,8 @@ impl Fake {
                 }) => Response::page(self.pages.get(page), &conditions),
                 other => panic!("{other:?}"),
             };
-            let answer = response.to_bytes();
+            let body = response.body().map_or(&[][..], |body| body);
+            let answer = [response.head().as_bytes(), body].concat();
             socket.write_all(&answer).expect("a reader");
         }
     }

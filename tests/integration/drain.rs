@@ -1,5 +1,6 @@
 //! A stop: nobody new, everybody's due and 1012, spread over time, and an end whatever happens.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -64,6 +65,58 @@ fn a_drain_refuses_newcomers_and_answers_those_who_were_accepted_before() {
     }
     drop(clients);
     assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn those_whom_the_kernel_has_accepted_are_answered_or_told_and_never_reset() {
+    // Of requests, handshakes, and handshakes beyond the limit.
+    let server = Server::start(&["--max-connections", "100"]);
+    server.signal(Signal::STOP);
+    let mut sockets: Vec<TcpStream> = (0..400).map(|_| server.socket()).collect();
+    for (number, socket) in sockets.iter_mut().enumerate() {
+        let head = match number % 2 {
+            0 => "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n".to_owned(),
+            _ => upgrade(""),
+        };
+        socket
+            .write_all(head.as_bytes())
+            .expect("the kernel takes it");
+    }
+    server.signal(Signal::TERM);
+    server.signal(Signal::CONT);
+    let mut outcomes = BTreeMap::new();
+    for mut socket in sockets {
+        let mut bytes = Vec::new();
+        socket.read_to_end(&mut bytes).expect("no reset");
+        let head = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        let rest = &bytes[head.expect("a whole head") + 4..];
+        let outcome = match (&bytes[9..12], rest) {
+            (b"101", [0x88, _, high, low, ..]) => u16::from_be_bytes([*high, *low]),
+            (b"101", other) => panic!("no goodbye: {other:?}"),
+            (status, _) => str::from_utf8(status)
+                .expect("digits")
+                .parse()
+                .expect("a number"),
+        };
+        *outcomes.entry(outcome).or_insert(0) += 1;
+    }
+    assert_eq!(
+        outcomes,
+        BTreeMap::from([(200, 200), (503, 100), (1012, 100)])
+    );
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
+fn one_that_connected_and_says_nothing_delays_a_stop_by_little() {
+    let server = Server::start(&[]);
+    let mut silent = server.socket();
+    assert_eq!(server.get("/healthz").status, 200);
+    let begin = Instant::now();
+    server.signal(Signal::TERM);
+    assert_eq!(silent.read(&mut [0]).expect("an end"), 0);
+    assert_eq!(server.wait().0.code(), Some(0));
+    assert!(begin.elapsed() < Duration::from_secs(1) + LATE);
 }
 
 #[test]

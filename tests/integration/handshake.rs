@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
+use crate::access;
 use crate::support::{Answer, Server, frame, read_head, text_frame, upgrade};
 
 /// The answer to the example key of RFC 6455 (1.3), which [`upgrade`] sends.
@@ -353,14 +354,44 @@ fn requests_that_cannot_be_served_are_told_why() {
 #[test]
 fn another_method_than_get_or_head_is_told_what_is_allowed() {
     let server = Server::start(&[]);
-    for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"] {
+    for method in ["POST", "PUT", "DELETE", "options", "PATCH", "BREW"] {
         for path in ["/healthz", "/readyz", "/metrics"] {
             let request = format!("{method} {path} HTTP/1.1\r\nHost: t\r\n\r\n");
             let answer = answer(&server, &request);
             assert_eq!(answer.status, 405, "{request}");
-            assert_eq!(answer.header("Allow"), Some("GET, HEAD"));
+            assert_eq!(answer.header("Allow"), Some("GET, HEAD, OPTIONS"));
         }
     }
+}
+
+#[test]
+fn options_are_answered_as_health_checks_of_proxies_ask_for_them() {
+    let (server, _file) = access::start("options", &[]);
+    for target in [
+        "/",
+        "*",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/map/dom.js",
+        "/positions",
+    ] {
+        for rest in ["HTTP/1.0\r\n\r\n", "HTTP/1.1\r\nHost: t\r\n\r\n"] {
+            let request = format!("OPTIONS {target} {rest}");
+            let answer = Answer::to(server.socket(), request.as_bytes());
+            assert_eq!(
+                (answer.status, answer.body.as_str()),
+                (204, ""),
+                "{request}"
+            );
+            assert_eq!(answer.header("Allow"), Some("GET, HEAD, OPTIONS"));
+            // There is no content whose length could be told (RFC 9110, 8.6).
+            assert_eq!(answer.header("Content-Length"), None);
+            assert_eq!(answer.header("Connection"), Some("close"));
+        }
+    }
+    let nowhere = Answer::to(server.socket(), b"OPTIONS /nowhere HTTP/1.0\r\n\r\n");
+    assert_eq!(nowhere.status, 404);
 }
 
 #[test]
@@ -389,27 +420,27 @@ fn a_second_request_on_the_connection_is_not_answered() {
 }
 
 #[test]
-fn a_head_is_taken_below_8_kib_and_refused_above() {
+fn a_head_is_taken_below_16_kib_and_refused_above() {
     let server = Server::start(&[]);
     let head = |bytes: usize| {
         let empty = upgrade("X: \r\n").len();
         upgrade(&format!("X: {}\r\n", "x".repeat(bytes - empty)))
     };
-    assert_upgrades(&server, &head(8 * 1024 - 1));
-    for bytes in [8 * 1024 + 1, 9_000, 30_000] {
+    assert_upgrades(&server, &head(16 * 1024 - 1));
+    for bytes in [16 * 1024 + 1, 17_000, 30_000] {
         assert_eq!(answer(&server, &head(bytes)).status, 431, "{bytes}");
     }
     let endless = format!("GET /{}", "x".repeat(20_000));
     assert_eq!(answer(&server, &endless).status, 431);
     let long_path = format!(
         "GET /healthz?{} HTTP/1.1\r\nHost: t\r\n\r\n",
-        "x".repeat(7_000)
+        "x".repeat(15_000)
     );
     assert_eq!(answer(&server, &long_path).status, 200);
 }
 
 #[test]
-fn too_many_header_lines_are_refused() {
+fn a_head_of_100_lines_is_taken_and_one_of_101_is_refused() {
     let server = Server::start(&[]);
     let head = |count: usize| {
         let lines: String = (0..count)
@@ -417,8 +448,11 @@ fn too_many_header_lines_are_refused() {
             .collect();
         upgrade(&lines)
     };
-    assert_upgrades(&server, &head(25));
-    assert_eq!(answer(&server, &head(300)).status, 431);
+    // Five lines are there already.
+    assert_upgrades(&server, &head(95));
+    for more in [96, 300] {
+        assert_eq!(answer(&server, &head(more)).status, 431, "{more}");
+    }
 }
 
 #[test]

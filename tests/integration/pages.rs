@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 
 use flate2::read::GzDecoder;
 
+use crate::slow::position;
 use crate::support::Server;
 
 /// An answer whose body need not be text.
@@ -218,11 +219,41 @@ fn pages_may_be_kept_and_other_answers_may_not() {
         let is_page = policy == "no-cache";
         assert_eq!(answer.status() == "304", is_page, "{path}");
         assert_eq!(answer.header("ETag").is_some(), is_page, "{path}");
-        assert_eq!(
-            answer.header("Content-Encoding").is_some(),
-            is_page,
-            "{path}"
-        );
+    }
+}
+
+#[test]
+fn text_is_compressed_for_who_takes_gzip_from_a_kibibyte_on() {
+    let server = Server::start(&[]);
+    let mut gateway = server.connect();
+    for user in 0..20 {
+        gateway.send(&position(user, 1));
+    }
+    gateway.barrier();
+    let many: Vec<String> = (0..20).map(|id| id.to_string()).collect();
+    let many = format!("/positions?ids={}", many.join(","));
+    for (path, is_large) in [
+        ("/metrics", true),
+        (many.as_str(), true),
+        ("/positions?ids=5", false),
+        ("/healthz", false),
+        ("/nowhere", false),
+    ] {
+        for (headers, takes_gzip) in [
+            ("Accept-Encoding: gzip, br\r\n", true),
+            ("Accept-Encoding: gzip;q=0\r\n", false),
+            ("", false),
+        ] {
+            let answer = Answer::to(&server, "GET", path, headers);
+            assert_eq!(answer.text().len() >= 1024, is_large, "{path}");
+            let encoding = (is_large && takes_gzip).then_some("gzip");
+            assert_eq!(answer.header("Content-Encoding"), encoding, "{path}");
+            assert_eq!(answer.body.len() < answer.text().len(), encoding.is_some());
+            let vary = is_large.then_some("Accept-Encoding");
+            assert_eq!(answer.header("Vary"), vary, "{path}");
+            let length = answer.body.len().to_string();
+            assert_eq!(answer.header("Content-Length"), Some(length.as_str()));
+        }
     }
 }
 
@@ -236,8 +267,26 @@ fn the_policy_lets_in_no_script_and_no_style_but_this_servers() {
             Some(
                 "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                  img-src data: https://t.example; base-uri 'none'; form-action 'none'; \
-                 frame-ancestors 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+                 require-trusted-types-for 'script'; trusted-types 'none'; frame-ancestors 'self'"
             )
         );
+    }
+}
+
+#[test]
+fn the_pages_that_may_connect_may_frame_the_map_and_no_others() {
+    for (allowed, ancestors) in [
+        (
+            "https://app.example,https://*.example.org:8443",
+            Some("frame-ancestors 'self' https://app.example https://*.example.org:8443"),
+        ),
+        ("https://app.example,*", None),
+    ] {
+        let server = Server::start(&["--allow-origin", allowed]);
+        let answer = get(&server, "/", "");
+        let policy = answer.header("Content-Security-Policy").expect("a policy");
+        let mut directives = policy.split("; ");
+        let named = directives.find(|directive| directive.starts_with("frame-ancestors"));
+        assert_eq!(named, ancestors, "{policy}");
     }
 }

@@ -1,10 +1,13 @@
 //! Last known positions over HTTP, as GeoJSON.
 
+use std::io::{Read, Write};
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::access;
 use crate::slow::{heavy_position, position};
-use crate::support::{Answer, Server, WAIT};
+use crate::support::{Answer, Server, WAIT, narrow_socket};
 
 /// The features of an answer, whose ages are checked and taken out.
 fn features(answer: &Answer) -> Vec<Value> {
@@ -67,7 +70,7 @@ fn positions_are_features_with_everything_that_is_known() {
         ]
     );
     let mut answer = answer;
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     while features(&answer)[1]["properties"]["state"] == "live" {
         assert!(begin.elapsed() < WAIT, "never stale");
         answer = server.get("/positions?ids=7,Ann%20%22A%22,5");
@@ -186,7 +189,7 @@ fn head_and_http_1_0_work_for_positions_too() {
     let post = ask("POST /positions?ids=5 HTTP/1.1\r\nHost: t\r\n\r\n");
     assert_eq!(
         (post.status, post.header("Allow")),
-        (405, Some("GET, HEAD"))
+        (405, Some("GET, HEAD, OPTIONS"))
     );
 }
 
@@ -217,5 +220,134 @@ fn where_tokens_are_asked_for_positions_are_those_that_the_bearer_may_follow() {
         assert!(answer.header("WWW-Authenticate").is_some());
         assert_eq!(answer.header("Access-Control-Allow-Origin"), None);
         assert!(!answer.body.contains("Feature"));
+    }
+}
+
+/// The answer to a request with these header lines.
+fn ask(server: &Server, method: &str, headers: &str) -> Answer {
+    let request = format!("{method} /positions?ids=5 HTTP/1.1\r\nHost: test\r\n{headers}\r\n");
+    Answer::to(server.socket(), request.as_bytes())
+}
+
+/// What a browser asks before a page at this origin may ask with a token.
+fn preflight(server: &Server, origin: &str) -> Answer {
+    let headers = format!(
+        "Origin: {origin}\r\nAccess-Control-Request-Method: GET\r\n\
+         Access-Control-Request-Headers: authorization,x-requested-with\r\n"
+    );
+    let answer = ask(server, "OPTIONS", &headers);
+    assert_eq!((answer.status, answer.body.as_str()), (204, ""));
+    let allowed = answer.header("Access-Control-Allow-Headers");
+    assert_eq!(allowed, Some("*, Authorization"));
+    answer
+}
+
+#[test]
+fn pages_on_allowed_origins_and_no_others_read_positions_with_a_token() {
+    let flags = [
+        "--allow-origin",
+        "https://app.example,https://*.example.org",
+    ];
+    let (server, _file) = access::start("cors", &flags);
+    let bearer = format!("Authorization: Bearer {}\r\n", access::five());
+    for (origin, is_allowed) in [
+        ("https://app.example", true),
+        ("https://live.example.org", true),
+        ("http://test", true),
+        ("https://evil.example", false),
+        ("https://example.org", false),
+        ("null", false),
+        ("\u{e4}", false),
+    ] {
+        let named = format!("Origin: {origin}\r\n");
+        let with_token = format!("{named}{bearer}");
+        for (answer, status) in [
+            (preflight(&server, origin), 204),
+            (ask(&server, "GET", &with_token), 200),
+            (ask(&server, "HEAD", &with_token), 200),
+            // What is wrong is for the page to read as well.
+            (ask(&server, "GET", &named), 401),
+        ] {
+            assert_eq!(answer.status, status, "{origin}");
+            let allowed = answer.header("Access-Control-Allow-Origin");
+            assert_eq!(allowed, is_allowed.then_some(origin), "{status}");
+            assert_eq!(answer.header("Vary"), Some("Origin"));
+        }
+    }
+    let answer = ask(&server, "GET", &bearer);
+    assert_eq!(answer.header("Access-Control-Allow-Origin"), None);
+    assert_eq!(answer.header("Vary"), Some("Origin"));
+    let healthz = b"OPTIONS /healthz HTTP/1.1\r\nHost: test\r\nOrigin: https://app.example\r\n\r\n";
+    let healthz = Answer::to(server.socket(), healthz);
+    assert_eq!(healthz.header("Access-Control-Allow-Origin"), None);
+}
+
+#[test]
+fn a_star_lets_any_page_read_positions_with_a_token() {
+    let (server, _file) = access::start("cors-star", &["--allow-origin", "*"]);
+    for origin in ["https://anywhere.example", "null"] {
+        let allowed = preflight(&server, origin);
+        assert_eq!(allowed.header("Access-Control-Allow-Origin"), Some(origin));
+    }
+}
+
+#[test]
+fn without_keys_any_page_reads_positions_whatever_it_sends() {
+    let server = Server::start(&[]);
+    let any = preflight(&server, "https://anywhere.example");
+    assert_eq!(any.header("Access-Control-Allow-Origin"), Some("*"));
+    let any = ask(
+        &server,
+        "GET",
+        "Origin: null\r\nAuthorization: Bearer x\r\n",
+    );
+    assert_eq!(any.status, 200);
+    assert_eq!(any.header("Access-Control-Allow-Origin"), Some("*"));
+}
+
+#[test]
+fn unread_answers_hold_64_mib_at_most_and_what_holds_nothing_is_answered_beyond() {
+    let server = Server::start(&["--log-level", "warn"]);
+    let mut gateway = server.connect();
+    for user in 0..1000 {
+        gateway.send(&heavy_position(user));
+    }
+    gateway.barrier();
+    let ids: Vec<String> = (0..1000).map(|id| id.to_string()).collect();
+    let request = format!("GET /positions?ids={} HTTP/1.0\r\n\r\n", ids.join(","));
+    let before_kib = server.memory_kib();
+    let whole = Answer::to(server.socket(), request.as_bytes());
+    assert_eq!(whole.status, 200);
+    let mut unread = Vec::new();
+    let mut refused = loop {
+        let mut socket = narrow_socket(server.address());
+        socket.write_all(request.as_bytes()).expect("it reads");
+        let mut status = [0; 12];
+        socket.read_exact(&mut status).expect("an answer");
+        if &status != b"HTTP/1.1 200" {
+            assert_eq!(&status, b"HTTP/1.1 503");
+            break socket;
+        }
+        unread.push(socket);
+        assert!(unread.len() < 2000, "all are answered");
+    };
+    let answers_max = 64 * 1024 * 1024 / whole.body.len();
+    println!("{} answers of {} bytes", unread.len(), whole.body.len());
+    assert!((answers_max / 2..=answers_max).contains(&unread.len()));
+    let grown_kib = server.memory_kib() - before_kib;
+    assert!(grown_kib < 80 * 1024, "{grown_kib} KiB");
+    let refused = Answer::read_after(b"HTTP/1.1 503", &mut refused);
+    assert!(refused.header("Retry-After").is_some(), "{refused:?}");
+    assert_eq!(refused.header("Access-Control-Allow-Origin"), Some("*"));
+    for path in ["/", "/map/start.js", "/healthz", "/readyz", "/metrics"] {
+        assert_eq!(server.get(path).status, 200, "{path}");
+    }
+    // One that is read in the end is whole, however often its socket took only a part.
+    let last = Answer::read_after(b"HTTP/1.1 200", unread.last_mut().expect("many"));
+    assert_eq!(features(&last).len(), 1000);
+    drop(unread);
+    let begin = Instant::now();
+    while Answer::to(server.socket(), request.as_bytes()).status != 200 {
+        assert!(begin.elapsed() < WAIT, "the room of those who left is gone");
     }
 }

@@ -390,7 +390,12 @@ impl Answer {
 
     /// Reads until the server ends the connection.
     pub(crate) fn read(socket: &mut TcpStream) -> Answer {
-        let mut bytes = Vec::new();
+        Answer::read_after(b"", socket)
+    }
+
+    /// The same where these bytes of it are read already.
+    pub(crate) fn read_after(begin: &[u8], socket: &mut TcpStream) -> Answer {
+        let mut bytes = begin.to_vec();
         socket
             .read_to_end(&mut bytes)
             .expect("an answer and a regular end");

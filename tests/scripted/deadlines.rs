@@ -56,14 +56,36 @@ fn a_dripping_request_head_does_not_extend_its_deadline() {
 }
 
 #[test]
-fn an_http_answer_that_is_not_read_is_dropped_after_5_s() {
+fn an_http_answer_of_which_nothing_is_taken_is_dropped_after_10_s() {
     let mut driver = Driver::new([Step::Bytes(
         b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
     )]);
     driver.connection.socket_mut().room = 10;
     driver.now += Duration::from_secs(3);
     driver.turn(false);
-    driver.flush();
+    assert!(driver.flush().blocked);
+    driver.now += Duration::from_secs(1);
+    assert_eq!(driver.flush().bytes, 0, "it tries, in vain");
+    driver.expect_after(Duration::from_secs(9), Err(CloseReason::Answered));
+}
+
+#[test]
+fn an_http_answer_goes_on_for_as_long_as_some_of_it_is_taken() {
+    let mut driver = Driver::new([Step::Bytes(
+        b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
+    )]);
+    driver.connection.socket_mut().room = 0;
+    driver.turn(false);
+    let began_at = driver.now;
+    while !driver.connection.is_finished() {
+        driver.now += Duration::from_secs(10) - MOMENT;
+        assert_eq!(driver.connection.expire(&TIMEOUTS, driver.now), Ok(false));
+        driver.connection.socket_mut().room = 1;
+        driver.flush();
+    }
+    assert!(driver.now > began_at + Duration::from_secs(1000));
+    assert!(driver.written().ends_with(b" any path\n"));
+    // And then the peer has 5 s to close its side.
     driver.expect_after(Duration::from_secs(5), Err(CloseReason::Answered));
 }
 

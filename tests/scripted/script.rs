@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use spectate::server::http::Request;
+use spectate::server::http::{Request, Response};
 use spectate::server::wire::close::CloseReason;
 use spectate::server::wire::connection::{Connection, Input, Timeouts};
 use spectate::server::wire::frames::Frames;
 use spectate::server::wire::outbox::{Flushed, Gather, Mark};
 use spectate::server::wire::reader::Reader;
+use spectate::server::wire::reply::Unsent;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 
@@ -89,6 +90,7 @@ pub(crate) struct Driver {
     pub(crate) reader: Reader,
     pub(crate) frames: Frames,
     pub(crate) gather: Gather,
+    pub(crate) unsent: Unsent,
     pub(crate) now: Instant,
     /// What came in, in words.
     pub(crate) heard: Vec<String>,
@@ -112,6 +114,7 @@ impl Driver {
             reader: Reader::new(MESSAGE_BYTES_MAX),
             frames: Frames::default(),
             gather: Gather::default(),
+            unsent: Unsent::default(),
             now,
             heard: Vec::new(),
             end: None,
@@ -139,10 +142,15 @@ impl Driver {
                     self.connection.upgrade(&accept, self.now);
                 }
                 Ok(Input::Request(Request::Plain { route, .. })) => {
-                    self.heard.push(format!("{route:?}"))
+                    self.heard.push(format!("{route:?}"));
+                    let response = Response::text("200 OK", "ok");
+                    (self.connection).reply(&response, &self.unsent, self.now);
+                }
+                Ok(Input::Request(Request::Options { .. })) => {
+                    (self.connection).reply(&Response::options(), &self.unsent, self.now);
                 }
                 Ok(Input::Refused(refused)) => {
-                    self.connection.reply(&refused.response, self.now);
+                    (self.connection).reply(&refused.response, &self.unsent, self.now);
                 }
                 Ok(Input::Blocked) => break false,
                 Ok(Input::TurnOver) => break true,

@@ -2,6 +2,7 @@
 
 use spectate::server::wire::close::CloseReason;
 use spectate::server::wire::outbox::Mark;
+use spectate::server::wire::reply::UNSENT_BYTES_MAX;
 
 use crate::script::{
     ACCEPT, Driver, MESSAGE_BYTES_MAX, Step, close, fragment, ping, request, text,
@@ -362,4 +363,26 @@ fn a_connection_whose_socket_fails_owes_nothing_any_more() {
         driver.connection.outbox.is_empty(),
         "frame numbers do not outlive their frames"
     );
+}
+
+#[test]
+fn an_answer_counts_as_unsent_until_it_is_sent_or_its_connection_is_gone() {
+    let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut drivers = [(); 2].map(|()| Driver::new([Step::Bytes(request.to_vec())]));
+    let unsent = drivers[0].unsent.clone();
+    drivers[1].unsent = unsent.clone();
+    for driver in &mut drivers {
+        driver.connection.socket_mut().room = 30;
+        driver.turn(false);
+        assert!(driver.flush().blocked);
+    }
+    let held = || (0..1000).find(|bytes| unsent.has_room(UNSENT_BYTES_MAX - bytes));
+    let [one, mut other] = drivers;
+    let both = held().expect("two answers");
+    drop(one);
+    let last = held().expect("one answer");
+    assert!(last > 0 && both == 2 * last, "{both} {last}");
+    other.connection.socket_mut().room = usize::MAX;
+    other.flush();
+    assert!(unsent.has_room(UNSENT_BYTES_MAX));
 }

@@ -4,13 +4,15 @@ mod gpx;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use spectate::server::http::{HEAD_BYTES_MAX, HEADERS_MAX};
 
-const HEAD_WORDS: [&str; 21] = [
+const HEAD_WORDS: [&str; 22] = [
     "Authorization: Bearer x\r\n",
     "Sec-WebSocket-Protocol: bearer.x.y.z\r\n",
     "Origin: http://x:80\r\n",
     "GET ",
     "HEAD ",
+    "OPTIONS ",
     "POST ",
     "/healthz",
     "/readyz?x#y",
@@ -146,7 +148,7 @@ impl Generator {
     pub(crate) fn request_head(&mut self) -> Vec<u8> {
         let mut head = String::new();
         let is_upgrade = self.rarely(2);
-        head += if self.rarely(8) { "HEAD" } else { "GET" };
+        head += self.pick(&["GET", "GET", "GET", "GET", "GET", "GET", "HEAD", "OPTIONS"]);
         head += self.pick(&[
             " /",
             " /map/view.js",
@@ -171,10 +173,10 @@ impl Generator {
         }
         // Near both limits, in bytes and in lines.
         if self.rarely(20) {
-            let bytes = 8192 - head.len() - 4 - self.below(8);
+            let bytes = HEAD_BYTES_MAX - head.len() - 4 - self.below(8);
             head += &format!("{:x<bytes$}\r\n", "X:");
         } else if self.rarely(20) {
-            head += &"X: y\r\n".repeat(58 + self.below(8));
+            head += &"X: y\r\n".repeat(HEADERS_MAX - 6 + self.below(8));
         }
         head += "\r\n";
         let mut head = head.into_bytes();

@@ -127,9 +127,11 @@ fn a_claim_of_a_wrong_type_refuses_the_token() {
             "sub",
             &[
                 "null",
-                "5",
+                "5.0",
+                "5e0",
                 "true",
                 "[]",
+                "[5]",
                 r#"["5"]"#,
                 "{}",
                 r#""""#,
@@ -219,6 +221,7 @@ fn a_claim_of_a_wrong_type_refuses_the_token() {
         signed(format!(r#"{{"sub":"{too_long}","exp":1900000000}}"#)),
         with_claims(&format!(r#""follow":["{too_long}"]"#)),
         with_claims(&format!(r#""publish":[{}]"#, "1".repeat(65))),
+        signed(format!(r#"{{"sub":{},"exp":1900000000}}"#, "1".repeat(65))),
     ] {
         assert!(matches!(refused(&token), Refused::FieldWrong(_)));
     }
@@ -226,6 +229,22 @@ fn a_claim_of_a_wrong_type_refuses_the_token() {
         refused(&signed(r#"{"exp":1900000000}"#)),
         Refused::FieldMissing("sub")
     );
+}
+
+#[test]
+fn an_integer_is_the_id_of_its_digits_wherever_a_token_names_a_user() {
+    let long = "9".repeat(64);
+    for id in ["5", "0", "-5", &long] {
+        let token = signed(format!(
+            r#"{{"sub":{id},"exp":1900000000,"follow":[6,-7],"publish":[{id},8]}}"#
+        ));
+        let grant = granted(&token);
+        assert_eq!(grant.user, id);
+        for user in [id, "6", "-7"] {
+            assert!(grant.may_follow(user), "{user}");
+        }
+        assert!(grant.may_publish("8") && grant.may_publish(id));
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use httparse::Header;
 
+use super::origin::Origin;
 use crate::auth::Token;
 
 /// The token of an `Authorization: Bearer` (RFC 6750, 2.1). Credentials of another scheme are
@@ -12,6 +13,11 @@ pub(super) fn bearer(headers: &[Header]) -> Option<Token<'static>> {
         let (scheme, credentials) = value.split_at(end.unwrap_or(value.len()));
         (scheme.eq_ignore_ascii_case(b"bearer")).then(|| token(credentials.trim_ascii()))
     })
+}
+
+/// Where a request says that it comes from.
+pub(super) fn origin(headers: &[Header]) -> Origin {
+    Origin::new(only(headers, "origin"), only(headers, "host"))
 }
 
 /// A token in these bytes, whatever they are.
@@ -28,7 +34,7 @@ pub(super) fn values<'h>(headers: &'h [Header], name: &str) -> impl Iterator<Ite
 }
 
 /// The value of a header that must come once; one that comes more often is worth nothing.
-pub(super) fn only<'h>(headers: &'h [Header], name: &str) -> Option<&'h [u8]> {
+fn only<'h>(headers: &'h [Header], name: &str) -> Option<&'h [u8]> {
     let mut values = values(headers, name);
     let first = values.next()?;
     Some(if values.next().is_some() { b"" } else { first })

@@ -3,9 +3,8 @@
 use httparse::Header;
 use tungstenite::handshake::derive_accept_key;
 
-use super::fields::{bearer, has_token, list_items, only, token, values};
-use super::origin::Origin;
-use super::request::Request;
+use super::fields::{bearer, has_token, list_items, origin, token, values};
+use super::request::{Request, Shown};
 use super::response::Response;
 
 /// The subprotocol that is answered to whoever offers it.
@@ -69,11 +68,11 @@ pub(super) fn read(method: &str, is_1_1: bool, headers: &[Header]) -> Result<Req
     );
     Ok(Request::Upgrade {
         accept: accept.into_bytes(),
-        origin: Origin::new(only(headers, "origin"), only(headers, "host")),
-        token: bearer(headers).or_else(|| {
+        origin: origin(headers),
+        token: bearer(headers).map(Shown::Header).or_else(|| {
             list_items(headers, "sec-websocket-protocol")
                 .find_map(|token| token.strip_prefix(SUBPROTOCOL_TOKEN.as_bytes()))
-                .map(token)
+                .map(|text| Shown::Subprotocol(token(text)))
         }),
     })
 }

@@ -4,17 +4,17 @@
 use httparse::{EMPTY_HEADER, Header, Status};
 
 use super::conditions::Conditions;
-use super::fields::{bearer, list_items, values};
+use super::fields::{bearer, list_items, origin, values};
 use super::handshake;
 use super::request::Request;
 use super::response::Response;
 use super::routes::route;
 
 /// Largest request head, in bytes.
-pub const HEAD_BYTES_MAX: usize = 8 * 1024;
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Most header lines in a request head.
-const HEADERS_MAX: usize = 64;
+pub const HEADERS_MAX: usize = 100;
 
 /// What the bytes received so far are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,12 +46,12 @@ pub fn parse(bytes: &[u8]) -> Head {
         Ok(Status::Partial) => Err(Response::refuse(
             "431 Request Header Fields Too Large",
             "",
-            "the request head must be under 8 KiB",
+            "the request head must be under 16 KiB",
         )),
         Err(httparse::Error::TooManyHeaders) => Err(Response::refuse(
             "431 Request Header Fields Too Large",
             "",
-            "the request head must have at most 64 header lines",
+            "the request head must have at most 100 header lines",
         )),
         Err(httparse::Error::Version) => Err(Response::refuse(
             "505 HTTP Version Not Supported",
@@ -80,8 +80,14 @@ fn read_request(request: &httparse::Request) -> Result<Request, Response> {
     if handshake::is_asked_for(headers) {
         return handshake::read(method, is_1_1, headers);
     }
+    let route = route(method, request.path.unwrap_or_default())?;
+    let origin = origin(headers);
+    if method == "OPTIONS" {
+        return Ok(Request::Options { route, origin });
+    }
     Ok(Request::Plain {
-        route: route(method, request.path.unwrap_or_default())?,
+        route,
+        origin,
         token: bearer(headers),
         conditions: Conditions::new(
             list_items(headers, "accept-encoding"),

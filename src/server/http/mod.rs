@@ -12,9 +12,9 @@ mod response;
 mod routes;
 
 pub use conditions::Conditions;
-pub use head::{HEAD_BYTES_MAX, Head, RefusedRequest, parse};
-pub(crate) use origin::AllowedOrigin;
+pub use head::{HEAD_BYTES_MAX, HEADERS_MAX, Head, RefusedRequest, parse};
 pub use origin::Origin;
-pub use request::Request;
+pub(crate) use origin::{AllowedOrigin, frame_ancestors};
+pub use request::{Request, Shown};
 pub use response::Response;
 pub use routes::Route;

@@ -1,23 +1,26 @@
-//! Which pages may open a WebSocket, by the origin that the browser names (RFC 6454). Programs
-//! name none, and what they say would prove nothing.
+//! Which pages may come in, by the origin that the browser names (RFC 6454): the one rule for
+//! WebSockets, for answers that pages read and for frames around our own. Knows no sockets.
 
+use std::fmt;
 use std::net::Ipv6Addr;
 
-/// Where the request for a WebSocket comes from.
+/// Most bytes of a header that go into the log.
+const LOGGED_BYTES_MAX: usize = 200;
+
+/// Where a request says that it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// No browser.
-    Program,
-    /// A page that came from this very host and port.
-    SameHost,
-    /// Another page; `None` if the browser would not say which, or said what is no origin.
-    Page(Option<WebOrigin>),
+pub struct Origin {
+    /// The value of `Origin`: browsers send one, and some libraries of programs.
+    named: Option<Vec<u8>>,
+    /// The value of `Host`.
+    host: Vec<u8>,
 }
 
-/// The scheme, the host and the port of a page.
+/// The scheme, the host and the port of a page, or of an app that is made of pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebOrigin {
     scheme: String,
+    /// Empty for some apps, as in `file://`.
     host: String,
     /// `None` if the scheme is not known to have one.
     port: Option<u16>,
@@ -34,18 +37,18 @@ impl WebOrigin {
                 c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '.')
             });
         let (host, port) = split_port(authority)?;
-        // Browsers name hosts in ASCII (RFC 5891, 4.4).
-        let is_name = |host: &str| {
-            let is_part = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-            !host.is_empty() && host.chars().all(is_part)
-        };
         let is_address = |host: &str| {
             let address = host
                 .strip_prefix('[')
                 .and_then(|rest| rest.strip_suffix(']'));
             address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
         };
-        let is_host = is_name(host) || is_address(host);
+        let is_host = is_address(host)
+            || match default_port(scheme) {
+                Some(_) => is_name(host),
+                // What stands there is an app's own affair: `app://.`, `file://`.
+                None => host.chars().all(is_part_of_name),
+            };
         (is_scheme && is_host).then(|| WebOrigin {
             port: port.or(default_port(scheme)),
             scheme: scheme.to_owned(),
@@ -56,38 +59,70 @@ impl WebOrigin {
     fn is_on(&self, host_header: &str) -> bool {
         let host_header = host_header.to_ascii_lowercase();
         // Behind a proxy it is known to the page alone whether that is HTTP or HTTPS.
-        matches!(&*self.scheme, "http" | "https")
+        default_port(&self.scheme).is_some()
             && split_port(&host_header).is_some_and(|(host, port)| {
                 host == self.host && port.or(default_port(&self.scheme)) == self.port
             })
+    }
+
+    /// As a source in a policy (Content Security Policy 3, 2.3.1), with `below` before the host.
+    fn source(&self, below: &str) -> String {
+        let WebOrigin { scheme, host, port } = self;
+        match port.filter(|_| *port != default_port(scheme)) {
+            _ if host.is_empty() => format!("{scheme}:"),
+            Some(port) => format!("{scheme}://{below}{host}:{port}"),
+            None => format!("{scheme}://{below}{host}"),
+        }
     }
 }
 
 impl Origin {
     /// The origin of a request with these header values, of which there may be none.
     pub fn new(origin: Option<&[u8]>, host: Option<&[u8]>) -> Origin {
-        let Some(origin) = origin else {
-            return Origin::Program;
-        };
-        let page = str::from_utf8(origin).ok().and_then(WebOrigin::parse);
-        let host = host.and_then(|host| str::from_utf8(host).ok());
-        match (&page, host) {
-            (Some(page), Some(host)) if page.is_on(host) => Origin::SameHost,
-            _ => Origin::Page(page),
+        Origin {
+            named: origin.map(<[u8]>::to_vec),
+            host: host.unwrap_or_default().to_vec(),
         }
     }
 
-    /// Whether it is a page, whose browser shows it no HTTP answer but a close code.
-    pub fn is_browser(&self) -> bool {
-        *self != Origin::Program
+    /// Whether it is named, as by a browser, which shows its pages no HTTP answer to a handshake
+    /// but a close code.
+    pub fn is_named(&self) -> bool {
+        self.named.is_some()
     }
 
-    /// Whether it may open a WebSocket where these pages may.
+    /// Whether it may come in where these pages may. Who names none is a program, and what that
+    /// said would prove nothing.
     pub fn is_allowed(&self, allowed: &[AllowedOrigin]) -> bool {
-        match self {
-            Origin::Program | Origin::SameHost => true,
-            Origin::Page(page) => allowed.iter().any(|allowed| allowed.covers(page.as_ref())),
-        }
+        let Some(named) = &self.named else {
+            return true;
+        };
+        let page = str::from_utf8(named).ok().and_then(WebOrigin::parse);
+        let is_same_host = str::from_utf8(&self.host)
+            .is_ok_and(|host| page.as_ref().is_some_and(|page| page.is_on(host)));
+        is_same_host || allowed.iter().any(|allowed| allowed.covers(page.as_ref()))
+    }
+
+    /// The origin as it was written, if there is one and it is text.
+    pub fn named(&self) -> Option<&str> {
+        let named = str::from_utf8(self.named.as_deref()?).ok()?;
+        named
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic())
+            .then_some(named)
+    }
+}
+
+impl fmt::Display for Origin {
+    /// For the log: both headers, without what a stranger should not write there.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let escape = |value: &[u8]| {
+            value[..value.len().min(LOGGED_BYTES_MAX)]
+                .escape_ascii()
+                .to_string()
+        };
+        let named = escape(self.named.as_deref().unwrap_or_default());
+        write!(f, "origin=\"{named}\" host=\"{}\"", escape(&self.host))
     }
 }
 
@@ -103,7 +138,8 @@ pub enum AllowedOrigin {
 }
 
 impl AllowedOrigin {
-    /// Reads `*`, `https://example.com`, `https://example.com:8443` or `https://*.example.com`.
+    /// Reads `*`, `https://example.com`, `https://example.com:8443`, `https://*.example.com`,
+    /// `file://` or `capacitor://localhost`.
     ///
     /// # Errors
     /// A line that says what to type instead.
@@ -115,7 +151,7 @@ impl AllowedOrigin {
             Some((scheme, rest)) => (format!("{scheme}://{rest}"), AllowedOrigin::Below),
             None => (text.to_owned(), AllowedOrigin::One),
         };
-        match WebOrigin::parse(&bare) {
+        match WebOrigin::parse(&bare).filter(|page| bare == text || is_name(&page.host)) {
             Some(page) => Ok(allowed(page)),
             None => Err(format!(
                 "{text:?} is not an origin (try https://example.com, https://*.example.com or '*'; \
@@ -132,10 +168,36 @@ impl AllowedOrigin {
             (AllowedOrigin::Below(allowed), Some(page)) => {
                 (&page.scheme, page.port) == (&allowed.scheme, allowed.port)
                     && (page.host.strip_suffix(&allowed.host))
-                        .is_some_and(|below| below.len() > 1 && below.ends_with('.'))
+                        .and_then(|below| below.strip_suffix('.'))
+                        .is_some_and(is_name)
             }
         }
     }
+}
+
+/// The directive that lets the pages of these origins frame ours, and our own do it; none if all
+/// may (Content Security Policy 3, 6.4.2).
+pub(crate) fn frame_ancestors(allowed: &[AllowedOrigin]) -> Option<String> {
+    let mut directive = "frame-ancestors 'self'".to_owned();
+    for origin in allowed {
+        directive.push(' ');
+        directive.push_str(&match origin {
+            AllowedOrigin::Any => return None,
+            AllowedOrigin::One(page) => page.source(""),
+            AllowedOrigin::Below(page) => page.source("*."),
+        });
+    }
+    Some(directive)
+}
+
+/// Whether this is a host's name. Browsers write it in ASCII (RFC 5891, 4.4).
+fn is_name(host: &str) -> bool {
+    let mut labels = host.strip_suffix('.').unwrap_or(host).split('.');
+    labels.all(|label| !label.is_empty() && label.chars().all(is_part_of_name))
+}
+
+fn is_part_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._".contains(c)
 }
 
 /// A host and its port, if one is there.
@@ -153,8 +215,8 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
 
 fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
-        "http" => Some(80),
-        "https" => Some(443),
+        "http" | "ws" => Some(80),
+        "https" | "wss" => Some(443),
         _ => None,
     }
 }
@@ -187,6 +249,10 @@ mod tests {
             ("https://example.com:443", "example.com"),
             ("http://[::1]:8080", "[::1]:8080"),
             ("https://[2001:db8::1]", "[2001:db8::1]"),
+            // What native libraries write.
+            ("ws://localhost:8080", "localhost:8080"),
+            ("ws://example.com", "example.com"),
+            ("wss://example.com", "example.com:443"),
         ] {
             assert!(is_allowed(origin, host, &[]), "{origin} on {host}");
         }
@@ -207,7 +273,9 @@ mod tests {
             ("http://example.com:+80", "example.com"),
             ("http://example.com:", "example.com"),
             ("capacitor://localhost", "localhost"),
-            ("ws://localhost", "localhost"),
+            ("ws://localhost:3000", "localhost:8080"),
+            ("wss://evil.example", "localhost:8080"),
+            ("file://", ""),
             ("http://[::1", "[::1"),
         ] {
             assert!(!is_allowed(origin, host, &[]), "{origin} on {host}");
@@ -220,12 +288,16 @@ mod tests {
             "https://app.example.com",
             "http://127.0.0.1:3000",
             "capacitor://localhost",
+            "file://",
+            "app://.",
         ];
         for origin in [
             "https://app.example.com",
             "https://APP.example.com:443",
             "http://127.0.0.1:3000",
             "capacitor://localhost",
+            "file://",
+            "app://.",
         ] {
             assert!(is_allowed(origin, "live.example.com", &named), "{origin}");
         }
@@ -235,7 +307,10 @@ mod tests {
             "https://example.com",
             "https://app.example.com.evil.example",
             "https://xapp.example.com",
+            "wss://app.example.com",
             "capacitor://localhost:1",
+            "file://x",
+            "app://",
             "null",
         ] {
             assert!(!is_allowed(origin, "live.example.com", &named), "{origin}");
@@ -251,6 +326,9 @@ mod tests {
         for origin in [
             "https://example.com",
             "https://.example.com",
+            "https://..example.com",
+            "https://a..example.com",
+            "https://.a.example.com",
             "https://evilexample.com",
             "http://app.example.com",
             "https://app.example.com:8443",
@@ -274,6 +352,41 @@ mod tests {
     }
 
     #[test]
+    fn the_same_pages_may_frame_ours() {
+        let directive = |allowed: &[&str]| {
+            let allowed = allowed
+                .iter()
+                .map(|text| AllowedOrigin::parse(text).expect(text));
+            frame_ancestors(&allowed.collect::<Vec<_>>())
+        };
+        assert_eq!(directive(&[]).as_deref(), Some("frame-ancestors 'self'"));
+        let named = [
+            "https://A.example:443",
+            "http://b:81",
+            "https://*.c.example:8443",
+            "file://",
+        ];
+        assert_eq!(
+            directive(&named).as_deref(),
+            Some(
+                "frame-ancestors 'self' https://a.example http://b:81 https://*.c.example:8443 file:"
+            )
+        );
+        assert_eq!(directive(&["https://a.example", "*"]), None, "all may");
+    }
+
+    #[test]
+    fn the_log_has_both_headers_and_no_line_of_a_strangers() {
+        let long = "x".repeat(5000);
+        let line = Origin::new(Some(b"a\"\xff\n"), Some(long.as_bytes())).to_string();
+        let expected = format!(
+            r#"origin="a\"\xff\n" host="{}""#,
+            "x".repeat(LOGGED_BYTES_MAX)
+        );
+        assert_eq!(line, expected);
+    }
+
+    #[test]
     fn what_is_no_origin_is_refused_with_what_to_type() {
         for text in [
             "",
@@ -284,6 +397,10 @@ mod tests {
             "https://*.",
             "https://a.*.example.com",
             "https://*.*.example.com",
+            "https://*..example.com",
+            "https://..example.com",
+            "file://*.",
+            "file:///",
             "https://user@example.com",
             "https://example.com:https",
             "https://example.com:70000",

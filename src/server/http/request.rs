@@ -12,20 +12,48 @@ pub enum Request {
     Upgrade {
         /// The bytes of the 101 response.
         accept: Vec<u8>,
-        /// Who asks.
+        /// Where it comes from.
         origin: Origin,
         /// What shows who asks.
-        token: Option<Token<'static>>,
+        token: Option<Shown>,
     },
     /// Plain HTTP.
     Plain {
         /// What is asked for.
         route: Route,
+        /// Where it comes from.
+        origin: Origin,
         /// What shows who asks.
         token: Option<Token<'static>>,
-        /// What is asked of a page.
+        /// What is asked of the content.
         conditions: Conditions,
         /// Whether the answer goes without its body (HEAD).
         head_only: bool,
     },
+    /// What may be done with something (OPTIONS): asked by health checks, and by browsers before a
+    /// page of another site may ask with headers of its own.
+    Options {
+        /// With what.
+        route: Route,
+        /// Where it comes from.
+        origin: Origin,
+    },
+}
+
+/// A token that came with a handshake, by the way that it took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// As `Authorization: Bearer`, which no page can put into a handshake.
+    Header(Token<'static>),
+    /// Among the subprotocols.
+    Subprotocol(Token<'static>),
+}
+
+impl Shown {
+    /// The token itself.
+    pub fn token(&self) -> &Token<'static> {
+        match self {
+            Shown::Header(token) | Shown::Subprotocol(token) => token,
+        }
+    }
 }

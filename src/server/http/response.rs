@@ -1,11 +1,19 @@
-//! The fixed answers to HTTP requests, and their bytes. Knows no sockets and nobody's data.
+//! The answers to HTTP requests, and their heads. Knows no sockets and nobody's data.
 
 use std::borrow::Cow;
+use std::fmt::{self, Write};
 use std::rc::Rc;
 
 use super::conditions::Conditions;
 use crate::auth;
+use crate::server::gzip;
 use crate::server::pages::Page;
+
+/// What may be done with whatever is here.
+pub(super) const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
+
+/// Content of fewer bytes gains too little by gzip.
+const GZIP_BYTES_MIN: usize = 1024;
 
 /// An HTTP answer, after which the connection ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +22,11 @@ pub struct Response {
     /// Further header lines, each with its CRLF.
     headers: Cow<'static, str>,
     cache_control: &'static str,
-    /// `None` if the asker holds it already.
+    /// Whether it depends on `Accept-Encoding`.
+    varies_by_encoding: bool,
+    /// Whether it depends on `Origin`.
+    varies_by_origin: bool,
+    /// `None` if there is none, or if the asker holds it already.
     content: Option<Content>,
     head_only: bool,
 }
@@ -23,19 +35,31 @@ pub struct Response {
 struct Content {
     media_type: &'static str,
     body: Rc<[u8]>,
+    /// Whether it is here anyway, whoever asks for it.
+    is_kept: bool,
 }
 
 impl Response {
-    fn ok(media_type: &'static str, body: impl Into<Rc<[u8]>>) -> Response {
+    fn empty(status: &'static str) -> Response {
         Response {
-            status: "200 OK",
+            status,
             headers: Cow::Borrowed(""),
             cache_control: "no-store",
+            varies_by_encoding: false,
+            varies_by_origin: false,
+            content: None,
+            head_only: false,
+        }
+    }
+
+    fn ok(media_type: &'static str, body: impl Into<Rc<[u8]>>) -> Response {
+        Response {
             content: Some(Content {
                 media_type,
                 body: body.into(),
+                is_kept: false,
             }),
-            head_only: false,
+            ..Response::empty("200 OK")
         }
     }
 
@@ -63,9 +87,9 @@ impl Response {
     }
 
     /// Counters in the Prometheus text format.
-    pub fn metrics(body: String) -> Response {
+    pub fn metrics(body: String, conditions: &Conditions) -> Response {
         let content_type = "text/plain; version=0.0.4; charset=utf-8";
-        Response::ok(content_type, body.into_bytes())
+        Response::ok(content_type, body.into_bytes()).compressed(conditions)
     }
 
     /// A page in the best encoding for whoever asks; without its content if they hold that already.
@@ -75,25 +99,62 @@ impl Response {
         } else {
             &page.plain
         };
-        let found = Response {
+        let is_held = conditions.hold(&representation.etag);
+        Response {
             headers: Cow::Owned(representation.headers.clone()),
             // To be kept, and asked about each time.
             cache_control: "no-cache",
-            ..Response::ok(page.media_type, Rc::clone(&representation.body))
-        };
-        if !conditions.hold(&representation.etag) {
-            return found;
-        }
-        Response {
-            status: "304 Not Modified",
-            content: None,
-            ..found
+            varies_by_encoding: true,
+            content: (!is_held).then(|| Content {
+                media_type: page.media_type,
+                body: Rc::clone(&representation.body),
+                is_kept: true,
+            }),
+            ..Response::empty(if is_held {
+                "304 Not Modified"
+            } else {
+                "200 OK"
+            })
         }
     }
 
     /// GeoJSON (RFC 7946).
-    pub fn geo_json(body: Vec<u8>) -> Response {
-        Response::ok("application/geo+json", body)
+    pub fn geo_json(body: Vec<u8>, conditions: &Conditions) -> Response {
+        Response::ok("application/geo+json", body).compressed(conditions)
+    }
+
+    /// The same by gzip, if that is worth it and welcome.
+    fn compressed(mut self, conditions: &Conditions) -> Response {
+        if let Some(content) = &mut self.content
+            && content.body.len() >= GZIP_BYTES_MIN
+        {
+            self.varies_by_encoding = true;
+            if conditions.takes_gzip() {
+                content.body = gzip::fast(&content.body).into();
+                self.headers.to_mut().push_str("Content-Encoding: gzip\r\n");
+            }
+        }
+        self
+    }
+
+    /// What may be done with something that only pages of this server read.
+    pub fn options() -> Response {
+        Response {
+            headers: Cow::Borrowed(ALLOW),
+            ..Response::empty("204 No Content")
+        }
+    }
+
+    /// The same for what other pages read too: with whatever headers, and this holds for two hours
+    /// (Fetch, 3.2.3). A star does not stand for `Authorization`.
+    pub fn options_for_pages() -> Response {
+        let mut response = Response::options();
+        response.headers.to_mut().push_str(
+            "Access-Control-Allow-Methods: GET, HEAD\r\n\
+             Access-Control-Allow-Headers: *, Authorization\r\n\
+             Access-Control-Max-Age: 7200\r\n",
+        );
+        response
     }
 
     /// A request that cannot be carried out as it is.
@@ -101,21 +162,38 @@ impl Response {
         Response::refuse("400 Bad Request", "", body)
     }
 
-    /// The same, and pages from anywhere may read it (Fetch, 3.2.2).
+    /// The same, and pages from anywhere may read it (Fetch, 3.2.3).
     pub fn for_any_page(self) -> Response {
-        Response {
-            headers: Cow::Borrowed("Access-Control-Allow-Origin: *\r\n"),
-            ..self
+        self.readable_by("*")
+    }
+
+    /// The same, and of all pages from elsewhere the one of this origin may read it, if any.
+    pub fn for_page(mut self, origin: Option<&str>) -> Response {
+        self.varies_by_origin = true;
+        match origin {
+            Some(origin) => self.readable_by(origin),
+            None => self,
         }
+    }
+
+    fn readable_by(mut self, whom: &str) -> Response {
+        let line = format!("Access-Control-Allow-Origin: {whom}\r\n");
+        self.headers.to_mut().push_str(&line);
+        self
     }
 
     /// No more WebSockets are taken.
     pub fn full() -> Response {
-        Response::refuse(
-            "503 Service Unavailable",
-            "Retry-After: 5\r\n",
-            "too many connections: try again later",
-        )
+        Response::unavailable("too many connections: try again later")
+    }
+
+    /// No more answers are held.
+    pub fn busy() -> Response {
+        Response::unavailable("too many answers wait to be read: try again later")
+    }
+
+    fn unavailable(body: &str) -> Response {
+        Response::refuse("503 Service Unavailable", "Retry-After: 5\r\n", body)
     }
 
     /// The request shows a token that is not good.
@@ -132,32 +210,49 @@ impl Response {
         Response { head_only, ..self }
     }
 
-    /// The answer as it goes over the wire.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let Response {
-            status,
-            headers,
-            cache_control,
-            content,
-            head_only,
-        } = self;
-        let described = match content {
-            None => String::new(),
-            Some(Content { media_type, body }) => {
-                let length = body.len();
-                format!("Content-Type: {media_type}\r\nContent-Length: {length}\r\n")
-            }
-        };
-        let mut bytes = format!(
-            "HTTP/1.1 {status}\r\n{described}Cache-Control: {cache_control}\r\n\
-             {headers}Connection: close\r\n\r\n"
-        )
-        .into_bytes();
-        if let Some(content) = content
-            && !head_only
+    /// The head as it goes over the wire.
+    pub fn head(&self) -> String {
+        let mut head = format!("HTTP/1.1 {}\r\n", self.status);
+        // Writing to a String cannot fail.
+        let _ = self.write_headers(&mut head);
+        head
+    }
+
+    fn write_headers(&self, head: &mut String) -> fmt::Result {
+        if let Some(Content {
+            media_type, body, ..
+        }) = &self.content
         {
-            bytes.extend_from_slice(&content.body);
+            let length = body.len();
+            write!(
+                head,
+                "Content-Type: {media_type}\r\nContent-Length: {length}\r\n"
+            )?;
         }
-        bytes
+        head.push_str(match (self.varies_by_encoding, self.varies_by_origin) {
+            (false, false) => "",
+            (true, false) => "Vary: Accept-Encoding\r\n",
+            (false, true) => "Vary: Origin\r\n",
+            (true, true) => "Vary: Accept-Encoding, Origin\r\n",
+        });
+        write!(
+            head,
+            "Cache-Control: {}\r\n{}Connection: close\r\n\r\n",
+            self.cache_control, self.headers
+        )
+    }
+
+    /// What goes behind the head, if anything does.
+    pub fn body(&self) -> Option<&Rc<[u8]>> {
+        let content = self.content.as_ref().filter(|_| !self.head_only)?;
+        Some(&content.body)
+    }
+
+    /// Bytes of the body that are here for this answer alone.
+    pub fn own_bytes(&self) -> usize {
+        match &self.content {
+            Some(content) if !content.is_kept && !self.head_only => content.body.len(),
+            _ => 0,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What a plain request asks for, by its method and target. Knows no headers.
 
 use super::query;
-use super::response::Response;
+use super::response::{ALLOW, Response};
 use crate::server::pages::PageId;
 
 /// What a request asks for.
@@ -19,9 +19,20 @@ pub enum Route {
     Positions(Option<Vec<String>>),
 }
 
+impl Route {
+    /// Whether pages of other sites may read the answer, as far as their origin may come in.
+    pub fn is_for_pages_elsewhere(&self) -> bool {
+        matches!(self, Route::Positions(_))
+    }
+}
+
 /// The route of a plain request.
 pub(super) fn route(method: &str, target: &str) -> Result<Route, Response> {
-    let path = path(target);
+    let path = match (method, target) {
+        // The server as a whole (RFC 9110, 9.3.7), of which this is the entrance.
+        ("OPTIONS", "*") => "/",
+        _ => path(target),
+    };
     let route = match path {
         "/healthz" => Route::Healthz,
         "/readyz" => Route::Readyz,
@@ -36,10 +47,10 @@ pub(super) fn route(method: &str, target: &str) -> Result<Route, Response> {
         })?),
     };
     match method {
-        "GET" | "HEAD" => Ok(route),
+        "GET" | "HEAD" | "OPTIONS" => Ok(route),
         _ => Err(Response::refuse(
             "405 Method Not Allowed",
-            "Allow: GET, HEAD\r\n",
+            ALLOW,
             "use GET or HEAD",
         )),
     }

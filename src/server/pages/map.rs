@@ -26,27 +26,28 @@ pub(super) fn html(template: &str, modules: &str, tiles: &Tiles) -> String {
 }
 
 /// The header lines that go with it, each with its CRLF.
-pub(super) fn headers(tiles: &Tiles) -> String {
+pub(super) fn headers(tiles: &Tiles, frame_ancestors: Option<&str>) -> String {
     let origin = match tiles {
         Tiles::None => "",
         Tiles::At { origin, .. } => origin,
     };
-    let policy = [
+    let img_src = format!("img-src data: {origin}");
+    let mut policy = vec![
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
         // WebSockets of the same host too: 'self' covers wss for https, and ws for http
         // (Content Security Policy 3, "scheme-part matches").
         "connect-src 'self'",
-        format!("img-src data: {origin}").trim_end(),
+        img_src.trim_end(),
         "base-uri 'none'",
         "form-action 'none'",
-        "frame-ancestors 'self'",
         // Text becomes markup nowhere.
         "require-trusted-types-for 'script'",
         "trusted-types 'none'",
-    ]
-    .join("; ");
+    ];
+    policy.extend(frame_ancestors);
+    let policy = policy.join("; ");
     // The tile server must learn which site asks, and must not learn who is followed.
     format!("Content-Security-Policy: {policy}\r\nReferrer-Policy: strict-origin\r\n")
 }
@@ -107,19 +108,24 @@ mod tests {
 
     #[test]
     fn the_policy_names_this_server_and_the_tile_server_and_nothing_inline() {
-        let with = headers(&tiles("https://t.example:444/a/{z}/{x}/{y}.png"));
+        let with = headers(
+            &tiles("https://t.example:444/a/{z}/{x}/{y}.png"),
+            Some("frame-ancestors 'self'"),
+        );
         for source in [
             " default-src 'none'; ",
             " script-src 'self'; ",
             " style-src 'self'; ",
             " connect-src 'self'; ",
             " img-src data: https://t.example:444; ",
-            " frame-ancestors 'self'; ",
-            " trusted-types 'none'\r\n",
+            " trusted-types 'none'; ",
+            " frame-ancestors 'self'\r\n",
         ] {
             assert!(with.contains(source), "{source} in {with}");
         }
-        assert!(headers(&Tiles::None).contains("; img-src data:; "));
+        let all_may_frame = headers(&Tiles::None, None);
+        assert!(all_may_frame.contains("; img-src data:; "));
+        assert!(!all_may_frame.contains("frame-ancestors"));
         for inline in ["unsafe", "sha256", "nonce", "*"] {
             assert!(!with.contains(inline), "{inline} in {with}");
         }

@@ -5,14 +5,12 @@ mod map;
 pub mod tiles;
 
 use std::fmt;
-use std::io::{self, Write};
 use std::rc::Rc;
 
 use data_encoding::BASE64URL_NOPAD;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use ring::digest::{SHA256, digest};
 
+use crate::server::gzip;
 use tiles::Tiles;
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -90,8 +88,9 @@ impl fmt::Debug for PageId {
 pub struct Pages([Page; PARTS.len()]);
 
 impl Pages {
-    /// The pages, with these tiles on the map.
-    pub fn new(tiles: &Tiles) -> Pages {
+    /// The pages, with these tiles on the map, which whom `frame_ancestors` names may frame; this
+    /// is a directive of their policy, and without it all may.
+    pub fn new(tiles: &Tiles, frame_ancestors: Option<&str>) -> Pages {
         let modules = module_links();
         Pages(PARTS.each_ref().map(|source| {
             let Part {
@@ -99,7 +98,7 @@ impl Pages {
             } = source;
             if source.media_type == HTML {
                 let html = map::html(text, &modules, tiles);
-                Page::new(media_type, &map::headers(tiles), &html)
+                Page::new(media_type, &map::headers(tiles, frame_ancestors), &html)
             } else {
                 Page::new(media_type, "", text)
             }
@@ -125,13 +124,12 @@ pub struct Page {
 
 impl Page {
     fn new(media_type: &'static str, headers: &str, text: &str) -> Page {
-        let headers =
-            format!("{headers}X-Content-Type-Options: nosniff\r\nVary: Accept-Encoding\r\n");
+        let headers = format!("{headers}X-Content-Type-Options: nosniff\r\n");
         let gzip_headers = format!("{headers}Content-Encoding: gzip\r\n");
         Page {
             media_type,
             plain: Representation::new(headers, text.as_bytes().to_vec()),
-            gzip: Representation::new(gzip_headers, gzip(text)),
+            gzip: Representation::new(gzip_headers, gzip::smallest(text.as_bytes())),
         }
     }
 }
@@ -169,13 +167,6 @@ fn module_links() -> String {
         .map(|source| source.path.trim_start_matches('/'))
         .map(|path| format!("<link rel=\"modulepreload\" href=\"{path}\">\n"))
         .collect()
-}
-
-fn gzip(text: &str) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    let written = encoder.write_all(text.as_bytes());
-    let finished: io::Result<Vec<u8>> = written.and_then(|()| encoder.finish());
-    finished.expect("writing to a Vec cannot fail")
 }
 
 #[cfg(test)]
@@ -258,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_compressed_page_is_the_same_page_in_fewer_bytes() {
-        for Page { plain, gzip, .. } in &Pages::new(&Tiles::None).0 {
+        for Page { plain, gzip, .. } in &Pages::new(&Tiles::None, None).0 {
             let mut inflated = Vec::new();
             let read = GzDecoder::new(&gzip.body[..]).read_to_end(&mut inflated);
             read.expect("gzip");
@@ -270,7 +261,7 @@ mod tests {
     #[test]
     fn entity_tags_are_strong_and_no_two_are_the_same_until_pages_are() {
         let [one, same, other] = ["none", "none", tiles::OPENSTREETMAP]
-            .map(|tiles| Pages::new(&Tiles::parse(tiles).expect("tiles")));
+            .map(|tiles| Pages::new(&Tiles::parse(tiles).expect("tiles"), None));
         let tags = |pages: &Pages| -> Vec<String> {
             let pages = pages.0.iter();
             pages

@@ -17,8 +17,21 @@ const ACCEPTS_PER_TICK_MAX: usize = 64;
 impl Server {
     /// Accepts what waits, within this tick's budget.
     pub(in crate::server) fn accept(&mut self) {
-        let mut budget = ACCEPTS_PER_TICK_MAX;
-        let mut more = self.listeners.is_acceptable;
+        if self.listeners.is_acceptable {
+            self.listeners.is_acceptable = self.accept_up_to(ACCEPTS_PER_TICK_MAX);
+        }
+    }
+
+    /// Accepts all that the kernel has, which would be reset with the listening sockets.
+    pub(in crate::server) fn accept_the_last(&mut self) {
+        // More than this comes only from a flood that goes on.
+        let backlog = self.config.backlog as usize + 1;
+        self.accept_up_to(backlog.saturating_mul(self.listeners.sockets.len()));
+    }
+
+    /// Accepts so many connections at most, and says whether there may be more.
+    fn accept_up_to(&mut self, mut budget: usize) -> bool {
+        let mut more = true;
         let mut accepted = Vec::new();
         while more && budget > 0 {
             more = false;
@@ -46,10 +59,10 @@ impl Server {
                 }
             }
         }
-        self.listeners.is_acceptable = more;
         for id in accepted {
             self.watch(id);
         }
+        more
     }
 
     /// Has a connection's events reported.

@@ -69,6 +69,7 @@ impl Server {
         if let Some(demo) = &mut self.demo {
             demo.end();
         }
+        self.accept_the_last();
         self.listeners.close();
         let open = (self.connections.iter_mut()).filter(|(_, entry)| entry.connection.is_open());
         let ids = open.map(|(id, _)| id).collect();

@@ -17,9 +17,11 @@ impl Server {
             self.end(id, reason);
         }
         if let Some(drain) = &self.drain {
-            let all_told =
-                (self.connections.iter_mut()).all(|(_, entry)| entry.connection.is_handshaking());
-            if drain.is_over(self.now.monotonic) || all_told {
+            let now = self.now.monotonic;
+            let waits = drain.waits_for_newcomers(now);
+            let all_told = (self.connections.iter_mut())
+                .all(|(_, entry)| !waits && entry.connection.is_handshaking());
+            if drain.is_over(now) || all_told {
                 self.stopped = self.stopped.or(Some(ExitCode::SUCCESS));
             }
         }

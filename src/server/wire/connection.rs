@@ -10,11 +10,15 @@ use super::close::CloseReason;
 use super::frames::Frames;
 use super::outbox::{Flushed, Gather, Newest, Outbox};
 use super::reader::{Filled, Frame, Reader, Unread};
+use super::reply::{Reply, Unsent};
 use super::stream::Stream;
 use crate::server::http::{self, Head, RefusedRequest, Request, Response};
 
-/// How long an HTTP answer may take: from the answer to the peer's end.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the peer of an HTTP answer may take none of it.
+const REPLY_STALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long it may leave the connection open once it is sent.
+const REPLY_LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a closing handshake may take: from our close frame to the peer's end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -71,7 +75,7 @@ pub enum Input {
 pub struct Connection<S> {
     stream: Stream<S>,
     phase: Phase,
-    /// When the phase was entered.
+    /// When the phase was entered, or when the socket last took some of an HTTP answer.
     since: Instant,
     heard_at: Instant,
     pinged_at: Option<Instant>,
@@ -190,8 +194,8 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Answers a plain HTTP request, after which the connection ends.
-    pub fn reply(&mut self, response: &Response, now: Instant) {
-        self.outbox.push_wire(&response.to_bytes());
+    pub fn reply(&mut self, response: &Response, unsent: &Unsent, now: Instant) {
+        self.outbox.push_reply(Reply::new(response, unsent));
         self.enter(Phase::Finishing(CloseReason::Answered), now);
     }
 
@@ -237,6 +241,9 @@ impl<S: Read + Write> Connection<S> {
             outbox.forget_positions();
             return Err(CloseReason::SocketError);
         };
+        if flushed.bytes > 0 && self.phase == Phase::Finishing(CloseReason::Answered) {
+            self.since = now;
+        }
         match (flushed.blocked, self.blocked_since) {
             (false, None) => {}
             (false, Some(_)) if flushed.bytes == 0 => self.blocked_since = None,
@@ -267,9 +274,8 @@ impl<S: Read + Write> Connection<S> {
     pub fn deadline(&self, timeouts: &Timeouts) -> Instant {
         match self.phase {
             Phase::Handshaking => self.since + timeouts.handshake,
-            Phase::Finishing(CloseReason::Answered) | Phase::Lingering(CloseReason::Answered) => {
-                self.since + REPLY_TIMEOUT
-            }
+            Phase::Finishing(CloseReason::Answered) => self.since + REPLY_STALL_TIMEOUT,
+            Phase::Lingering(CloseReason::Answered) => self.since + REPLY_LINGER_TIMEOUT,
             Phase::Finishing(_) | Phase::Lingering(_) => self.since + CLOSE_TIMEOUT,
             // A ping would wait behind what the socket does not take.
             Phase::Open | Phase::Leaving(_) => match (self.blocked_since, self.pinged_at) {

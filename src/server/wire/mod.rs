@@ -7,4 +7,5 @@ pub mod frames;
 mod marks;
 pub mod outbox;
 pub mod reader;
+pub mod reply;
 pub mod stream;

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use super::frames::{Frames, append_text_frame};
 use super::marks::{Behind, Gathered, WRITE_BYTES_MAX};
 pub use super::marks::{Gather, Mark, Newest};
+use super::reply::Reply;
 use super::stream::Stream;
 
 /// Most bytes of errors kept for a peer that does not read.
@@ -98,7 +99,9 @@ pub enum Pushed {
 /// The outbox of one connection.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// Bytes that go out first and as they are: the rest of a frame, errors, pongs, a reply.
+    /// The one thing that goes out of a connection that is no WebSocket.
+    reply: Option<Box<Reply>>,
+    /// Bytes that go out first and as they are: the rest of a frame, errors, pongs.
     wire: Vec<u8>,
     /// How many of them are errors, at most.
     error_bytes: usize,
@@ -109,7 +112,7 @@ pub struct Outbox {
 impl Outbox {
     /// Whether nothing is owed.
     pub fn is_empty(&self) -> bool {
-        self.wire.is_empty() && self.due.is_empty() && self.behind.is_none()
+        self.wire.is_empty() && self.due.is_empty() && self.behind.is_none() && self.reply.is_none()
     }
 
     /// Whether positions become marks instead of frames.
@@ -183,7 +186,12 @@ impl Outbox {
         }
     }
 
-    /// Owes bytes that are no position: a reply, a close frame.
+    /// Owes an HTTP answer.
+    pub(super) fn push_reply(&mut self, reply: Reply) {
+        self.reply = Some(Box::new(reply));
+    }
+
+    /// Owes bytes that are no position: the answer to a handshake, a close frame.
     pub fn push_wire(&mut self, bytes: &[u8]) {
         self.wire.extend_from_slice(bytes);
     }
@@ -251,7 +259,8 @@ impl Outbox {
             .behind
             .as_ref()
             .map_or(0, |behind| size_of::<Behind>() + behind.heap_bytes());
-        self.wire.capacity() + self.due.capacity() * size_of::<Due>() + behind
+        let reply = (self.reply.as_ref()).map_or(0, |reply| reply.held_bytes());
+        reply + self.wire.capacity() + self.due.capacity() * size_of::<Due>() + behind
     }
 
     /// Gives back room that a burst needed.
@@ -272,6 +281,14 @@ impl Outbox {
         mut newest: impl Newest,
     ) -> io::Result<Flushed> {
         let mut flushed = Flushed::default();
+        if let Some(reply) = &mut self.reply {
+            if reply.flush(to, &mut flushed.bytes)? {
+                self.reply = None;
+            } else {
+                flushed.blocked = true;
+            }
+            return Ok(flushed);
+        }
         if self.wire.is_empty() && self.behind.is_none() && self.is_one_range() && !hold {
             self.flush_range(to, frames, &mut flushed)?;
         }

@@ -1,7 +1,7 @@
 //! The byte stream under a connection, and what is true of it alone: when a socket is known to be
 //! empty, and that one which takes nothing now has not failed. Works on any reader and writer.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 /// What one read brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,14 +61,24 @@ impl<S: Read> Stream<S> {
 impl<S: Write> Stream<S> {
     /// write(2), where a socket that takes nothing now takes 0 bytes.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            match self.0.write(bytes) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(taken) => return Ok(taken),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        taken(|| self.0.write(bytes))
+    }
+
+    /// The same with bytes that lie in two places (writev(2)).
+    pub(super) fn write_both(&mut self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        let both = [IoSlice::new(first), IoSlice::new(second)];
+        taken(|| self.0.write_vectored(&both))
+    }
+}
+
+/// What a write took.
+fn taken(mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match write() {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
         }
     }
 }

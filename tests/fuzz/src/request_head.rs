@@ -1,7 +1,7 @@
 //! Any bytes as a request head.
 
 use httparse::{EMPTY_HEADER, Status};
-use spectate::server::http::{HEAD_BYTES_MAX, Head, Request, parse};
+use spectate::server::http::{HEAD_BYTES_MAX, HEADERS_MAX, Head, Request, parse};
 
 use super::wire;
 
@@ -15,7 +15,9 @@ pub fn run(bytes: &[u8]) {
     match &whole {
         Head::Partial => assert!(bytes.len() < HEAD_BYTES_MAX, "a head without end"),
         Head::Refused(refused) => {
-            let status = wire::check_answer(&refused.response.to_bytes());
+            let mut answer = refused.response.head().into_bytes();
+            answer.extend(refused.response.body().iter().flat_map(|body| body.iter()));
+            let status = wire::check_answer(&answer);
             assert!((400..=505).contains(&status), "{status}");
         }
         Head::Complete(request, head_bytes) => {
@@ -45,7 +47,7 @@ fn check_cuts(bytes: &[u8], whole: &Head) {
 
 /// The same request in plain writing is the same request.
 fn check_canonical(head: &[u8], request: &Request) {
-    let mut headers = [EMPTY_HEADER; 64];
+    let mut headers = [EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut headers);
     let outcome = parsed.parse(head);
     assert_eq!(outcome, Ok(Status::Complete(head.len())));

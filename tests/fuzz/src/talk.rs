@@ -9,6 +9,7 @@ use spectate::server::wire::connection::{Connection, Input};
 use spectate::server::wire::frames::Frames;
 use spectate::server::wire::outbox::Gather;
 use spectate::server::wire::reader::Reader;
+use spectate::server::wire::reply::Unsent;
 
 use super::script::{MESSAGE_BYTES_MAX, Script, Step};
 
@@ -105,12 +106,17 @@ impl Talk {
                     assert!(self.heard.is_empty(), "one request, and first of all");
                     self.heard.push(format!("{route:?} {head_only}"));
                     let response = Response::text("200 OK", "ok").head_only(head_only);
-                    self.connection.reply(&response, now);
+                    self.connection.reply(&response, &Unsent::default(), now);
+                }
+                Input::Request(Request::Options { route, .. }) => {
+                    assert!(self.heard.is_empty(), "one request, and first of all");
+                    self.heard.push(format!("{route:?} options"));
+                    (self.connection).reply(&Response::options(), &Unsent::default(), now);
                 }
                 Input::Refused(refused) => {
                     assert!(self.heard.is_empty(), "one request, and first of all");
                     self.heard.push("refused".to_owned());
-                    self.connection.reply(&refused.response, now);
+                    (self.connection).reply(&refused.response, &Unsent::default(), now);
                 }
                 Input::Blocked => return Ok(false),
                 Input::TurnOver => return Ok(true),
