@@ -8,10 +8,11 @@ use tungstenite::Utf8Bytes;
 
 use super::close::CloseReason;
 use super::frames::Frames;
+use super::head::next_head;
 use super::outbox::{Flushed, Gather, Newest, Outbox};
 use super::reader::{Filled, Frame, Reader, Unread};
 use super::stream::Stream;
-use crate::server::http::{self, Head, RefusedRequest, Request, Response};
+use crate::server::http::{Head, RefusedRequest, Request, Response};
 
 /// How long an HTTP answer may take: from the answer to the peer's end.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -179,6 +180,7 @@ impl<S: Read + Write> Connection<S> {
                 Frame::Ping(answer) => self.outbox.push_pong(&answer),
                 Frame::Quiet => {}
                 Frame::Partial => return Ok(None),
+                Frame::TurnOver => return Ok(Some(Input::TurnOver)),
             }
         }
     }
@@ -316,7 +318,7 @@ impl<S: Read + Write> Connection<S> {
 }
 
 fn next_request(reader: &mut Reader) -> Option<Input> {
-    match http::parse(reader.rest()) {
+    match next_head(reader) {
         Head::Partial => None,
         Head::Complete(request, head_bytes) => {
             reader.consume(head_bytes);
