@@ -187,7 +187,7 @@ fn a_peer_that_ignores_its_close_frame_is_dropped_all_the_same() {
 fn a_close_frame_is_answered_with_its_code_and_the_end_of_the_stream() {
     let server = Server::start(&[]);
     for code in [
-        1000u16, 1001, 1002, 1003, 1007, 1011, 3000, 3999, 4000, 4201, 4999,
+        1000u16, 1001, 1002, 1003, 1007, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4201, 4999,
     ] {
         let mut client = server.join("5", "[5]");
         let payload = [&code.to_be_bytes()[..], b"goodbye \xc3\xa9"].concat();
