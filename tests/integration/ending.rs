@@ -192,7 +192,10 @@ fn a_close_frame_is_answered_with_its_code_and_the_end_of_the_stream() {
         let mut client = server.join("5", "[5]");
         let payload = [&code.to_be_bytes()[..], b"goodbye \xc3\xa9"].concat();
         client.send_raw(&frame(0x88, &payload));
-        assert_eq!(client.receive_close().0, code);
+        // Read as it is: the test's client does not know all of these codes.
+        let mut answer = Vec::new();
+        client.stream().read_to_end(&mut answer).expect("the end");
+        assert_eq!(answer, [&[0x88, 2], &payload[..2]].concat());
     }
     let mut client = server.connect();
     client.send_raw(&frame(0x88, b""));

@@ -206,7 +206,7 @@ impl Reader {
             input: &self.intake.rest()[..frame.bytes],
             output: Vec::new(),
         };
-        let code = frame.close_code(feed.input);
+        let code = frame.goodbye_code(feed.input);
         match parser.read(&mut feed) {
             Ok(Message::Text(text)) => Ok(Frame::Text(text)),
             Ok(Message::Ping(_)) => match parser.flush(&mut feed) {
@@ -215,7 +215,7 @@ impl Reader {
             },
             Ok(Message::Pong(_)) => Ok(Frame::Quiet),
             Ok(Message::Binary(_)) => Err(CloseReason::Binary),
-            // The parser is older than this code.
+            // The parser takes this code for none, and 1002 for the answer.
             Ok(Message::Close(_)) if code == Some(BAD_GATEWAY) => {
                 Err(CloseReason::PeerClosed(code))
             }
@@ -292,7 +292,7 @@ impl WholeFrame {
     }
 
     /// The code in a close frame (RFC 6455, 5.5.1).
-    fn close_code(&self, bytes: &[u8]) -> Option<u16> {
+    fn goodbye_code(&self, bytes: &[u8]) -> Option<u16> {
         if self.header.opcode != OpCode::Control(Control::Close) {
             return None;
         }
