@@ -187,12 +187,15 @@ fn a_peer_that_ignores_its_close_frame_is_dropped_all_the_same() {
 fn a_close_frame_is_answered_with_its_code_and_the_end_of_the_stream() {
     let server = Server::start(&[]);
     for code in [
-        1000u16, 1001, 1002, 1003, 1007, 1011, 3000, 3999, 4000, 4201, 4999,
+        1000u16, 1001, 1002, 1003, 1007, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4201, 4999,
     ] {
         let mut client = server.join("5", "[5]");
         let payload = [&code.to_be_bytes()[..], b"goodbye \xc3\xa9"].concat();
         client.send_raw(&frame(0x88, &payload));
-        assert_eq!(client.receive_close().0, code);
+        // Read as it is: the test's client does not know all of these codes.
+        let mut answer = Vec::new();
+        client.stream().read_to_end(&mut answer).expect("the end");
+        assert_eq!(answer, [&[0x88, 2], &payload[..2]].concat());
     }
     let mut client = server.connect();
     client.send_raw(&frame(0x88, b""));

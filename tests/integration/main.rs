@@ -15,6 +15,7 @@ mod layering;
 mod limits;
 mod manuals;
 mod markdown;
+mod memory;
 mod metrics;
 mod missing;
 #[path = "../needs.rs"]

@@ -1,5 +1,6 @@
 //! Connections on scripted streams: every read and write cut at every byte, made-up time.
 
+mod costs;
 mod deadlines;
 mod script;
 mod states;

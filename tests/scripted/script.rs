@@ -228,5 +228,9 @@ pub(crate) fn ping(payload: &str) -> Vec<u8> {
 }
 
 pub(crate) fn close(code: u16) -> Vec<u8> {
-    masked(OpCode::Control(Control::Close), &code.to_be_bytes(), true)
+    close_with(&code.to_be_bytes())
+}
+
+pub(crate) fn close_with(payload: &[u8]) -> Vec<u8> {
+    masked(OpCode::Control(Control::Close), payload, true)
 }

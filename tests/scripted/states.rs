@@ -2,16 +2,18 @@
 
 use spectate::server::wire::close::CloseReason;
 use spectate::server::wire::outbox::Mark;
+use spectate::server::wire::reader::Reader;
 use spectate::server::wire::reply::UNSENT_BYTES_MAX;
 
 use crate::script::{
-    ACCEPT, Driver, MESSAGE_BYTES_MAX, Step, close, fragment, ping, request, text,
+    ACCEPT, Driver, MESSAGE_BYTES_MAX, Step, close, close_with, fragment, ping, request, text,
 };
 
 /// A whole life: handshake, messages of all kinds, a goodbye.
 fn life() -> Vec<u8> {
-    let long = format!("{{\"x\":\"{}\"}}", "y".repeat(300));
+    let long = format!("{{\"x\":\"{}\"}}", "y".repeat(700));
     [
+        b"\r\n\n".to_vec(),
         request().to_vec(),
         text("{\"initialRequest\":true}"),
         text(&long),
@@ -111,6 +113,9 @@ fn an_http_answer_cut_anywhere_is_whole_and_then_the_write_side_is_shut() {
         &b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"[..],
         b"GET / HTTP/2.0\r\n\r\n",
         b"\x16\x03\x01",
+        b"GET /nowhere HTTP/1.1\nHost: x\n\n",
+        b"\n\r\nGET /nowhere HTTP/1.1\r\nHost: x\r\nX: a line that goes on behind the beginning\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: a line that goes on behind the beginning\r\nno field\r\n\r\n",
     ] {
         let mut whole = Driver::new([Step::Bytes(request.to_vec())]);
         whole.turn(false);
@@ -242,6 +247,8 @@ fn what_the_protocol_forbids_is_named() {
     let mut one_byte_close = close(1000);
     one_byte_close.pop();
     one_byte_close[1] = 0x81;
+    let mut reason_not_utf_8 = close_with(&[&1000u16.to_be_bytes()[..], b"\xff"].concat());
+    reason_not_utf_8.extend(text("{}"));
     let half = "x".repeat(MESSAGE_BYTES_MAX / 2 + 1);
     for (bytes, expected) in [
         (unmasked, CloseReason::ProtocolError),
@@ -255,7 +262,32 @@ fn what_the_protocol_forbids_is_named() {
             [fragment(true, b"x", false), text("{}")].concat(),
             CloseReason::ProtocolError,
         ),
+        (
+            vec![0x81, 0xfe, 0, 125, 1, 2, 3, 4],
+            CloseReason::ProtocolError,
+        ),
+        (
+            vec![0x81, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 1, 2, 3, 4],
+            CloseReason::ProtocolError,
+        ),
+        (
+            vec![0x81, 0xff, 0x80, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4],
+            CloseReason::ProtocolError,
+        ),
+        (
+            vec![0x89, 0xfe, 0, 1, 1, 2, 3, 4, 0],
+            CloseReason::ProtocolError,
+        ),
         (close(999), CloseReason::PeerClosed(Some(1002))),
+        (close(1012), CloseReason::PeerClosed(Some(1012))),
+        (close(1013), CloseReason::PeerClosed(Some(1013))),
+        (close(1014), CloseReason::PeerClosed(Some(1014))),
+        (close(1015), CloseReason::PeerClosed(Some(1002))),
+        (
+            [fragment(true, b"x", false), close(1014)].concat(),
+            CloseReason::PeerClosed(Some(1014)),
+        ),
+        (reason_not_utf_8, CloseReason::NotUtf8),
         (close(3000), CloseReason::PeerClosed(Some(3000))),
         (binary, CloseReason::Binary),
         (fragment(true, &[0xff], true), CloseReason::NotUtf8),
@@ -275,6 +307,14 @@ fn what_the_protocol_forbids_is_named() {
             [
                 fragment(true, half.as_bytes(), false),
                 fragment(false, half.as_bytes(), true),
+            ]
+            .concat(),
+            CloseReason::TooBig,
+        ),
+        (
+            [
+                fragment(true, half.as_bytes(), false),
+                fragment(false, half.as_bytes(), true)[..8].to_vec(),
             ]
             .concat(),
             CloseReason::TooBig,
@@ -299,6 +339,38 @@ fn what_the_protocol_forbids_is_named() {
             (other.end, other.heard.last().map(String::as_str)),
             (None, Some("{}"))
         );
+    }
+}
+
+#[test]
+fn a_message_that_takes_many_reads_is_one_message_wherever_they_end() {
+    const LONG_BYTES: usize = 100_000;
+    let long = "é".repeat(LONG_BYTES / 2);
+    let (first, second) = long.as_bytes().split_at(33_333);
+    let stream = [
+        text("before"),
+        text(&long),
+        ping("between"),
+        fragment(true, first, false),
+        ping("within"),
+        fragment(false, second, true),
+        text("after"),
+    ]
+    .concat();
+    for piece_bytes in [97, 1000, 16_383, 16_384, 16_385, 65_536, 300_000] {
+        let mut driver = Driver::open();
+        driver.reader = Reader::new(LONG_BYTES);
+        for piece in stream.chunks(piece_bytes) {
+            driver.then(Step::Bytes(piece.to_vec()));
+            driver.then(Step::WouldBlock);
+        }
+        driver.run();
+        assert_eq!(driver.end, None, "{piece_bytes} bytes at a time");
+        assert!(
+            driver.heard[1..] == ["before", &long, &long, "after"],
+            "{piece_bytes} bytes at a time"
+        );
+        assert_eq!(driver.written(), b"\x8a\x07between\x8a\x06within");
     }
 }
 
@@ -345,6 +417,22 @@ fn a_turn_ends_before_a_flood_does() {
     );
     while driver.turn(false) {}
     assert_eq!(driver.heard.len(), 201);
+}
+
+#[test]
+fn a_turn_ends_before_a_flood_of_the_shortest_frames_does() {
+    for frame in [ping(""), fragment(false, b"", false)] {
+        let mut driver = Driver::open();
+        driver.then(Step::Bytes(fragment(true, b"", false)));
+        driver.then(Step::Bytes(frame.repeat(3000)));
+        driver.then(Step::Bytes(fragment(false, b"x", true)));
+        let mut turns = 1;
+        while driver.turn(true) {
+            turns += 1;
+        }
+        assert!((10..=20).contains(&turns), "{turns} turns for 3000 frames");
+        assert_eq!((driver.end, driver.heard.len()), (None, 2), "all is read");
+    }
 }
 
 #[test]

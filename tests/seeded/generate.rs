@@ -293,6 +293,7 @@ impl Generator {
             match self.below(12) {
                 0 if !is_calm => plan.extend([7, first, length]),
                 1 if !is_calm => plan.extend([0, length]),
+                2 if !is_calm && self.rarely(4) => plan.extend([21, first, length]),
                 2 if !is_calm => plan.extend([6, first, self.0.random(), length]),
                 3 if matches!(first, TEXT | PING | PONG) => {
                     plan.extend([5, first, self.0.random(), length])

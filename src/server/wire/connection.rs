@@ -8,11 +8,12 @@ use tungstenite::Utf8Bytes;
 
 use super::close::CloseReason;
 use super::frames::Frames;
+use super::head::next_head;
 use super::outbox::{Flushed, Gather, Newest, Outbox};
 use super::reader::{Filled, Frame, Reader, Unread};
 use super::reply::{Reply, Unsent};
 use super::stream::Stream;
-use crate::server::http::{self, Head, RefusedRequest, Request, Response};
+use crate::server::http::{Head, RefusedRequest, Request, Response};
 
 /// How long the peer of an HTTP answer may take none of it.
 const REPLY_STALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -183,6 +184,7 @@ impl<S: Read + Write> Connection<S> {
                 Frame::Ping(answer) => self.outbox.push_pong(&answer),
                 Frame::Quiet => {}
                 Frame::Partial => return Ok(None),
+                Frame::TurnOver => return Ok(Some(Input::TurnOver)),
             }
         }
     }
@@ -322,7 +324,7 @@ impl<S: Read + Write> Connection<S> {
 }
 
 fn next_request(reader: &mut Reader) -> Option<Input> {
-    match http::parse(reader.rest()) {
+    match next_head(reader) {
         Head::Partial => None,
         Head::Complete(request, head_bytes) => {
             reader.consume(head_bytes);

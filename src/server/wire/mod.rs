@@ -4,6 +4,8 @@
 pub mod close;
 pub mod connection;
 pub mod frames;
+mod head;
+mod intake;
 mod marks;
 pub mod outbox;
 pub mod reader;

@@ -1,36 +1,39 @@
-//! The one read buffer that all connections take turns with, and the one WebSocket parser in it.
+//! The one reader that all connections take turns with, and the one WebSocket parser in it. Knows
+//! no connection's state.
 //!
-//! A connection at rest holds no parser and no buffer: whole frames are fed to the shared parser,
-//! which is then at rest too, and only the beginning of a frame stays with its connection. A
-//! message in fragments takes a parser of its own until it is complete.
+//! A connection at rest holds no parser and no buffer: short whole frames are fed to the shared
+//! parser, which is then at rest too, and only the beginning of a frame stays with its connection.
+//! A message in fragments and a long frame take a parser of their own until they are complete, so
+//! that the shared one neither grows nor is replaced.
 
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 
 use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::OpCode;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message, Utf8Bytes};
 
 use super::close::CloseReason;
+use super::intake::Intake;
 use super::stream::{Received, Stream};
-use crate::server::http::HEAD_BYTES_MAX;
-
-/// Most bytes asked for in one read(2).
-const READ_BYTES_MAX: usize = 16 * 1024;
 
 /// Most bytes read from one connection before others have their turn.
 const TURN_BYTES_MAX: usize = 64 * 1024;
 
-/// Longest frame header (RFC 6455, 5.2).
-const FRAME_HEADER_BYTES_MAX: usize = 14;
+/// Most frames taken from one connection before others have their turn: 64 KiB may be ten thousand
+/// of them.
+const TURN_FRAMES_MAX: usize = 256;
 
 /// Longest payload of a control frame (RFC 6455, 5.5).
 const CONTROL_BYTES_MAX: u64 = 125;
 
-/// Set in the first byte of control frames (RFC 6455, 5.5).
-const CONTROL_OPCODE_BIT: u8 = 0x08;
+/// The most significant bit of a length, which must be 0 (RFC 6455, 5.2).
+const LENGTH_BIT: u64 = 1 << 63;
 
-/// The parser's own buffer: it zeroes what is free of it before each read.
+/// A close code that was registered later than RFC 6455, like 1012 and 1013.
+const BAD_GATEWAY: u16 = 1014;
+
+/// A parser's own buffer: it zeroes what is free of it before each read.
 const PARSER_BUFFER_BYTES: usize = 512;
 
 /// What a connection keeps between its turns.
@@ -38,8 +41,25 @@ const PARSER_BUFFER_BYTES: usize = 512;
 pub struct Unread {
     /// The beginning of a request head or of a frame, or what a turn had no time for.
     bytes: Vec<u8>,
-    /// The parser that holds the fragments received so far.
-    fragments: Option<Box<WebSocketContext>>,
+    /// The message of which fragments were received.
+    message: Option<Box<Incomplete>>,
+}
+
+/// A message that takes a parser of its own.
+#[derive(Debug)]
+struct Incomplete {
+    parser: WebSocketContext,
+    /// The payload received so far.
+    bytes: u64,
+}
+
+impl Incomplete {
+    fn new(message_bytes_max: usize) -> Incomplete {
+        Incomplete {
+            parser: new_parser(message_bytes_max),
+            bytes: 0,
+        }
+    }
 }
 
 /// What a frame was.
@@ -53,6 +73,8 @@ pub enum Frame {
     Quiet,
     /// Not here yet.
     Partial,
+    /// This turn's share is taken; no event will tell that there is more.
+    TurnOver,
 }
 
 /// What a read from the socket brought.
@@ -71,10 +93,9 @@ pub enum Filled {
 /// The shared buffer and parser.
 #[derive(Debug)]
 pub struct Reader {
-    bytes: Box<[u8]>,
-    at: usize,
-    end: usize,
+    intake: Intake,
     turn_bytes: usize,
+    turn_frames: usize,
     drained: bool,
     message_bytes_max: usize,
     parser: WebSocketContext,
@@ -83,12 +104,10 @@ pub struct Reader {
 impl Reader {
     /// A reader of messages of at most this many bytes, and of request heads.
     pub fn new(message_bytes_max: usize) -> Reader {
-        let room = message_bytes_max.max(HEAD_BYTES_MAX) + FRAME_HEADER_BYTES_MAX + READ_BYTES_MAX;
         Reader {
-            bytes: vec![0; room].into_boxed_slice(),
-            at: 0,
-            end: 0,
+            intake: Intake::default(),
             turn_bytes: 0,
+            turn_frames: 0,
             drained: false,
             message_bytes_max,
             parser: new_parser(message_bytes_max),
@@ -97,27 +116,25 @@ impl Reader {
 
     /// Begins a connection's turn with what it kept.
     pub fn begin(&mut self, unread: &mut Unread) {
-        self.at = 0;
-        self.end = unread.bytes.len();
-        self.bytes[..self.end].copy_from_slice(&unread.bytes);
+        self.intake.begin(std::mem::take(&mut unread.bytes));
         self.turn_bytes = 0;
+        self.turn_frames = 0;
         self.drained = false;
     }
 
     /// Ends a connection's turn: it keeps what was not consumed.
     pub fn finish(&mut self, unread: &mut Unread) {
-        let rest = &self.bytes[self.at..self.end];
-        if rest.is_empty() {
-            unread.bytes = Vec::new();
-        } else {
-            unread.bytes.clear();
-            unread.bytes.extend_from_slice(rest);
-        }
+        unread.bytes = self.intake.end();
     }
 
     /// The bytes that are read and not consumed.
     pub fn rest(&self) -> &[u8] {
-        &self.bytes[self.at..self.end]
+        self.intake.rest()
+    }
+
+    /// How many of them came with this turn's last read; they are the last.
+    pub fn fresh_bytes(&self) -> usize {
+        self.intake.fresh()
     }
 
     /// How much this turn read from its socket.
@@ -127,7 +144,7 @@ impl Reader {
 
     /// Consumes bytes of [`Reader::rest`].
     pub fn consume(&mut self, bytes: usize) {
-        self.at += bytes;
+        self.intake.consume(bytes);
     }
 
     /// Reads more. `hung_up` says that the peer's end may already be in the queue.
@@ -138,15 +155,9 @@ impl Reader {
         if self.turn_bytes >= TURN_BYTES_MAX {
             return Ok(Filled::TurnOver);
         }
-        self.bytes.copy_within(self.at..self.end, 0);
-        self.end -= self.at;
-        self.at = 0;
-        let asked = READ_BYTES_MAX.min(self.bytes.len() - self.end);
-        let room = &mut self.bytes[self.end..self.end + asked];
-        match stream.read(room, hung_up)? {
+        match self.intake.read(stream, hung_up)? {
             Received::Bytes { count, is_all } => {
                 self.drained = is_all;
-                self.end += count;
                 self.turn_bytes += count;
                 Ok(Filled::More)
             }
@@ -160,69 +171,135 @@ impl Reader {
 
     /// Takes the next frame out of the bytes read.
     pub fn next_frame(&mut self, unread: &mut Unread) -> Result<Frame, CloseReason> {
-        let Some(frame_bytes) = self.frame_bytes()? else {
+        if self.turn_frames == TURN_FRAMES_MAX {
+            return Ok(Frame::TurnOver);
+        }
+        let Some(frame) = self.whole_frame(unread.message.as_deref())? else {
             return Ok(Frame::Partial);
         };
+        self.turn_frames += 1;
+        let taken = self.take(&frame, &mut unread.message);
+        self.intake.consume(frame.bytes);
+        if matches!(taken, Ok(Frame::Text(_)) | Err(_)) {
+            unread.message = None;
+        }
+        taken
+    }
+
+    /// Has a frame parsed that is all here.
+    fn take(
+        &mut self,
+        frame: &WholeFrame,
+        message: &mut Option<Box<Incomplete>>,
+    ) -> Result<Frame, CloseReason> {
+        if !frame.leaves_nothing() {
+            message.get_or_insert_with(|| Box::new(Incomplete::new(self.message_bytes_max)));
+        }
+        let parser = match message {
+            None => &mut self.parser,
+            Some(message) => {
+                message.bytes += frame.data_bytes();
+                &mut message.parser
+            }
+        };
         let mut feed = Feed {
-            input: &self.bytes[self.at..self.at + frame_bytes],
+            input: &self.intake.rest()[..frame.bytes],
             output: Vec::new(),
         };
-        let is_control = self.bytes[self.at] & CONTROL_OPCODE_BIT != 0;
-        self.at += frame_bytes;
-        let parser = unread.fragments.as_deref_mut().unwrap_or(&mut self.parser);
-        let frame = match parser.read(&mut feed) {
-            Ok(Message::Text(text)) => {
-                unread.fragments = None;
-                Ok(Frame::Text(text))
-            }
+        let code = frame.goodbye_code(feed.input);
+        match parser.read(&mut feed) {
+            Ok(Message::Text(text)) => Ok(Frame::Text(text)),
             Ok(Message::Ping(_)) => match parser.flush(&mut feed) {
                 Ok(()) => Ok(Frame::Ping(feed.output)),
                 Err(_) => Err(CloseReason::Defect),
             },
             Ok(Message::Pong(_)) => Ok(Frame::Quiet),
             Ok(Message::Binary(_)) => Err(CloseReason::Binary),
+            // The parser takes this code for none, and 1002 for the answer.
+            Ok(Message::Close(_)) if code == Some(BAD_GATEWAY) => {
+                Err(CloseReason::PeerClosed(code))
+            }
             Ok(Message::Close(frame)) => Err(CloseReason::PeerClosed(
                 frame.map(|frame| frame.code.into()),
             )),
             Ok(Message::Frame(_)) => Err(CloseReason::Defect),
-            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
-                if unread.fragments.is_none() {
-                    let fresh = new_parser(self.message_bytes_max);
-                    unread.fragments = Some(Box::new(std::mem::replace(&mut self.parser, fresh)));
-                }
-                Ok(Frame::Quiet)
-            }
-            // Of control frames only a close has text, and text that is none makes it malformed.
-            Err(Error::Utf8(_)) if is_control => Err(CloseReason::ProtocolError),
+            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Ok(Frame::Quiet),
             Err(error) => Err(reason(&error)),
-        };
-        if frame.is_err() {
-            // A parser that failed is of no further use to anyone (and neither is its next read).
-            self.parser = new_parser(self.message_bytes_max);
-            unread.fragments = None;
         }
-        frame
     }
 
-    /// The length of the next frame, once all of it is here.
-    fn frame_bytes(&self) -> Result<Option<usize>, CloseReason> {
+    /// The next frame, once all of it is here.
+    fn whole_frame(&self, message: Option<&Incomplete>) -> Result<Option<WholeFrame>, CloseReason> {
         let rest = self.rest();
         let mut cursor = Cursor::new(rest);
         let parsed = FrameHeader::parse(&mut cursor).map_err(|error| reason(&error))?;
         let Some((header, payload_bytes)) = parsed else {
             return Ok(None);
         };
-        // What the parser would refuse too, once all of the frame is here.
+        let header_bytes = cursor.position() as usize;
+        // What the parser would refuse too, once all of the frame is here, or does not look at.
         let is_control = matches!(header.opcode, OpCode::Control(_));
         let is_malformed = is_control && (!header.is_final || payload_bytes > CONTROL_BYTES_MAX);
-        if is_malformed || header.rsv1 || header.rsv2 || header.rsv3 || header.mask.is_none() {
+        let has_wrong_length =
+            header_bytes != header.len(payload_bytes) || payload_bytes & LENGTH_BIT != 0;
+        let has_reserved_bit = header.rsv1 || header.rsv2 || header.rsv3;
+        if is_malformed || has_wrong_length || has_reserved_bit || header.mask.is_none() {
             return Err(CloseReason::ProtocolError);
         }
-        if payload_bytes > self.message_bytes_max as u64 {
+        let received = match header.opcode {
+            OpCode::Data(Data::Continue) => message.map_or(0, |message| message.bytes),
+            _ => 0,
+        };
+        if payload_bytes > self.message_bytes_max as u64 - received {
             return Err(CloseReason::TooBig);
         }
-        let frame_bytes = cursor.position() as usize + payload_bytes as usize;
-        Ok((frame_bytes <= rest.len()).then_some(frame_bytes))
+        let bytes = header_bytes + payload_bytes as usize;
+        Ok((bytes <= rest.len()).then_some(WholeFrame {
+            header,
+            payload_bytes,
+            bytes,
+        }))
+    }
+}
+
+/// A frame that is all here.
+struct WholeFrame {
+    header: FrameHeader,
+    payload_bytes: u64,
+    /// With its header.
+    bytes: usize,
+}
+
+impl WholeFrame {
+    /// Whether a parser is at rest behind it, with the buffer that it had before, and even if the
+    /// text is not UTF-8.
+    fn leaves_nothing(&self) -> bool {
+        let opcode = self.header.opcode;
+        let is_taken_whole = self.header.is_final
+            && matches!(
+                opcode,
+                OpCode::Data(Data::Text) | OpCode::Control(Control::Ping | Control::Pong)
+            );
+        is_taken_whole && self.bytes <= PARSER_BUFFER_BYTES
+    }
+
+    /// What it adds to a message.
+    fn data_bytes(&self) -> u64 {
+        match self.header.opcode {
+            OpCode::Data(_) => self.payload_bytes,
+            OpCode::Control(_) => 0,
+        }
+    }
+
+    /// The code in a close frame (RFC 6455, 5.5.1).
+    fn goodbye_code(&self, bytes: &[u8]) -> Option<u16> {
+        if self.header.opcode != OpCode::Control(Control::Close) {
+            return None;
+        }
+        let [high, low, _, _] = self.header.mask?;
+        let payload = &bytes[bytes.len() - self.payload_bytes as usize..];
+        let masked = payload.first_chunk()?;
+        Some(u16::from_be_bytes(*masked) ^ u16::from_be_bytes([high, low]))
     }
 }
 

@@ -80,7 +80,7 @@ pub(crate) fn stream(operations: &[Operation]) -> Vec<u8> {
 }
 
 fn operation(tape: &mut Tape) -> Operation {
-    match tape.byte() % 21 {
+    match tape.byte() % 22 {
         0 | 1 => Operation::Arrive(tape.piece().to_vec()),
         2..=4 => {
             let first = tape.byte();
@@ -121,6 +121,10 @@ fn operation(tape: &mut Tape) -> Operation {
             4 => Operation::Close(CloseReason::SocketError),
             _ => Operation::Leave,
         },
+        21 => {
+            let first = tape.byte();
+            Operation::Arrive(stretched(frame(first, tape.piece())))
+        }
         20 => Operation::Presence(usize::from(tape.byte()) % SLOTS),
         _ => match tape.byte() % 8 {
             0 => Operation::End,
@@ -161,6 +165,16 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
             .map(|(byte, mask)| byte ^ mask),
     );
     bytes
+}
+
+/// The same frame with its length in 16 bits, which up to 125 are too many.
+fn stretched(mut frame: Vec<u8>) -> Vec<u8> {
+    let length = frame[1] & 0x7f;
+    if length < 126 {
+        frame[1] |= 126;
+        frame.splice(2..2, [0, length]);
+    }
+    frame
 }
 
 /// Bytes read one after the other; behind the last come zeros.

@@ -1,0 +1,83 @@
+//! What an event costs must not grow with what is already here.
+
+use std::time::{Duration, Instant};
+
+use spectate::server::wire::reader::Reader;
+
+use crate::script::{Driver, Step, fragment, text};
+
+const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Far above noise, and far below what a copy or a parse of everything here would take.
+const TIMES_MAX: u32 = 10;
+
+/// What so many turns take, each with a piece of its own: the shortest time of five.
+fn time(driver: &mut Driver, piece: &[u8]) -> Duration {
+    let mut run = || {
+        let start = Instant::now();
+        for _ in 0..40 {
+            driver.then(Step::Bytes(piece.to_vec()));
+            driver.turn(false);
+        }
+        start.elapsed()
+    };
+    (0..5).map(|_| run()).min().expect("five runs")
+}
+
+/// Tries a piece where little is here, and where much is.
+fn check(what: &str, mut new: impl FnMut() -> Driver, little: &[u8], much: &[u8], piece: &[u8]) {
+    let [little, much] = [little, much].map(|before| {
+        let mut driver = new();
+        driver.reader = Reader::new(MESSAGE_BYTES_MAX);
+        driver.then(Step::Bytes(before.to_vec()));
+        while driver.turn(false) {}
+        let time = time(&mut driver, piece);
+        assert_eq!(driver.end, None, "{what}");
+        time
+    });
+    assert!(
+        much <= little * TIMES_MAX,
+        "{what}: {much:?} where much is here, {little:?} where little is"
+    );
+}
+
+#[test]
+fn a_byte_of_a_message_costs_the_same_however_much_of_it_is_here() {
+    let message = text(&"x".repeat(MESSAGE_BYTES_MAX));
+    let much = &message[..MESSAGE_BYTES_MAX - 1000];
+    check("a frame", Driver::open, &message[..100], much, b"x");
+}
+
+#[test]
+fn a_fragment_costs_the_same_however_many_came_before_it() {
+    let much = fragment(true, &vec![b'x'; MESSAGE_BYTES_MAX - 1000], false);
+    let (little, piece) = (fragment(true, b"x", false), fragment(false, b"x", false));
+    check("a message", Driver::open, &little, &much, &piece);
+}
+
+#[test]
+fn a_byte_of_a_request_head_costs_the_same_however_much_of_it_is_here() {
+    let new = || Driver::new([]);
+    let head = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}", "y".repeat(8000));
+    let much = &head.as_bytes()[..7900];
+    check("a head", new, &head.as_bytes()[..100], much, b"y");
+    let lines = "\r\n".repeat(3900);
+    check(
+        "empty lines",
+        new,
+        &lines.as_bytes()[..100],
+        lines.as_bytes(),
+        b"\n",
+    );
+    let lines = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\n{}",
+        "X: yyyyyy\r\n".repeat(60)
+    );
+    check(
+        "lines",
+        new,
+        &lines.as_bytes()[..100],
+        lines.as_bytes(),
+        b"y",
+    );
+}
