@@ -67,6 +67,11 @@ pub(super) fn cost_us(input: &Input, needs_tokens: bool) -> u32 {
         Input::Request(Request::Upgrade { token, .. }) => {
             ANSWER_US + TOKEN_US * usize::from(needs_tokens && token.is_some())
         }
+        // Whoever asks whether the loop turns must not wait for others.
+        Input::Request(Request::Plain {
+            route: Route::Healthz | Route::Readyz,
+            ..
+        }) => 0,
         Input::Request(Request::Plain { route, token, .. }) => {
             let route_us = match route {
                 Route::Metrics => METRICS_US,

@@ -38,6 +38,8 @@ impl Server {
             return;
         };
         self.queues.serve(Wait::End, entry);
+        // What it asked for and was not carried out yet is not carried out behind its goodbye.
+        entry.postponed = None;
         if self.queues.unhold(entry) {
             // A failure is found again when the close frame is written.
             let _ = self.flush_connection(id);
