@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     pub(crate) is_paused: bool,
     input: Vec<u8>,
     output: Vec<u8>,
+    /// The last byte of a message whose others are sent.
+    end: Option<u8>,
 }
 
 /// What one turn of reading brought besides positions.
@@ -54,6 +56,7 @@ impl Connection {
             is_paused: false,
             input: Vec::new(),
             output: Vec::new(),
+            end: None,
         }
     }
 
@@ -69,6 +72,26 @@ impl Connection {
         if !waits {
             self.write();
         }
+    }
+
+    /// Sends a text message but for its last byte.
+    pub(crate) fn send_all_but_the_end(&mut self, message: &[u8]) {
+        wire::append_client_frame(TEXT, message, &mut self.output);
+        self.end = self.output.pop();
+        self.write();
+    }
+
+    /// Sends the byte that was kept back, if there is one.
+    pub(crate) fn send_end(&mut self) -> bool {
+        let end = self.end.take();
+        self.output.extend(end);
+        self.write();
+        end.is_some()
+    }
+
+    /// Whether the kernel has taken all that was sent.
+    pub(crate) fn is_written(&self) -> bool {
+        self.output.is_empty()
     }
 
     /// Writes what the kernel takes of the output.

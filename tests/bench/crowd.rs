@@ -173,6 +173,32 @@ impl Crowd {
         self.connections[connection].send(TEXT, message);
     }
 
+    /// Sends a text message but for its last byte, and returns when the kernel has taken that.
+    pub(crate) fn send_all_but_the_end(
+        &mut self,
+        connection: usize,
+        message: &[u8],
+    ) -> Result<(), String> {
+        self.connections[connection].send_all_but_the_end(message);
+        let began = Instant::now();
+        while !self.connections[connection].is_written() {
+            if began.elapsed() > PATIENCE {
+                return Err(format!("connection {connection}: the server does not read"));
+            }
+            self.pump(Duration::from_millis(1), &mut Nobody)?;
+        }
+        Ok(())
+    }
+
+    /// Sends all the bytes that were kept back, and says how many.
+    pub(crate) fn send_ends(&mut self) -> usize {
+        let connections = self.connections.iter_mut();
+        connections
+            .map(Connection::send_end)
+            .filter(|&sent| sent)
+            .count()
+    }
+
     /// Returns when the server has handled all that was sent: a pong for a ping on every
     /// connection says so.
     pub(crate) fn barrier(&mut self, sink: &mut impl Sink) -> Result<(), String> {

@@ -1,6 +1,9 @@
 //! The yardstick: what the release binary needs for each delivery, beside two floors that run in
 //! the same minutes: relays that do nothing but write(2).
 
+mod attack;
+mod badge;
+mod bystander;
 mod connection;
 mod crowd;
 mod figures;
@@ -9,9 +12,11 @@ mod floor;
 mod follow;
 mod idle;
 mod machine;
+mod peer;
 mod process;
 mod relay;
 mod report;
+mod rush;
 mod scenario;
 mod slow;
 mod wire;

@@ -93,6 +93,12 @@ pub(crate) static UNFOLLOW: Figure = figure("cpu_us_per_unfollow", "CPU µs/unfo
 pub(crate) static FOLLOW_RSS: Figure = figure("rss_bytes_per_follow", "bytes/follow", 0);
 pub(crate) static LEAVE: Figure = figure("cpu_us_per_leave", "CPU µs/leave", 2).ranged();
 
+pub(crate) static WORST: Figure = figure("bystander_worst_ms", "worst ms", 1).ranged();
+pub(crate) static MEDIAN: Figure = figure("bystander_median_ms", "median ms", 2);
+pub(crate) static PEAK: Figure = figure("rss_peak_mib", "peak MiB", 1);
+pub(crate) static DONE: Figure = figure("carried_out", "carried out", 0);
+pub(crate) static TOOK: Figure = figure("attack_ms", "attack ms", 0);
+
 pub(crate) static GROWTH: Figure = figure("rss_growth_mib", "RSS growth MiB", 2).ranged();
 pub(crate) static NEWEST: Figure = figure("newest_arrived_percent", "newest arrived %", 1).ranged();
 pub(crate) static ARRIVED: Figure = figure("missed_arrived_percent", "of the missed, %", 2);

@@ -22,6 +22,19 @@ pub(crate) enum Program {
     Floor(Floor),
 }
 
+impl Program {
+    /// The same with other flags.
+    pub(crate) fn with(&self, flags: &'static [&'static str]) -> Program {
+        match self {
+            Program::Spectate { path, .. } => Program::Spectate {
+                path: path.clone(),
+                flags,
+            },
+            Program::Floor(floor) => Program::Floor(*floor),
+        }
+    }
+}
+
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -84,7 +97,12 @@ impl Process {
 
     /// Its resident memory.
     pub(crate) fn rss_kib(&self) -> u64 {
-        resident_kib(&self.read("status"))
+        status_kib(&self.read("status"), "VmRSS:")
+    }
+
+    /// The most that its resident memory ever was.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        status_kib(&self.read("status"), "VmHWM:")
     }
 
     /// How many files it has open.
@@ -188,11 +206,11 @@ fn user_and_system(stat: &str) -> (u64, u64) {
     (field(11), field(12))
 }
 
-/// `VmRSS` of proc_pid_status(5).
-fn resident_kib(status: &str) -> u64 {
+/// A size in proc_pid_status(5).
+fn status_kib(status: &str, name: &str) -> u64 {
     status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix(name))
         .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse().ok())
         .unwrap_or(0)
 }

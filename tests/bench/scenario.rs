@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::attack::Attack;
 use crate::figures::Outcome;
 use crate::flight::Graph;
 use crate::floor::Floor;
@@ -12,14 +13,23 @@ use crate::follow::Runners;
 use crate::machine::Cores;
 use crate::process::Program;
 use crate::relay::{Length, Load};
-use crate::{follow, idle, relay, slow};
+use crate::{attack, follow, idle, relay, slow};
 
 /// Followers of the largest crowds.
 const CROWD: usize = 19_000;
 
 /// What can be asked for by name.
-pub(crate) const NAMES: [&str; 9] = [
-    "ring", "star", "race", "field", "mesh", "idle", "follow", "slow", "scale",
+pub(crate) const NAMES: [&str; 10] = [
+    "ring",
+    "star",
+    "race",
+    "field",
+    "mesh",
+    "idle",
+    "follow",
+    "slow",
+    "bystander",
+    "scale",
 ];
 
 /// One group of rows.
@@ -44,6 +54,7 @@ pub(crate) enum Work {
     Follow(Runners),
     Leave(usize),
     Slow,
+    Attack(Attack),
 }
 
 /// One row.
@@ -77,6 +88,7 @@ impl Case {
             Work::Follow(runners) => follow::run(program, cores, *runners),
             Work::Leave(followers) => follow::leave(program, cores, *followers),
             Work::Slow => slow::run(program, cores),
+            Work::Attack(attack) => attack::run(program, cores, *attack),
         }
     }
 
@@ -227,6 +239,12 @@ pub(crate) fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
                 Work::Slow,
             )
         }],
+        "bystander" => Attack::all(crowd(attack::STRANGERS_FOLLOWERS).count)
+            .map(|attack| Case {
+                has_floors: false,
+                ..Case::of(scenario, attack.words(), Work::Attack(attack))
+            })
+            .into(),
         _ => scale(scenario, setting),
     }
 }

@@ -89,11 +89,13 @@ pub(crate) fn unfollow(runners: &[u32]) -> String {
     format!("{{\"unfollow\":[{}]}}", ids(runners))
 }
 
+/// A runner's id on the wire.
+pub(crate) fn id(runner: u32) -> String {
+    (FIRST_ID + runner).to_string()
+}
+
 fn ids(runners: &[u32]) -> String {
-    let ids: Vec<String> = runners
-        .iter()
-        .map(|runner| (FIRST_ID + runner).to_string())
-        .collect();
+    let ids: Vec<String> = runners.iter().map(|&runner| id(runner)).collect();
     ids.join(",")
 }
 
