@@ -18,8 +18,8 @@ const LAST_KNOWN_BYTES: u64 = 512;
 pub(super) fn memory_max(config: &Config, connections: usize) -> u64 {
     let connections = connections as u64;
     let message_bytes = u64::from(config.max_message_bytes);
-    // The beginning of a message as it came, and the pieces of one put together so far.
-    let pieces = connections * (2 * message_bytes + ERROR_BYTES_MAX as u64);
+    // The beginning of a message as it came, the pieces of one put together so far, and room to grow.
+    let pieces = connections * (3 * message_bytes + ERROR_BYTES_MAX as u64);
     connections * CONNECTION_BYTES
         + u64::from(config.max_follows_total) * FOLLOW_BYTES
         + u64::from(config.max_runners) * LAST_KNOWN_BYTES
