@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use log::{debug, info};
 
 use super::connections::ConnectionId;
-use super::http::{Conditions, Origin, RefusedRequest, Request, Response, Route, Shown};
+use super::http::{Conditions, IdQuery, Origin, RefusedRequest, Request, Response, Route, Shown};
 use super::metrics::Gauges;
 use super::os::process::Process;
 use super::parts::Server;
@@ -154,7 +154,7 @@ impl Server {
             Route::Positions(_) if !self.unsent.has_room(BODY_BYTES_MAX + METRICS_ROOM_BYTES) => {
                 Response::busy()
             }
-            Route::Positions(ids) => {
+            Route::Positions(query) => {
                 let grant = match self.door.asks_for_tokens() {
                     true => self.grant_of_request(token).map(Some),
                     false => Ok(None),
@@ -162,7 +162,7 @@ impl Server {
                 match grant {
                     Ok(grant) => {
                         let by = Authority::of_request(grant);
-                        self.positions(ids.as_deref(), &by, conditions)
+                        self.positions(query, &by, conditions)
                     }
                     Err(refused) => Response::unauthorized(refused),
                 }
@@ -176,13 +176,8 @@ impl Server {
 
     /// The last known positions of these users as GeoJSON. Users without one are left out, and so
     /// are those whom the authority may not follow.
-    fn positions(
-        &self,
-        ids: Option<&[String]>,
-        by: &Authority,
-        conditions: &Conditions,
-    ) -> Response {
-        let Some(ids) = ids else {
+    fn positions(&self, query: &IdQuery, by: &Authority, conditions: &Conditions) -> Response {
+        let Some(ids) = query.ids() else {
             return Response::bad_request("say whose positions: /positions?ids=5,6");
         };
         let ids_max = self.config.max_follows as usize;

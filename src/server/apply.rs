@@ -10,6 +10,9 @@ use crate::protocol::{ClientMessage, Hello, Publication, decode, encode_pong};
 use crate::refusal::{Code, Refusal};
 use crate::relay::{Excess, Now, Published, Relay, RunnerKey};
 
+/// A longer list of ids ends the turn of its sender, so that many short lists are not one long one.
+const IDS_IN_TURN_MAX: usize = 16;
+
 /// The errors of one message.
 pub(super) type Refusals = Vec<Refusal>;
 
@@ -83,8 +86,13 @@ impl Effects<'_> {
                 encode_pong(number, &mut pong);
                 applied.pong = Some(pong);
             }
-            Ok(ClientMessage::Hello(hello)) => self.greet(entry, hello, refusals),
+            Ok(ClientMessage::Hello(hello)) => {
+                applied.ends_turn |= hello.following.valid.len() > IDS_IN_TURN_MAX;
+                self.greet(entry, hello, refusals);
+            }
             Ok(ClientMessage::Change(change)) => {
+                let ids = change.follow.valid.len() + change.unfollow.valid.len();
+                applied.ends_turn |= ids > IDS_IN_TURN_MAX;
                 refusals.extend(change.follow.refusal);
                 self.relay
                     .follow(&entry.authority, &change.follow.valid, refusals);

@@ -11,6 +11,9 @@ const TICK_US_MAX: u32 = 10_000;
 /// A text up to this long is not costly.
 const CHEAP_TEXT_BYTES_MAX: usize = 1024;
 
+/// A list of ids up to this long is not costly.
+const CHEAP_LIST_BYTES_MAX: usize = 128;
+
 /// Bytes of a list of ids that are read, looked up and followed in a microsecond.
 const TEXT_BYTES_PER_US: usize = 16;
 
@@ -54,13 +57,16 @@ impl Work {
 pub(super) fn cost_us(input: &Input, needs_tokens: bool) -> u32 {
     let cost = match input {
         Input::Text(text) => {
-            let token_us = if needs_tokens && text.contains("token") {
+            // A key may be written with escapes.
+            let may_hold = |key: &str| text.contains(key) || text.contains("\\u");
+            let token_us = if needs_tokens && may_hold("token") {
                 TOKEN_US
             } else {
                 0
             };
             match text.len() {
-                0..=CHEAP_TEXT_BYTES_MAX => token_us,
+                0..=CHEAP_LIST_BYTES_MAX => token_us,
+                ..=CHEAP_TEXT_BYTES_MAX if !may_hold("follow") => token_us,
                 bytes => token_us + bytes / TEXT_BYTES_PER_US,
             }
         }
@@ -75,7 +81,7 @@ pub(super) fn cost_us(input: &Input, needs_tokens: bool) -> u32 {
         Input::Request(Request::Plain { route, token, .. }) => {
             let route_us = match route {
                 Route::Metrics => METRICS_US,
-                Route::Positions(Some(ids)) => POSITION_US * ids.len(),
+                Route::Positions(query) => POSITION_US * query.count_max(),
                 _ => 0,
             };
             ANSWER_US + route_us + TOKEN_US * usize::from(needs_tokens && token.is_some())
@@ -103,6 +109,12 @@ mod tests {
             cost_us(&Input::Text(r#"{"token":"a.b.c"}"#.into()), false),
             0
         );
+        let escaped = r#"{"\u0074oken":"a.b.c"}"#;
+        assert!(cost_us(&Input::Text(escaped.into()), true) > 0);
+        let list = |key: &str| format!(r#"{{"{key}":[{}1]}}"#, "1,".repeat(200));
+        for key in ["follow", "unfollow", "f\\u006fllow"] {
+            assert!(cost_us(&Input::Text(list(key).into()), false) > 0, "{key}");
+        }
         let mut work = Work::default();
         work.begin();
         let mut longest = 0;

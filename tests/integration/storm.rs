@@ -517,7 +517,7 @@ fn answered_before_a_bystander(server: &Server, requests: Vec<TcpStream>, bytes:
 
 #[test]
 fn what_costs_much_is_carried_out_in_turn_while_others_are_served() {
-    const CLIENTS: usize = 300;
+    const CLIENTS: usize = 400;
     let server = Server::start(&["--log-level", "warn"]);
     let mut gateway = server.connect();
     for user in 0..1000 {
@@ -533,16 +533,23 @@ fn what_costs_much_is_carried_out_in_turn_while_others_are_served() {
     let answered = answered_before_a_bystander(&server, sockets(), request.as_bytes());
     assert!(answered < CLIENTS / 2, "{answered} of /positions");
 
-    let follow = format!(r#"{{"follow":[{}1]}}"#, "1,".repeat(30_000));
-    let upgraded: Vec<TcpStream> = (0..CLIENTS)
-        .map(|_| {
-            let mut socket = server.socket();
-            socket.write_all(upgrade("").as_bytes()).expect("it reads");
-            let head = read_head(&mut socket);
-            assert!(head.starts_with("HTTP/1.1 101"), "{head}");
-            socket
-        })
-        .collect();
-    let answered = answered_before_a_bystander(&server, upgraded, &text_frame(&follow));
-    assert!(answered < CLIENTS / 2, "{answered} of follows");
+    let list = |ids: usize| format!(r#"{{"follow":[{}1]}}"#, "1,".repeat(ids));
+    let upgraded = || -> Vec<TcpStream> {
+        (0..CLIENTS)
+            .map(|_| {
+                let mut socket = server.socket();
+                socket.write_all(upgrade("").as_bytes()).expect("it reads");
+                let head = read_head(&mut socket);
+                assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+                socket
+            })
+            .collect()
+    };
+    // One long list, and the same cut into many short ones.
+    let long = text_frame(&list(30_000));
+    let short = text_frame(&list(500)).repeat(60);
+    for (what, bytes) in [("a long list", long), ("short lists", short)] {
+        let answered = answered_before_a_bystander(&server, upgraded(), &bytes);
+        assert!(answered < CLIENTS / 2, "{answered} of {what}");
+    }
 }

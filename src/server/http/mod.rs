@@ -15,6 +15,7 @@ pub use conditions::Conditions;
 pub use head::{HEAD_BYTES_MAX, HEADERS_MAX, Head, RefusedRequest, parse};
 pub use origin::Origin;
 pub(crate) use origin::{AllowedOrigin, frame_ancestors};
+pub use query::IdQuery;
 pub use request::{Request, Shown};
 pub use response::Response;
 pub use routes::Route;

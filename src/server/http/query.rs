@@ -2,18 +2,35 @@
 
 use percent_encoding::percent_decode_str;
 
-/// The user ids of `ids=5,6`, which may come several times; `None` if there are none. Only a bare
-/// comma separates: `%2C` is a part of an id, and so is `+`.
-pub(super) fn ids(target: &str) -> Option<Vec<String>> {
-    let target = target.split('#').next()?;
-    let (_, query) = target.split_once('?')?;
-    let ids: Vec<String> = (query.split('&'))
-        .filter_map(|pair| pair.strip_prefix("ids="))
-        .flat_map(|list| list.split(','))
-        .filter(|id| !id.is_empty())
-        .map(|id| percent_decode_str(id).decode_utf8_lossy().into_owned())
-        .collect();
-    (!ids.is_empty()).then_some(ids)
+/// The query of a target that asks for ids, as it was written: the ids are read when they are
+/// needed, for there may be thousands of them in each of many requests that wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdQuery(Box<str>);
+
+impl IdQuery {
+    /// The query of a request target, which may be without one.
+    pub(super) fn of(target: &str) -> IdQuery {
+        let target = target.split('#').next().unwrap_or_default();
+        let query = target.split_once('?').map_or("", |(_, query)| query);
+        IdQuery(query.into())
+    }
+
+    /// The user ids of `ids=5,6`, which may come several times; `None` if there are none. Only a
+    /// bare comma separates: `%2C` is a part of an id, and so is `+`.
+    pub fn ids(&self) -> Option<Vec<String>> {
+        let ids: Vec<String> = (self.0.split('&'))
+            .filter_map(|pair| pair.strip_prefix("ids="))
+            .flat_map(|list| list.split(','))
+            .filter(|id| !id.is_empty())
+            .map(|id| percent_decode_str(id).decode_utf8_lossy().into_owned())
+            .collect();
+        (!ids.is_empty()).then_some(ids)
+    }
+
+    /// About how many ids these are, and never less.
+    pub fn count_max(&self) -> usize {
+        1 + self.0.bytes().filter(|byte| b",&".contains(byte)).count()
+    }
 }
 
 #[cfg(test)]
@@ -33,8 +50,10 @@ mod tests {
             ("/positions?ids=%zz,%", &["%zz", "%"]),
             ("/positions?ids=%ff", &["\u{fffd}"]),
         ] {
-            let ids = ids(target).expect(target);
+            let query = IdQuery::of(target);
+            let ids = query.ids().expect(target);
             assert_eq!(ids, expected, "{target}");
+            assert!(query.count_max() >= ids.len(), "{target}");
         }
         for target in [
             "/positions",
@@ -46,7 +65,7 @@ mod tests {
             "/positions?xids=5",
             "/positions#?ids=5",
         ] {
-            assert_eq!(ids(target), None, "{target}");
+            assert_eq!(IdQuery::of(target).ids(), None, "{target}");
         }
     }
 }

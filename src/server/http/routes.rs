@@ -1,6 +1,6 @@
 //! What a plain request asks for, by its method and target. Knows no headers.
 
-use super::query;
+use super::query::IdQuery;
 use super::response::{ALLOW, Response};
 use crate::server::pages::PageId;
 
@@ -15,8 +15,8 @@ pub enum Route {
     Readyz,
     /// The counters.
     Metrics,
-    /// Last known positions of these users; `None` if the request does not say whose.
-    Positions(Option<Vec<String>>),
+    /// Last known positions of these users.
+    Positions(IdQuery),
 }
 
 impl Route {
@@ -37,7 +37,7 @@ pub(super) fn route(method: &str, target: &str) -> Result<Route, Response> {
         "/healthz" => Route::Healthz,
         "/readyz" => Route::Readyz,
         "/metrics" => Route::Metrics,
-        "/positions" => Route::Positions(query::ids(target)),
+        "/positions" => Route::Positions(IdQuery::of(target)),
         _ => Route::Page(PageId::at(path).ok_or_else(|| {
             Response::refuse(
                 "404 Not Found",
