@@ -3,6 +3,7 @@
 
 pub mod close;
 pub mod connection;
+mod due;
 pub mod frames;
 mod head;
 mod intake;

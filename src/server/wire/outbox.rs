@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 
+use super::due::{About, Due, positions};
 use super::frames::{Frames, append_text_frame};
 use super::marks::{Behind, Gathered, WRITE_BYTES_MAX};
 pub use super::marks::{Gather, Mark, Newest};
@@ -16,59 +17,6 @@ pub const ERROR_BYTES_MAX: usize = 64 * 1024;
 
 /// Room for this many entries is kept between ticks; more is given back.
 const SPARE_ENTRIES_MAX: usize = 4;
-
-/// A frame that is owed, and what it is about: a kind in the top bits and a slot in the others, for
-/// there may be many of these.
-#[derive(Clone, Copy, Debug)]
-struct Due {
-    frame: u32,
-    about: u32,
-}
-
-const _: () = assert!(size_of::<Due>() == 8);
-
-impl Due {
-    const SLOT_BITS: u32 = 29;
-
-    fn new(frame: u32, about: About) -> Due {
-        let (kind, slot) = match about {
-            About::Position(slot) => (0, slot),
-            About::LastKnown(slot) => (1, slot),
-            About::Unfollowed => (2, 0),
-            About::Error => (3, 0),
-            About::Pong => (4, 0),
-        };
-        debug_assert!(slot >> Due::SLOT_BITS == 0, "follows are fewer");
-        let about = kind << Due::SLOT_BITS | slot;
-        Due { frame, about }
-    }
-
-    fn about(self) -> About {
-        let slot = self.about & ((1 << Due::SLOT_BITS) - 1);
-        match self.about >> Due::SLOT_BITS {
-            0 => About::Position(slot),
-            1 => About::LastKnown(slot),
-            2 => About::Unfollowed,
-            3 => About::Error,
-            _ => About::Pong,
-        }
-    }
-}
-
-/// What a frame that is due is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum About {
-    /// A position of the user in this slot.
-    Position(u32),
-    /// The last known position of the user in this slot, with its age.
-    LastKnown(u32),
-    /// A position of a user who is followed no longer.
-    Unfollowed,
-    /// An error.
-    Error,
-    /// The answer to a ping of ours, not of WebSocket's.
-    Pong,
-}
 
 /// What a flush did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -430,10 +378,4 @@ impl Outbox {
             flushed.conflated += usize::from(is_conflated);
         }
     }
-}
-
-/// How many of these are positions.
-fn positions(due: &[Due]) -> usize {
-    let is_position = |due: &&Due| !matches!(due.about(), About::Error | About::Pong);
-    due.iter().filter(is_position).count()
 }
