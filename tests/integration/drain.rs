@@ -233,7 +233,8 @@ fn positions_held_by_the_flush_interval_go_out_before_the_goodbye() {
 
 #[test]
 fn positions_that_come_during_the_drain_are_not_held_back_by_the_flush_interval() {
-    let server = Server::start(&["--drain", "4s", "--flush-interval", "1m"]);
+    // The follower is told after 3 s, in which the position has to come.
+    let server = Server::start(&["--drain", "18s", "--flush-interval", "1m"]);
     // They are told in the order in which they came.
     let mut first = server.join("1", "[]");
     first.barrier();
