@@ -1,7 +1,6 @@
 //! The registry behind the relay: runners and members, each mirrored in the other, so that who
 //! leaves costs what it followed and not what others follow. Judges nobody.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use slab::Slab;
@@ -9,6 +8,7 @@ use slab::Slab;
 use super::askers::Audiences;
 use super::changes::Changes;
 use super::heard::{Heard, LastKnown};
+use super::ids::Ids;
 use super::keys::{Follower, MemberKey, RunnerKey};
 use super::member::{Followed, Member, SPARE_ENTRIES_MAX, give_back_spare};
 use crate::user::{Spelling, Written};
@@ -38,7 +38,7 @@ pub(super) struct Runner {
 /// The registry of members, follows and last known positions.
 #[derive(Debug)]
 pub(super) struct Hub {
-    keys: HashMap<Rc<str>, u32>,
+    ids: Ids,
     pub(super) runners: Slab<Runner>,
     pub(super) members: Slab<Member>,
     pub(super) heard: Heard,
@@ -51,7 +51,7 @@ impl Hub {
     /// An empty hub that keeps at most `last_known_max` last known positions.
     pub(super) fn new(last_known_max: usize) -> Hub {
         Hub {
-            keys: HashMap::new(),
+            ids: Ids::default(),
             runners: Slab::new(),
             members: Slab::new(),
             heard: Heard::new(last_known_max),
@@ -104,13 +104,13 @@ impl Hub {
 
     /// Which of the member's follows the user is; `None` if it does not follow the user.
     pub(super) fn slot(&self, key: MemberKey, user: &str) -> Option<u32> {
-        let runner = *self.keys.get(user)?;
+        let runner = self.ids.get(user)?;
         self.members.get(key.index())?.slot(runner)
     }
 
     /// The user, if anybody follows, declared or published it.
     pub(super) fn runner(&self, user: &str) -> Option<RunnerKey> {
-        self.keys.get(user).copied().map(RunnerKey)
+        self.ids.get(user).map(RunnerKey)
     }
 
     /// How many users the member follows.
@@ -241,8 +241,8 @@ impl Hub {
     }
 
     fn key_or_new(&mut self, user: &str) -> u32 {
-        if let Some(key) = self.keys.get(user) {
-            return *key;
+        if let Some(key) = self.ids.get(user) {
+            return key;
         }
         let id: Rc<str> = Rc::from(user);
         let runner = Runner {
@@ -258,7 +258,7 @@ impl Hub {
             last: None,
         };
         let key = self.runners.insert(runner) as u32;
-        self.keys.insert(id, key);
+        self.ids.insert(id, key);
         key
     }
 
@@ -287,15 +287,14 @@ impl Hub {
         };
         if runner.followers.is_empty() && runner.declared == 0 && runner.last.is_none() {
             let runner = self.runners.remove(key);
-            self.keys.remove(&runner.id);
+            self.ids.remove(&runner.id);
             self.changes.forget(key as u32);
         }
     }
 
     /// Gives back the room that a crowd needed which is gone.
     pub(super) fn give_back_room(&mut self) {
-        if self.keys.capacity() > 4 * self.keys.len() + SPARE_ENTRIES_MAX {
-            self.keys.shrink_to(2 * self.keys.len());
+        if self.ids.give_back_room() {
             self.runners.shrink_to_fit();
             self.heard.shrink_to(self.runners.capacity());
         }

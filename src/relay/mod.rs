@@ -8,6 +8,7 @@ mod authority;
 mod changes;
 mod heard;
 mod hub;
+mod ids;
 mod keys;
 mod last_known;
 mod member;

@@ -39,6 +39,7 @@ const FLOORS: &[&str] = &[
     "relay/askers.rs",
     "relay/changes.rs",
     "relay/heard.rs",
+    "relay/ids.rs",
     "relay/hub.rs",
     "relay/last_known.rs",
     "relay/audience.rs",
