@@ -15,6 +15,7 @@
 //! | [`auth`] | tokens and keys to who somebody is and what they may do |
 //! | [`refusal`] | why a message was not carried out, and what to mend |
 //! | [`user`], [`fix`] | user ids and positions, valid by construction |
+//! | [`dialect`] | how a position was said |
 //! | [`gpx`] | the tracks in a GPX file |
 //! | `queue` | a first-in-first-out queue through a table of slots |
 //! | `logger`, `duration` | log lines that never block the loop; times as people write them |
@@ -24,10 +25,12 @@
 pub mod auth;
 pub mod cli;
 pub mod client;
+pub mod dialect;
 mod duration;
 pub mod fix;
 pub mod gpx;
 mod logger;
+pub mod phones;
 pub mod protocol;
 mod queue;
 pub mod refusal;

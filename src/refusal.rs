@@ -86,6 +86,8 @@ pub enum Refusal {
     BadUser(String),
     /// A position without a `userId` on a connection that declared none.
     MissingUser,
+    /// A report that does not say whose position it is.
+    ReportWithoutId,
     /// An audience asked for on a connection that declared no `userId`.
     AudienceOfNobody,
     /// The position is none.
@@ -119,6 +121,7 @@ impl Refusal {
             Refusal::BadIds(..)
             | Refusal::BadUser(_)
             | Refusal::MissingUser
+            | Refusal::ReportWithoutId
             | Refusal::AudienceOfNobody => Code::BadId,
             Refusal::BadPosition(_) => Code::BadPosition,
             Refusal::WrongUser(_) => Code::WrongUser,
@@ -161,6 +164,10 @@ impl fmt::Display for Refusal {
                     "userId is missing: put it into the position, or into a hello before it"
                 )
             }
+            Refusal::ReportWithoutId => write!(
+                f,
+                "whose position is this? The app must send an id: as id, userId, or what it calls a device"
+            ),
             Refusal::AudienceOfNobody => write!(
                 f,
                 "userId is missing: an audience is told to a connection that says who it is"

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::dialect::Dialect;
 use crate::fix::Fix;
 
 /// Longest user id, in bytes of its text (UTF-8, after unescaping).
@@ -159,6 +160,8 @@ pub struct Known<'a> {
     pub fix: &'a Fix,
     /// How long ago it was received.
     pub age: Duration,
+    /// How it was said.
+    pub dialect: Dialect,
 }
 
 /// What is known of a user besides positions.

@@ -44,6 +44,7 @@ fn write_feature(feature: &Feature, out: &mut Vec<u8>) -> std::io::Result<()> {
         written,
         fix,
         age,
+        dialect,
     } = feature.known;
     let [open, id, close] = written.pieces(user);
     let (lat, lng) = (fix.lat_digits(), fix.lng_digits());
@@ -63,10 +64,11 @@ fn write_feature(feature: &Feature, out: &mut Vec<u8>) -> std::io::Result<()> {
     }
     write!(
         out,
-        ",\"properties\":{{\"userId\":{open}{id}{close},\"age\":{:.1},\"state\":\"{}\",\"connected\":{}",
+        ",\"properties\":{{\"userId\":{open}{id}{close},\"age\":{:.1},\"state\":\"{}\",\"connected\":{},\"source\":\"{}\"",
         age.as_secs_f64(),
         feature.freshness.word(),
-        feature.is_connected
+        feature.is_connected,
+        dialect.word()
     )?;
     if !is_on_earth {
         write!(out, ",\"lat\":{lat},\"lng\":{lng}")?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::dialect::Dialect;
 
 fn relayed(text: &str) -> String {
     let Ok(ClientMessage::Position(publication)) = decode(text, Bounds::Finite) else {
@@ -15,6 +16,7 @@ fn relayed(text: &str) -> String {
         written: &user.written(),
         fix: &publication.fix,
         age: Duration::ZERO,
+        dialect: Dialect::WebSocket,
     };
     encode_position(&known, &mut out);
     String::from_utf8(out).expect("UTF-8")

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::sender_clock::SenderClock;
+use crate::dialect::Dialect;
 use crate::fix::Fix;
 use crate::queue::SlotQueue;
 use crate::user::Written;
@@ -18,6 +19,7 @@ pub(super) struct LastKnown {
     pub(super) written: Written,
     pub(super) received_at: Instant,
     pub(super) clock: SenderClock,
+    pub(super) dialect: Dialect,
 }
 
 impl LastKnown {

@@ -6,7 +6,8 @@ use super::heard::LastKnown;
 use super::hub::Hub;
 use super::keys::RunnerKey;
 use super::now::Now;
-use super::sender_clock::SenderClock;
+use super::sender_clock::{SenderClock, unix_ms};
+use crate::dialect::Dialect;
 use crate::fix::{Extra, Fix};
 use crate::user::{Freshness, Written};
 
@@ -18,6 +19,7 @@ impl Hub {
         runner: RunnerKey,
         written: Written,
         fix: Fix,
+        dialect: Dialect,
         now: Now,
     ) -> bool {
         let key = runner.0;
@@ -35,6 +37,7 @@ impl Hub {
             written,
             received_at: now.monotonic,
             clock: *clock,
+            dialect,
         };
         self.heard.bytes += last.bytes();
         match &mut runner.last {
@@ -62,6 +65,15 @@ impl Hub {
             }
         }
         true
+    }
+
+    /// Whether a fix of the user with this timestamp is the newest.
+    pub(super) fn is_newest(&self, runner: RunnerKey, fix: &Fix) -> bool {
+        let made_at = |fix: &Fix| fix.value(Extra::Timestamp).map(unix_ms);
+        let (Some(last), Some(fix_ms)) = (self.last_known(runner), made_at(fix)) else {
+            return false;
+        };
+        made_at(&last.fix) == Some(fix_ms) || last.clock.newest_ms() == Some(fix_ms)
     }
 
     /// Makes last known positions stale that were received before this time, so many at most;

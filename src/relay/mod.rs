@@ -15,8 +15,10 @@ mod member;
 #[cfg(test)]
 mod model;
 mod now;
+mod paces;
 mod presence;
 mod rate;
+mod reports;
 mod sender_clock;
 mod service;
 mod terms;

@@ -40,14 +40,29 @@ impl Bucket {
         }
     }
 
-    /// Takes a token for a position, if there is one.
-    pub(super) fn take(&mut self, rate: u32, now: Instant) -> Result<(), Excess> {
+    /// Fills it with what it got since the last time, and says whether that is enough for one.
+    pub(super) fn fill(&mut self, rate: u32, now: Instant) -> bool {
         let per_second = f64::from(rate);
         let filled = now.saturating_duration_since(self.filled_at).as_secs_f64() * per_second;
         self.tokens = (self.tokens + filled).min(per_second);
         self.filled_at = now;
-        if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
+        self.tokens >= 1.0
+    }
+
+    /// Takes so many tokens, or those that there are.
+    pub(super) fn take_up_to(&mut self, count: u32) {
+        self.tokens = (self.tokens - f64::from(count)).max(0.0);
+    }
+
+    /// Whether it is as good as a new one by now.
+    pub(super) fn is_full(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.filled_at) >= Duration::from_secs(1)
+    }
+
+    /// Takes a token for a position, if there is one.
+    pub(super) fn take(&mut self, rate: u32, now: Instant) -> Result<(), Excess> {
+        if self.fill(rate, now) {
+            self.take_up_to(1);
             return Ok(());
         }
         let first = match self.excess {

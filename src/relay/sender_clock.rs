@@ -16,6 +16,14 @@ const AHEAD_MS_MAX: f64 = 60_000.0;
 /// another clock.
 const LATE_MAX: Duration = Duration::from_secs(30);
 
+/// A timestamp in milliseconds, which may be in seconds.
+pub(super) fn unix_ms(timestamp: f64) -> f64 {
+    match timestamp < SECONDS_MAX {
+        true => timestamp * 1000.0,
+        false => timestamp,
+    }
+}
+
 /// What is known of a sender's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SenderClock {
@@ -35,11 +43,7 @@ impl SenderClock {
             self.late = None;
             return true;
         };
-        let timestamp_ms = if timestamp < SECONDS_MAX {
-            timestamp * 1000.0
-        } else {
-            timestamp
-        };
+        let timestamp_ms = unix_ms(timestamp);
         let counts_as = |ms: f64| match ms > now.unix_ms + AHEAD_MS_MAX {
             true => now.unix_ms,
             false => ms,
@@ -57,6 +61,11 @@ impl SenderClock {
             late: None,
         };
         true
+    }
+
+    /// The timestamp of the newest fix, in milliseconds.
+    pub(super) fn newest_ms(&self) -> Option<f64> {
+        self.newest_ms
     }
 
     fn is_another_clock(&mut self, fix_ms: f64, now: Instant) -> bool {

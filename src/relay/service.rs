@@ -6,8 +6,10 @@ use super::authority::Authority;
 use super::hub::Hub;
 use super::keys::{MemberKey, RunnerKey};
 use super::now::Now;
+use super::paces::Paces;
 use super::terms::{Debt, OtherUser, Owed, Published, Rules};
 use crate::auth::Grant;
+use crate::dialect::Dialect;
 use crate::fix::Fix;
 use crate::refusal::{Refusal, quote};
 use crate::user::{UserId, Written};
@@ -28,7 +30,8 @@ const AGEING_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Relay {
     pub(super) hub: Hub,
-    rules: Rules,
+    pub(super) rules: Rules,
+    pub(super) paces: Paces,
     debts: Vec<Debt>,
     advanced_at: Option<Instant>,
     /// Whether more last known positions have aged than one step takes.
@@ -41,6 +44,7 @@ impl Relay {
         Relay {
             hub: Hub::new(rules.last_known_max),
             rules,
+            paces: Paces::default(),
             debts: Vec::new(),
             advanced_at: None,
             is_ageing: false,
@@ -151,7 +155,7 @@ impl Relay {
             self.hub.forget_unused(runner);
             return Ok(Published::TooFast(excess));
         }
-        if self.hub.publish(runner, written, fix, now) {
+        if (self.hub).publish(runner, written, fix, Dialect::WebSocket, now) {
             Ok(Published::Live(runner))
         } else {
             Ok(Published::Late)
@@ -299,6 +303,7 @@ impl Relay {
     /// Lets time pass: last known positions grow stale and are forgotten, so many at a time.
     pub(crate) fn advance(&mut self, now: Instant) {
         self.advanced_at = Some(now);
+        self.paces.forget_idle(now);
         let turns_stale = (now.checked_sub(self.rules.stale_after))
             .is_some_and(|time| self.hub.stale_before(time, STALE_PER_STEP_MAX));
         let forgets = (now.checked_sub(self.rules.forget_after))

@@ -67,6 +67,8 @@ pub(crate) enum Published {
     Live(RunnerKey),
     /// It is older than the runner's newest, and nobody is to have it.
     Late,
+    /// It is the runner's newest, which was received already.
+    Again,
     /// It is dropped, for it came too fast.
     TooFast(Excess),
 }

@@ -10,6 +10,7 @@ use super::keys::MemberKey;
 use super::model::fix;
 use super::{Authority, Now, Published, Relay, Rules};
 use crate::auth::{Follow, Grant, Publish};
+use crate::dialect::Dialect;
 use crate::fix::{Bounds, Fix};
 use crate::refusal::Refusal;
 use crate::user::{Freshness, Spelling, UserId, Written};
@@ -32,7 +33,7 @@ fn heavy_last_known_positions_crowd_out_the_oldest() {
         hub.follow(member, user, Spelling::String);
         let runner = hub.runner_or_new(user);
         let fix = heavy().expect("long, and not too long");
-        assert!(hub.publish(runner, Written::Quoted, fix, now));
+        assert!(hub.publish(runner, Written::Quoted, fix, Dialect::WebSocket, now));
     }
     // Four of them may weigh 4 × 256 bytes together, and each of these is almost 400.
     let known: Vec<bool> = (0..3)
@@ -141,7 +142,13 @@ fn a_crowd_whose_positions_turn_stale_together_does_so_in_steps() {
     let mut hub = Hub::new(RUNNERS);
     for runner in 0..RUNNERS {
         let runner = hub.runner_or_new(&runner.to_string());
-        assert!(hub.publish(runner, Written::Quoted, fix("0", None), now));
+        assert!(hub.publish(
+            runner,
+            Written::Quoted,
+            fix("0", None),
+            Dialect::WebSocket,
+            now
+        ));
     }
     let later = now.monotonic + Duration::from_secs(1);
     let mut steps = 1;

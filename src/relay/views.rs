@@ -53,6 +53,7 @@ impl Relay {
             written: last.written(),
             fix: last.fix(),
             age: last.age(now),
+            dialect: last.dialect,
         }
     }
 

@@ -31,6 +31,8 @@ impl Server {
                 origin,
                 token,
             } => return self.admit(id, &accept, &origin, token.as_ref()),
+            request if !self.has_room_for(id, &request) => self.reply_to(id, &Response::full()),
+            Request::Report(report) => self.report(id, *report),
             Request::Plain {
                 route,
                 origin,
@@ -43,8 +45,8 @@ impl Server {
             }
             Request::Options { route, origin } => {
                 let response = match route.is_for_pages_elsewhere() {
-                    true => Response::options_for_pages(),
-                    false => Response::options(),
+                    true => Response::options_for_pages(route.allow()),
+                    false => Response::options(route.allow()),
                 };
                 self.send_response(id, &route, &origin, response);
             }
@@ -65,26 +67,40 @@ impl Server {
             true if !self.door.asks_for_tokens() => response.for_any_page(),
             true => response.for_page(origin.named().filter(|_| self.door.allows(origin))),
         };
-        if let Some(entry) = self.connections.get_mut(id) {
-            let (peer, status) = (entry.peer, response.status());
-            debug!(
-                "request id={} peer={peer} route={route:?} status={status}",
-                id.serial()
-            );
-            (entry.connection).reply(&response, &self.unsent, self.now.monotonic);
-        }
+        debug!("request id={} route={route:?}", id.serial());
+        self.reply_to(id, &response);
     }
 
-    pub(super) fn refuse(&mut self, id: ConnectionId, refused: &RefusedRequest) {
+    /// Counts a connection among those of plain HTTP, or says that there is no room for it. Who
+    /// wants to know how the server is has always room.
+    fn has_room_for(&mut self, id: ConnectionId, request: &Request) -> bool {
+        let is_watchful = matches!(
+            request,
+            Request::Plain {
+                route: Route::Healthz | Route::Readyz | Route::Metrics,
+                ..
+            }
+        );
+        (self.connections.get_mut(id))
+            .is_none_or(|entry| self.door.enter_http(entry) || is_watchful)
+    }
+
+    /// Answers; the connection stays if it is counted and the server is not about to go.
+    pub(super) fn reply_to(&mut self, id: ConnectionId, response: &Response) {
         let Some(entry) = self.connections.get_mut(id) else {
             return;
         };
-        let (status, peer) = (refused.response.status(), entry.peer);
-        debug!("refuse id={} peer={peer} status={status}", id.serial());
+        let (peer, status) = (entry.peer, response.status());
+        debug!("answer id={} peer={peer} status={status}", id.serial());
+        let may_stay = entry.is_http && self.drain.is_none();
+        (entry.connection).reply(response, may_stay, &self.unsent, self.now.monotonic);
+    }
+
+    pub(super) fn refuse(&mut self, id: ConnectionId, refused: &RefusedRequest) {
         if refused.is_handshake {
-            self.metrics.reject_handshake(status);
+            self.metrics.reject_handshake(refused.response.status());
         }
-        (entry.connection).reply(&refused.response, &self.unsent, self.now.monotonic);
+        self.reply_to(id, &refused.response);
     }
 
     /// Opens a WebSocket for whom there is room and who may have one. Another is told why not:
@@ -117,11 +133,12 @@ impl Server {
                 _ => None,
             };
             if let Some(response) = response.filter(|_| !origin.is_named()) {
-                (entry.connection).reply(&response, &self.unsent, now.monotonic);
+                self.reply_to(id, &response);
                 return Ok(());
             }
         }
         debug!("open id={} peer={peer}", id.serial());
+        self.door.leave_http(entry);
         entry.connection.upgrade(accept, now.monotonic);
         let member = self.relay.join();
         entry.authority = Authority::of_member(member, checked.clone().ok().flatten());
@@ -135,6 +152,8 @@ impl Server {
 
     fn response(&self, route: &Route, token: Option<&Token>, conditions: &Conditions) -> Response {
         match route {
+            // What HEAD asks about, and moves nobody.
+            Route::Report => Response::of_report(None, Vec::new()),
             Route::Page(page) => Response::page(self.pages.get(*page), conditions),
             Route::Healthz => Response::text("200 OK", "ok"),
             Route::Readyz if self.drain.is_some() => {
@@ -145,6 +164,7 @@ impl Server {
             Route::Metrics => {
                 let gauges = Gauges {
                     connections: self.door.open(),
+                    http_connections: self.door.http(),
                     follows: self.relay.follows_total(),
                     runners: self.relay.runners_by_freshness(),
                     process: Process::measure(),

@@ -5,6 +5,7 @@ use super::door::Door;
 use super::metrics::Metrics;
 use super::wire::close::CloseReason;
 use crate::auth::Token;
+use crate::dialect::Dialect;
 use crate::fix::Bounds;
 use crate::protocol::{ClientMessage, Hello, Publication, decode, encode_pong};
 use crate::refusal::{Code, Refusal};
@@ -69,7 +70,7 @@ impl Effects<'_> {
         match decoded {
             Ok(ClientMessage::Position(publication)) => match self.publish(entry, publication) {
                 Ok(Published::Live(runner)) => applied.moved = Some(runner),
-                Ok(Published::Late) => {}
+                Ok(Published::Late | Published::Again) => {}
                 Ok(Published::TooFast(Excess::Close)) => return Err(CloseReason::TooFast),
                 Ok(Published::TooFast(excess)) => {
                     applied.is_uncounted = true;
@@ -166,7 +167,9 @@ impl Effects<'_> {
         let Publication { user, fix } = publication;
         let published = (self.relay).publish(&mut entry.authority, user.as_ref(), fix, self.now);
         match &published {
-            Ok(Published::Live(_)) => self.metrics.positions_received += 1,
+            Ok(Published::Live(_) | Published::Again) => {
+                self.metrics.receive_position(Dialect::WebSocket);
+            }
             Ok(Published::Late) => self.metrics.positions_late += 1,
             Ok(Published::TooFast(_)) => self.metrics.reject_position(Code::TooFast),
             Err(refusal) => self.metrics.reject_position(refusal.code()),

@@ -25,11 +25,15 @@ pub struct Config {
     #[arg(long, value_name = "N", value_parser = count::<10000>)]
     pub max_connections: Option<u32>,
 
+    /// Most connections of plain HTTP [default: a fifth of the descriptor limit]
+    #[arg(long, value_name = "N", value_parser = count::<1000>)]
+    pub max_http_connections: Option<u32>,
+
     /// Most open WebSockets from one IPv4 address or IPv6 network of 64 bits [default: no limit]
     #[arg(long, value_name = "N", value_parser = count::<100>)]
     pub max_connections_per_ip: Option<u32>,
 
-    /// Most positions a second from one connection [default: no limit]
+    /// Most positions a second from one connection, or of one user over HTTP [default: no limit]
     #[arg(long, value_name = "N", value_parser = count::<10>)]
     pub max_rate: Option<u32>,
 

@@ -7,8 +7,9 @@ use mio::net::TcpStream;
 use slab::Slab;
 
 use super::bad_row::BadRow;
+use super::postponed::Postponed;
 use super::waits::Waits;
-use super::wire::connection::{Connection, Input};
+use super::wire::connection::Connection;
 use crate::relay::{Authority, MemberKey};
 
 /// Serial numbers use this many bits, so that a token with the top bit set is no connection.
@@ -62,8 +63,10 @@ pub(super) struct Entry {
     pub(super) sent: u64,
     /// Whether the peer's end of the stream may be in the socket's queue.
     pub(super) is_hung_up: bool,
-    /// A costly input that waits to be carried out, before anything else is read.
-    pub(super) postponed: Option<Box<Input>>,
+    /// Whether it counts among the connections of plain HTTP.
+    pub(super) is_http: bool,
+    /// Costly work that waits to be carried out, before anything else is read.
+    pub(super) postponed: Option<Box<Postponed>>,
     /// Which steps of the tick it waits for.
     pub(super) waits: Waits,
 }
@@ -101,6 +104,7 @@ impl Connections {
             received: 0,
             sent: 0,
             is_hung_up: false,
+            is_http: false,
             postponed: None,
             waits: Waits::default(),
         });

@@ -10,7 +10,7 @@ use log::{error, info, warn};
 use super::config::Config;
 use super::connections::{ConnectionId, Entry};
 use super::http::{AllowedOrigin, Origin, Shown};
-use super::os::limits::PerAddress;
+use super::os::limits::{Limits, PerAddress};
 use super::wire::close::CloseReason;
 use crate::auth::{Grant, KeyFlags, Keys, Loaded, Refused, Token};
 use crate::relay::Now;
@@ -26,7 +26,9 @@ pub(super) struct Door {
     keys: Option<Keys>,
     allow_origin: Vec<AllowedOrigin>,
     open: usize,
-    open_max: usize,
+    /// Connections of plain HTTP.
+    http: usize,
+    limits: Limits,
     open_per_address: PerAddress,
     open_per_address_max: Option<u32>,
     expiries: Expiries,
@@ -37,7 +39,7 @@ impl Door {
     ///
     /// # Errors
     /// A line for the operator.
-    pub(super) fn new(config: &Config, open_max: usize) -> Result<Door, String> {
+    pub(super) fn new(config: &Config, limits: Limits) -> Result<Door, String> {
         let Loaded { keys, warnings } = config.keys.load()?;
         warn_of(&warnings);
         Ok(Door {
@@ -45,7 +47,8 @@ impl Door {
             keys,
             allow_origin: config.allow_origin.clone(),
             open: 0,
-            open_max,
+            http: 0,
+            limits,
             open_per_address: PerAddress::default(),
             open_per_address_max: config.max_connections_per_ip,
             expiries: Expiries::default(),
@@ -62,9 +65,28 @@ impl Door {
         self.open
     }
 
+    /// Connections of plain HTTP now.
+    pub(super) fn http(&self) -> usize {
+        self.http
+    }
+
     /// As many as there may be.
-    pub(super) fn open_max(&self) -> usize {
-        self.open_max
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Counts a connection among those of plain HTTP, if there is room for it.
+    pub(super) fn enter_http(&mut self, entry: &mut Entry) -> bool {
+        if !entry.is_http && self.http < self.limits.http {
+            entry.is_http = true;
+            self.http += 1;
+        }
+        entry.is_http
+    }
+
+    /// Counts a connection among those of plain HTTP no longer.
+    pub(super) fn leave_http(&mut self, entry: &mut Entry) {
+        self.http -= usize::from(std::mem::take(&mut entry.is_http));
     }
 
     /// Whether pages of this origin may come in.
@@ -87,7 +109,7 @@ impl Door {
         }
         let is_full_for_peer = (self.open_per_address_max)
             .is_some_and(|max| self.open_per_address.open(address) >= max);
-        if is_full_for_peer || self.open >= self.open_max {
+        if is_full_for_peer || self.open >= self.limits.websockets {
             return Err(CloseReason::Full);
         }
         match shown {

@@ -2,8 +2,13 @@
 //! counted is the program itself, some 3 MiB.
 
 use super::config::Config;
+use super::http::HEAD_BYTES_MAX;
+use super::os::limits::Limits;
 use super::wire::outbox::ERROR_BYTES_MAX;
-use super::wire::reply::UNSENT_BYTES_MAX;
+use super::wire::reader::BODIES_BYTES_MAX;
+
+/// Most bytes that all unsent answers together may hold.
+pub(super) const UNSENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// An open connection that is owed nothing.
 const CONNECTION_BYTES: u64 = 1024;
@@ -14,9 +19,12 @@ const FOLLOW_BYTES: u64 = 300;
 /// A last known position, and the user whose it is.
 const LAST_KNOWN_BYTES: u64 = 512;
 
+/// A connection of plain HTTP: itself, and the longest of heads in a buffer that has just grown.
+const HTTP_CONNECTION_BYTES: u64 = CONNECTION_BYTES + 2 * HEAD_BYTES_MAX as u64;
+
 /// The most that the server may come to hold, in bytes, with so many connections.
-pub(super) fn memory_max(config: &Config, connections: usize) -> u64 {
-    let connections = connections as u64;
+pub(super) fn memory_max(config: &Config, limits: Limits) -> u64 {
+    let connections = limits.websockets as u64;
     let message_bytes = u64::from(config.max_message_bytes);
     // The beginning of a message as it came, the pieces of one put together so far, and room to grow.
     let pieces = connections * (3 * message_bytes + ERROR_BYTES_MAX as u64);
@@ -24,6 +32,8 @@ pub(super) fn memory_max(config: &Config, connections: usize) -> u64 {
         + u64::from(config.max_follows_total) * FOLLOW_BYTES
         + u64::from(config.max_runners) * LAST_KNOWN_BYTES
         + pieces
+        + limits.http as u64 * HTTP_CONNECTION_BYTES
+        + BODIES_BYTES_MAX as u64
         + UNSENT_BYTES_MAX as u64
 }
 
@@ -39,9 +49,13 @@ mod tests {
         config: Config,
     }
 
-    fn with(flags: &[&str], connections: usize) -> u64 {
+    fn with(flags: &[&str], websockets: usize) -> u64 {
+        let limits = Limits {
+            websockets,
+            http: websockets / 4,
+        };
         let arguments = ["serve"].iter().chain(flags);
-        memory_max(&Flags::parse_from(arguments).config, connections)
+        memory_max(&Flags::parse_from(arguments).config, limits)
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::os::process::Process;
 use super::wire::close::CloseReason;
+use crate::dialect::Dialect;
 use crate::refusal::Code;
 use crate::user::Freshness;
 
@@ -21,8 +22,8 @@ pub(super) struct Metrics {
     handshakes_rejected: BTreeMap<&'static str, u64>,
     /// Ended connections, by reason.
     closed: BTreeMap<&'static str, u64>,
-    /// Positions received and taken.
-    pub positions_received: u64,
+    /// Positions received and taken, by the place of their dialect among all.
+    positions_received: [u64; Dialect::ALL.len()],
     /// Positions refused, by error code.
     positions_rejected: BTreeMap<&'static str, u64>,
     /// Positions older than their runner's newest, which are not relayed.
@@ -48,6 +49,8 @@ pub(super) struct Metrics {
 pub(super) struct Gauges {
     /// WebSockets open.
     pub connections: usize,
+    /// Connections of plain HTTP.
+    pub http_connections: usize,
     /// Follows in force.
     pub follows: usize,
     /// Users by the state of their last known position.
@@ -84,6 +87,16 @@ impl Metrics {
         *self.handshakes_rejected.entry(reason).or_default() += 1;
     }
 
+    /// Counts a position that was taken.
+    pub(super) fn receive_position(&mut self, dialect: Dialect) {
+        self.positions_received[dialect as usize] += 1;
+    }
+
+    /// All positions that were taken.
+    pub(super) fn positions_received(&self) -> u64 {
+        self.positions_received.iter().sum()
+    }
+
     /// Counts a refused position.
     pub(super) fn reject_position(&mut self, code: Code) {
         *self.positions_rejected.entry(code.word()).or_default() += 1;
@@ -114,6 +127,12 @@ impl Metrics {
             "spectate_connections",
             "WebSockets open.",
             gauges.connections,
+        )?;
+        gauge(
+            out,
+            "spectate_http_connections",
+            "Connections of plain HTTP.",
+            gauges.http_connections,
         )?;
         counter(
             out,
@@ -160,11 +179,13 @@ impl Metrics {
             "counter",
             "Positions taken, by the way they came.",
         )?;
-        writeln!(
-            out,
-            "spectate_positions_received_total{{source=\"websocket\"}} {}",
-            self.positions_received
-        )?;
+        for (dialect, count) in Dialect::ALL.iter().zip(self.positions_received) {
+            writeln!(
+                out,
+                "spectate_positions_received_total{{source=\"{}\"}} {count}",
+                dialect.word()
+            )?;
+        }
         counters(
             out,
             "spectate_positions_rejected_total",

@@ -33,7 +33,9 @@ mod outbox_model;
 mod outgoing;
 pub mod pages;
 mod parts;
+mod postponed;
 mod queues;
+mod reporting;
 mod source;
 mod sweep;
 mod tick;
@@ -66,8 +68,8 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
     info!(
         "start version={} listen=\"{addresses}\" max_connections={} memory_max={}",
         env!("CARGO_PKG_VERSION"),
-        server.door.open_max(),
-        memory_max(&server.config, server.door.open_max())
+        server.door.limits().websockets,
+        memory_max(&server.config, server.door.limits())
     );
     server.warn_if_open(&listening);
     if server.config.demo {
@@ -85,7 +87,7 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
     info!(
         "stop accepted={} received={} delivered={}",
         server.metrics.accepted,
-        server.metrics.positions_received,
+        server.metrics.positions_received(),
         server.metrics.positions_delivered
     );
     Ok(outcome)

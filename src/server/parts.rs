@@ -14,17 +14,18 @@ use super::connections::Connections;
 use super::door::Door;
 use super::drain::Drain;
 use super::http::frame_ancestors;
+use super::memory::UNSENT_BYTES_MAX;
 use super::metrics::Metrics;
 use super::os::demo::{self, Demo};
-use super::os::limits;
+use super::os::limits::Limits;
 use super::os::listen::Listeners;
 use super::outgoing::Outgoing;
 use super::pages::Pages;
 use super::queues::Queues;
 use super::source::Source;
 use super::sweep::Sweep;
+use super::wire::ceiling::Ceiling;
 use super::wire::reader::Reader;
-use super::wire::reply::Unsent;
 use super::work::Work;
 use crate::relay::{Now, Relay};
 
@@ -48,7 +49,7 @@ pub(super) struct Server {
     pub(super) outgoing: Outgoing,
     pub(super) pages: Pages,
     /// What all HTTP answers on their way out hold.
-    pub(super) unsent: Unsent,
+    pub(super) unsent: Ceiling,
     pub(super) metrics: Metrics,
     pub(super) now: Now,
     pub(super) sweep: Sweep,
@@ -63,9 +64,9 @@ pub(super) struct Server {
 impl Server {
     /// A server that listens. An error is a line for the operator.
     pub(super) fn bind(config: Config) -> Result<Server, String> {
-        let open_max = limits::max_connections(config.max_connections)?;
-        let door = Door::new(&config, open_max)?;
-        demo::check(&config, open_max)?;
+        let limits = Limits::new(config.max_connections, config.max_http_connections)?;
+        let door = Door::new(&config, limits)?;
+        demo::check(&config, limits.websockets)?;
         let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
         let mut listeners = Listeners::bind(&config.listen, config.backlog)?;
         let mut signals = if door.asks_for_tokens() {
@@ -94,7 +95,7 @@ impl Server {
                 &config.tiles,
                 frame_ancestors(&config.allow_origin).as_deref(),
             ),
-            unsent: Unsent::default(),
+            unsent: Ceiling::new(UNSENT_BYTES_MAX),
             metrics: Metrics::new(now.unix_ms),
             now,
             sweep: Sweep::new(now.monotonic),

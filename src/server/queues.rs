@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::connections::{ConnectionId, Connections, Entry};
+use super::postponed::Postponed;
 use super::waits::Wait;
 use super::wire::close::CloseReason;
 
@@ -44,8 +45,9 @@ impl Queues {
         }
     }
 
-    /// Has a connection wait for its costly input to be carried out.
-    pub(super) fn add_work(&mut self, id: ConnectionId, entry: &mut Entry) {
+    /// Has a connection wait for costly work to be carried out.
+    pub(super) fn postpone(&mut self, id: ConnectionId, entry: &mut Entry, work: Postponed) {
+        entry.postponed = Some(Box::new(work));
         if entry.waits.add(Wait::Work) {
             self.works.push_back(id);
         }

@@ -20,6 +20,9 @@ const TEXT_BYTES_PER_US: usize = 16;
 /// A position in an answer, packed.
 const POSITION_US: usize = 5;
 
+/// A point of a report that was read, with some followers.
+const POINT_US: usize = 20;
+
 /// A page or a short text, and a request for it.
 const ANSWER_US: usize = 50;
 
@@ -86,10 +89,20 @@ pub(super) fn cost_us(input: &Input, needs_tokens: bool) -> u32 {
             };
             ANSWER_US + route_us + TOKEN_US * usize::from(needs_tokens && token.is_some())
         }
+        Input::Request(Request::Report(report)) => {
+            ANSWER_US
+                + report.content.len() / TEXT_BYTES_PER_US
+                + TOKEN_US * usize::from(needs_tokens)
+        }
         Input::Request(Request::Options { .. }) | Input::Refused(_) => ANSWER_US,
         Input::Blocked | Input::TurnOver => 0,
     };
     u32::try_from(cost).unwrap_or(u32::MAX)
+}
+
+/// What it is estimated to cost to relay so many points of a report, in microseconds.
+pub(super) fn points_cost_us(points: usize) -> u32 {
+    u32::try_from(POINT_US * points).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl Fake {
                 other => panic!("{other:?}"),
             };
             let body = response.body().map_or(&[][..], |body| body);
-            let answer = [response.head().as_bytes(), body].concat();
+            let answer = [response.head(false).as_bytes(), body].concat();
             socket.write_all(&answer).expect("a reader");
         }
     }
@@ -63,7 +63,7 @@ fn request(socket: &TcpStream) -> Option<Request> {
     loop {
         let length = socket.peek(&mut head).expect("a request");
         match http::parse(&head[..length]) {
-            Head::Complete(request, _) => return Some(request),
+            Head::Complete(head) => return Some(head.request),
             Head::Partial if length > 0 => {}
             _ => return None,
         }

@@ -70,7 +70,8 @@ fn a_plain_request_whose_peer_keeps_the_connection_is_dropped() {
         .iter()
         .map(|path| {
             let mut peer = server.socket();
-            let head = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+            let head =
+                format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
             peer.write_all(head.as_bytes())
                 .expect("a server that reads");
             peer
@@ -86,7 +87,7 @@ fn a_plain_request_whose_peer_keeps_sending_is_dropped() {
     let server = Server::start(&[]);
     let begin = Instant::now();
     let mut peer = server.socket();
-    peer.write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
+    peer.write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
         .expect("a server that reads");
     let mut answer = Vec::new();
     peer.read_to_end(&mut answer).expect("an answer");

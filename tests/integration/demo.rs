@@ -176,7 +176,7 @@ fn limits_that_leave_no_room_for_runners_are_refused_at_the_start() {
     few.args(["serve", "--listen", "127.0.0.1:0", "--demo"]);
     let line = refusal(&mut few);
     assert!(
-        line.contains("the descriptor limit (ulimit -n) allows 18: "),
+        line.contains("the descriptor limit (ulimit -n) allows 8: "),
         "{line}"
     );
     let enough = [

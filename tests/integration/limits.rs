@@ -172,16 +172,16 @@ fn wait_until_none_is_left(server: &Server) {
 }
 
 #[test]
-fn with_64_descriptors_32_websockets_fit_and_the_next_are_told() {
+fn with_64_descriptors_20_websockets_fit_and_the_next_are_told() {
     let server = server_of_64_descriptors();
-    let mut clients: Vec<Client> = (0..32)
+    let mut clients: Vec<Client> = (0..20)
         .map(|id| server.join(&id.to_string(), "[0]"))
         .collect();
     for client in &mut clients {
         client.barrier();
     }
     let log = server.log();
-    assert!(log.contains(" max_connections=32 memory_max="), "{log}");
+    assert!(log.contains(" max_connections=20 memory_max="), "{log}");
     for _ in 0..3 {
         assert_eq!(refused(server.socket()).status, 503);
         assert_eq!(code_for_a_browser(server.socket()), 1013);
@@ -191,7 +191,7 @@ fn with_64_descriptors_32_websockets_fit_and_the_next_are_told() {
     for client in &mut clients {
         assert_eq!(client.receive(), r#"{"userId":0,"lat":1,"lng":2}"#);
     }
-    clients.truncate(31);
+    clients.truncate(19);
     connect_when_there_is_room(server.address()).barrier();
 }
 

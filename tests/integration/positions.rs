@@ -57,7 +57,7 @@ fn positions_are_features_with_everything_that_is_known() {
                 "id": "Ann \"A\"",
                 "geometry": {"type": "Point", "coordinates": [-0.0, 1.5, 34.1]},
                 "properties": {
-                    "userId": "Ann \"A\"", "state": "live", "connected": false, "accuracy": 5,
+                    "userId": "Ann \"A\"", "state": "live", "connected": false, "source": "websocket", "accuracy": 5,
                     "altitudeAccuracy": 3, "heading": 90, "speed": 1.5, "timestamp": 1, "battery": 0.5,
                 },
             }),
@@ -65,7 +65,7 @@ fn positions_are_features_with_everything_that_is_known() {
                 "type": "Feature",
                 "id": 5,
                 "geometry": {"type": "Point", "coordinates": [45.6, 12.3]},
-                "properties": {"userId": 5, "state": "live", "connected": true},
+                "properties": {"userId": 5, "state": "live", "connected": true, "source": "websocket"},
             }),
         ]
     );
@@ -91,7 +91,7 @@ fn a_position_that_is_none_on_earth_is_a_feature_without_a_place() {
     let features = features(&server.get("/positions?ids=1,2,3"));
     assert_eq!(features[0]["geometry"], Value::Null);
     let properties = json!({
-        "userId": 1, "state": "live", "connected": false, "lat": 90.5, "lng": 0, "altitude": 7,
+        "userId": 1, "state": "live", "connected": false, "source": "websocket", "lat": 90.5, "lng": 0, "altitude": 7,
     });
     assert_eq!(features[0]["properties"], properties);
     assert_eq!(features[1]["geometry"], Value::Null);

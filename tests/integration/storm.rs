@@ -323,7 +323,11 @@ fn a_flooding_publisher_starves_nobody() {
 fn nineteen_thousand_followers_cost_little_memory_and_all_are_reached() {
     let _alone = alone();
     let count = affordable(19_000);
-    let server = Server::start(&["--log-level", "warn", "--ping-interval", "10m"]);
+    let server = Server::start(&[
+        "--log-level=warn",
+        "--ping-interval=10m",
+        "--max-http-connections=8",
+    ]);
     let mut runner = server.join("5", "[]");
     runner.barrier();
     // What the first connections need once is not the followers' cost.

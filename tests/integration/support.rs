@@ -382,19 +382,21 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Sends a request, and reads until the server ends the connection.
+    /// Sends a request, the last on its connection, and reads until the server ends that.
     pub(crate) fn to(mut socket: TcpStream, request: &[u8]) -> Answer {
         socket.write_all(request).expect("a server that reads");
         Answer::read(&mut socket)
     }
 
-    /// Reads until the server ends the connection.
+    /// Says that there is no other request, and reads until the server ends the connection.
     pub(crate) fn read(socket: &mut TcpStream) -> Answer {
         Answer::read_after(b"", socket)
     }
 
     /// The same where these bytes of it are read already.
     pub(crate) fn read_after(begin: &[u8], socket: &mut TcpStream) -> Answer {
+        // The server may have gone already.
+        let _ = socket.shutdown(Shutdown::Write);
         let mut bytes = begin.to_vec();
         socket
             .read_to_end(&mut bytes)

@@ -2,5 +2,6 @@
 
 mod costs;
 mod deadlines;
+mod requests;
 mod script;
 mod states;

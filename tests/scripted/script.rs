@@ -5,12 +5,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use spectate::server::http::{Request, Response};
+use spectate::server::wire::ceiling::Ceiling;
 use spectate::server::wire::close::CloseReason;
 use spectate::server::wire::connection::{Connection, Input, Timeouts};
 use spectate::server::wire::frames::Frames;
 use spectate::server::wire::outbox::{Flushed, Gather, Mark};
 use spectate::server::wire::reader::Reader;
-use spectate::server::wire::reply::Unsent;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 
@@ -84,13 +84,17 @@ pub(crate) const TIMEOUTS: Timeouts = Timeouts {
 
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1024;
 
+pub(crate) const UNSENT_BYTES_MAX: usize = 1024 * 1024;
+
 /// A connection and what the loop lends it.
 pub(crate) struct Driver {
     pub(crate) connection: Connection<Script>,
     pub(crate) reader: Reader,
     pub(crate) frames: Frames,
     pub(crate) gather: Gather,
-    pub(crate) unsent: Unsent,
+    pub(crate) unsent: Ceiling,
+    /// Whether it may stay behind an answer.
+    pub(crate) may_stay: bool,
     pub(crate) now: Instant,
     /// What came in, in words.
     pub(crate) heard: Vec<String>,
@@ -114,7 +118,8 @@ impl Driver {
             reader: Reader::new(MESSAGE_BYTES_MAX),
             frames: Frames::default(),
             gather: Gather::default(),
-            unsent: Unsent::default(),
+            unsent: Ceiling::new(UNSENT_BYTES_MAX),
+            may_stay: false,
             now,
             heard: Vec::new(),
             end: None,
@@ -143,14 +148,20 @@ impl Driver {
                 }
                 Ok(Input::Request(Request::Plain { route, .. })) => {
                     self.heard.push(format!("{route:?}"));
-                    let response = Response::text("200 OK", "ok");
-                    (self.connection).reply(&response, &self.unsent, self.now);
+                    self.reply(&Response::text("200 OK", "ok"));
                 }
-                Ok(Input::Request(Request::Options { .. })) => {
-                    (self.connection).reply(&Response::options(), &self.unsent, self.now);
+                Ok(Input::Request(Request::Report(report))) => {
+                    let content = String::from_utf8_lossy(&report.content);
+                    self.heard
+                        .push(format!("report {} {content}", report.query));
+                    self.reply(&Response::text("200 OK", "taken"));
+                }
+                Ok(Input::Request(Request::Options { route, .. })) => {
+                    self.reply(&Response::options(route.allow()));
                 }
                 Ok(Input::Refused(refused)) => {
-                    (self.connection).reply(&refused.response, &self.unsent, self.now);
+                    self.heard.push(refused.response.status().to_owned());
+                    self.reply(&refused.response);
                 }
                 Ok(Input::Blocked) => break false,
                 Ok(Input::TurnOver) => break true,
@@ -164,11 +175,18 @@ impl Driver {
         more
     }
 
-    /// Turns until the script is read or the connection ends, with a flush after each.
+    fn reply(&mut self, response: &Response) {
+        (self.connection).reply(response, self.may_stay, &self.unsent, self.now);
+    }
+
+    /// Turns until the script is read and answered or the connection ends, with a flush after each.
     pub(crate) fn run(&mut self) {
-        while self.end.is_none() && !self.connection.socket_mut().steps.is_empty() {
+        let mut has_answered = false;
+        while self.end.is_none() && (has_answered || !self.connection.socket_mut().steps.is_empty())
+        {
             self.turn(false);
             self.flush();
+            has_answered = self.connection.has_answered(self.now);
         }
     }
 

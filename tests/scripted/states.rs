@@ -3,10 +3,10 @@
 use spectate::server::wire::close::CloseReason;
 use spectate::server::wire::outbox::Mark;
 use spectate::server::wire::reader::Reader;
-use spectate::server::wire::reply::UNSENT_BYTES_MAX;
 
 use crate::script::{
-    ACCEPT, Driver, MESSAGE_BYTES_MAX, Step, close, close_with, fragment, ping, request, text,
+    ACCEPT, Driver, MESSAGE_BYTES_MAX, Step, UNSENT_BYTES_MAX, close, close_with, fragment, ping,
+    request, text,
 };
 
 /// A whole life: handshake, messages of all kinds, a goodbye.

@@ -103,12 +103,15 @@ fn count<const N: usize>(seeds: u64, outcome: impl Fn(&mut Generator) -> usize) 
 
 #[test]
 fn the_generated_inputs_reach_every_outcome() {
-    let heads: [u32; 5] = count(500, |generator| match parse(&generator.request_head()) {
+    let heads: [u32; 6] = count(500, |generator| match parse(&generator.request_head()) {
         Head::Partial => 0,
         Head::Refused(_) => 1,
-        Head::Complete(Request::Plain { .. }, _) => 2,
-        Head::Complete(Request::Upgrade { .. }, _) => 3,
-        Head::Complete(Request::Options { .. }, _) => 4,
+        Head::Complete(head) => match head.request {
+            Request::Plain { .. } => 2,
+            Request::Upgrade { .. } => 3,
+            Request::Options { .. } => 4,
+            Request::Report(_) => 5,
+        },
     });
     let messages: [u32; 9] = count(1_000, |generator| {
         let text = String::from_utf8_lossy(&generator.message()).into_owned();

@@ -11,6 +11,7 @@ use self::lists::Model;
 use super::Now;
 use super::hub::Hub;
 use super::keys::MemberKey;
+use crate::dialect::Dialect;
 use crate::fix::{Bounds, Extra, Fix};
 use crate::user::{Freshness, Spelling, Written};
 
@@ -109,7 +110,7 @@ proptest! {
                     let (user, lat) = (user.to_string(), format!("{user}.{step}"));
                     let timestamp_ms = offset_s.map(|offset| now.unix_ms + f64::from(offset) * 1000.0);
                     let runner = hub.runner_or_new(&user);
-                    let taken = hub.publish(runner, Written::Quoted, fix(&lat, timestamp_ms), now);
+                    let taken = hub.publish(runner, Written::Quoted, fix(&lat, timestamp_ms), Dialect::WebSocket, now);
                     prop_assert_eq!(taken, model.publish(&user, &lat, timestamp_ms, now));
                 }
                 Operation::Forget(steps) => {

@@ -20,6 +20,12 @@ pub(super) fn origin(headers: &[Header]) -> Origin {
     Origin::new(only(headers, "origin"), only(headers, "host"))
 }
 
+/// What stands behind the question mark of a request target.
+pub(super) fn query(target: &str) -> &str {
+    let target = target.split('#').next().unwrap_or_default();
+    target.split_once('?').map_or("", |(_, query)| query)
+}
+
 /// A token in these bytes, whatever they are.
 pub(super) fn token(text: &[u8]) -> Token<'static> {
     Token::new(String::from_utf8_lossy(text).into_owned())
@@ -34,7 +40,7 @@ pub(super) fn values<'h>(headers: &'h [Header], name: &str) -> impl Iterator<Ite
 }
 
 /// The value of a header that must come once; one that comes more often is worth nothing.
-fn only<'h>(headers: &'h [Header], name: &str) -> Option<&'h [u8]> {
+pub(super) fn only<'h>(headers: &'h [Header], name: &str) -> Option<&'h [u8]> {
     let mut values = values(headers, name);
     let first = values.next()?;
     Some(if values.next().is_some() { b"" } else { first })

@@ -1,21 +1,25 @@
 //! HTTP as far as it is served: request heads, what they ask for, who asks, and answers. Knows no
 //! sockets and nobody's data.
 
+mod body;
 mod conditions;
 mod fields;
 mod handshake;
 mod head;
 mod origin;
 mod query;
+mod report;
 mod request;
 mod response;
 mod routes;
 
+pub use body::{BODY_BYTES_MAX, Body, Framing};
 pub use conditions::Conditions;
-pub use head::{HEAD_BYTES_MAX, HEADERS_MAX, Head, RefusedRequest, parse};
+pub use head::{CompleteHead, HEAD_BYTES_MAX, HEADERS_MAX, Head, RefusedRequest, parse};
 pub use origin::Origin;
 pub(crate) use origin::{AllowedOrigin, frame_ancestors};
 pub use query::IdQuery;
+pub use report::{Credentials, Report};
 pub use request::{Request, Shown};
 pub use response::Response;
 pub use routes::Route;

@@ -2,6 +2,8 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::fields::query;
+
 /// The query of a target that asks for ids, as it was written: the ids are read when they are
 /// needed, for there may be thousands of them in each of many requests that wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,9 +12,7 @@ pub struct IdQuery(Box<str>);
 impl IdQuery {
     /// The query of a request target, which may be without one.
     pub(super) fn of(target: &str) -> IdQuery {
-        let target = target.split('#').next().unwrap_or_default();
-        let query = target.split_once('?').map_or("", |(_, query)| query);
-        IdQuery(query.into())
+        IdQuery(query(target).into())
     }
 
     /// The user ids of `ids=5,6`, which may come several times; `None` if there are none. Only a

@@ -2,10 +2,11 @@
 
 use super::conditions::Conditions;
 use super::origin::Origin;
+use super::report::Report;
 use super::routes::Route;
 use crate::auth::Token;
 
-/// A complete request head.
+/// A request, as far as its head says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// A WebSocket handshake, and the response that accepts it (RFC 6455, 4.2.2).
@@ -30,6 +31,8 @@ pub enum Request {
         /// Whether the answer goes without its body (HEAD).
         head_only: bool,
     },
+    /// Positions by an app, which the answer says to have looked at.
+    Report(Box<Report>),
     /// What may be done with something (OPTIONS): asked by health checks, and by browsers before a
     /// page of another site may ask with headers of its own.
     Options {

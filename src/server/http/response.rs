@@ -9,13 +9,10 @@ use crate::auth;
 use crate::server::gzip;
 use crate::server::pages::Page;
 
-/// What may be done with whatever is here.
-pub(super) const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
-
 /// Content of fewer bytes gains too little by gzip.
 const GZIP_BYTES_MIN: usize = 1024;
 
-/// An HTTP answer, after which the connection ends.
+/// An HTTP answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     status: &'static str,
@@ -33,7 +30,8 @@ pub struct Response {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Content {
-    media_type: &'static str,
+    /// `None` for what is empty.
+    media_type: Option<&'static str>,
     body: Rc<[u8]>,
     /// Whether it is here anyway, whoever asks for it.
     is_kept: bool,
@@ -55,7 +53,7 @@ impl Response {
     fn ok(media_type: &'static str, body: impl Into<Rc<[u8]>>) -> Response {
         Response {
             content: Some(Content {
-                media_type,
+                media_type: Some(media_type),
                 body: body.into(),
                 is_kept: false,
             }),
@@ -106,7 +104,7 @@ impl Response {
             cache_control: "no-cache",
             varies_by_encoding: true,
             content: (!is_held).then(|| Content {
-                media_type: page.media_type,
+                media_type: Some(page.media_type),
                 body: Rc::clone(&representation.body),
                 is_kept: true,
             }),
@@ -137,24 +135,64 @@ impl Response {
         self
     }
 
-    /// What may be done with something that only pages of this server read.
-    pub fn options() -> Response {
+    /// What may be done with something, as a header line.
+    pub fn options(allow: &'static str) -> Response {
         Response {
-            headers: Cow::Borrowed(ALLOW),
+            headers: Cow::Borrowed(allow),
             ..Response::empty("204 No Content")
         }
     }
 
-    /// The same for what other pages read too: with whatever headers, and this holds for two hours
+    /// The same for what pages elsewhere read too: with whatever headers, and this holds for two hours
     /// (Fetch, 3.2.3). A star does not stand for `Authorization`.
-    pub fn options_for_pages() -> Response {
-        let mut response = Response::options();
+    pub fn options_for_pages(allow: &'static str) -> Response {
+        let mut response = Response::options(allow);
         response.headers.to_mut().push_str(
             "Access-Control-Allow-Methods: GET, HEAD\r\n\
              Access-Control-Allow-Headers: *, Authorization\r\n\
              Access-Control-Max-Age: 7200\r\n",
         );
         response
+    }
+
+    /// What an app wants to hear of its report, of a media type unless it is nothing.
+    pub fn of_report(media_type: Option<&'static str>, body: Vec<u8>) -> Response {
+        Response {
+            content: Some(Content {
+                media_type,
+                body: body.into(),
+                is_kept: false,
+            }),
+            ..Response::empty("200 OK")
+        }
+    }
+
+    /// A report that whoever sends it may not send.
+    pub fn forbidden(body: &str) -> Response {
+        Response::refuse("403 Forbidden", "", body)
+    }
+
+    /// A report of more positions than are taken at once.
+    pub fn too_many(body: &str) -> Response {
+        Response::refuse("413 Content Too Large", "", body)
+    }
+
+    /// Reports that come faster than they may.
+    pub fn too_fast() -> Response {
+        Response::refuse(
+            "429 Too Many Requests",
+            "Retry-After: 1\r\n",
+            "positions come too fast: send fewer",
+        )
+    }
+
+    /// A body that is too long to be taken.
+    pub fn too_large() -> Response {
+        Response::refuse(
+            "413 Content Too Large",
+            "",
+            "a body has at most 1 MiB: send fewer positions at once",
+        )
     }
 
     /// A request that cannot be carried out as it is.
@@ -182,9 +220,19 @@ impl Response {
         self
     }
 
-    /// No more WebSockets are taken.
+    /// No more connections of this kind are taken.
     pub fn full() -> Response {
         Response::unavailable("too many connections: try again later")
+    }
+
+    /// No more bodies are received at once.
+    pub fn no_room() -> Response {
+        Response::unavailable("too much is being sent: try again later")
+    }
+
+    /// No more positions are taken.
+    pub fn restarting() -> Response {
+        Response::unavailable("the server is restarting: try again later")
     }
 
     /// No more answers are held.
@@ -205,29 +253,37 @@ impl Response {
         )
     }
 
+    /// The same of a report: its app may ask for a user and a password, which is the token.
+    pub fn unauthorized_report(refused: auth::Refused) -> Response {
+        Response::refuse(
+            "401 Unauthorized",
+            "WWW-Authenticate: Basic realm=\"spectate\", charset=\"UTF-8\"\r\n",
+            &refused.to_string(),
+        )
+    }
+
     /// The same without its body, if the request was HEAD.
     pub fn head_only(self, head_only: bool) -> Response {
         Response { head_only, ..self }
     }
 
-    /// The head as it goes over the wire.
-    pub fn head(&self) -> String {
+    /// The head as it goes over the wire. `stays` says whether the connection does.
+    pub fn head(&self, stays: bool) -> String {
         let mut head = format!("HTTP/1.1 {}\r\n", self.status);
         // Writing to a String cannot fail.
-        let _ = self.write_headers(&mut head);
+        let _ = self.write_headers(stays, &mut head);
         head
     }
 
-    fn write_headers(&self, head: &mut String) -> fmt::Result {
+    fn write_headers(&self, stays: bool, head: &mut String) -> fmt::Result {
         if let Some(Content {
             media_type, body, ..
         }) = &self.content
         {
-            let length = body.len();
-            write!(
-                head,
-                "Content-Type: {media_type}\r\nContent-Length: {length}\r\n"
-            )?;
+            if let Some(media_type) = media_type {
+                write!(head, "Content-Type: {media_type}\r\n")?;
+            }
+            write!(head, "Content-Length: {}\r\n", body.len())?;
         }
         head.push_str(match (self.varies_by_encoding, self.varies_by_origin) {
             (false, false) => "",
@@ -237,8 +293,10 @@ impl Response {
         });
         write!(
             head,
-            "Cache-Control: {}\r\n{}Connection: close\r\n\r\n",
-            self.cache_control, self.headers
+            "Cache-Control: {}\r\n{}{}\r\n",
+            self.cache_control,
+            self.headers,
+            if stays { "" } else { "Connection: close\r\n" }
         )
     }
 

@@ -1,8 +1,16 @@
 //! What a plain request asks for, by its method and target. Knows no headers.
 
+use super::fields::query;
 use super::query::IdQuery;
-use super::response::{ALLOW, Response};
+use super::response::Response;
+use crate::phones;
 use crate::server::pages::PageId;
+
+/// What may be done with what is read alone.
+const ALLOW: &str = "Allow: GET, HEAD, OPTIONS\r\n";
+
+/// What may be done where positions are reported too.
+const ALLOW_REPORTS: &str = "Allow: GET, HEAD, POST, OPTIONS\r\n";
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,12 +25,23 @@ pub enum Route {
     Metrics,
     /// Last known positions of these users.
     Positions(IdQuery),
+    /// Positions that an app reports.
+    Report,
 }
 
 impl Route {
     /// Whether pages of other sites may read the answer, as far as their origin may come in.
     pub fn is_for_pages_elsewhere(&self) -> bool {
         matches!(self, Route::Positions(_))
+    }
+
+    /// What may be done with it, as a header line.
+    pub fn allow(&self) -> &'static str {
+        match self {
+            Route::Report => ALLOW_REPORTS,
+            Route::Page(page) if Some(*page) == PageId::at("/") => ALLOW_REPORTS,
+            _ => ALLOW,
+        }
     }
 }
 
@@ -33,6 +52,9 @@ pub(super) fn route(method: &str, target: &str) -> Result<Route, Response> {
         ("OPTIONS", "*") => "/",
         _ => path(target),
     };
+    if let Some(route) = route_of_report(method, path, query(target)) {
+        return route;
+    }
     let route = match path {
         "/healthz" => Route::Healthz,
         "/readyz" => Route::Readyz,
@@ -42,18 +64,44 @@ pub(super) fn route(method: &str, target: &str) -> Result<Route, Response> {
             Response::refuse(
                 "404 Not Found",
                 "",
-                "nothing is here; there are /, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
+                "nothing is here; there are /, /track, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
             )
         })?),
     };
     match method {
         "GET" | "HEAD" | "OPTIONS" => Ok(route),
-        _ => Err(Response::refuse(
-            "405 Method Not Allowed",
-            ALLOW,
-            "use GET or HEAD",
-        )),
+        _ => Err(not_allowed(&route)),
     }
+}
+
+/// The route of a request where apps report positions, unless it asks for the page that is there
+/// too.
+fn route_of_report(method: &str, path: &str, query: &str) -> Option<Result<Route, Response>> {
+    let is_track = path == "/track" || path.starts_with("/track/");
+    if !is_track && !["/", "/pub"].contains(&path) {
+        return None;
+    }
+    let is_report = match method {
+        "POST" => true,
+        "GET" | "HEAD" => phones::has_coordinates(query) || (is_track && phones::has_id(query)),
+        "OPTIONS" => path != "/",
+        _ => return Some(Err(not_allowed(&Route::Report))),
+    };
+    match is_report {
+        true => Some(Ok(Route::Report)),
+        false if path == "/" => None,
+        false => Some(Err(Response::bad_request(
+            "apps report positions here: POST them, or GET /track?id=5&lat=1.5&lon=2.5",
+        ))),
+    }
+}
+
+fn not_allowed(route: &Route) -> Response {
+    let uses = match route {
+        Route::Report => "use POST, or GET with coordinates",
+        _ => "use GET or HEAD",
+    };
+    Response::refuse("405 Method Not Allowed", route.allow(), uses)
 }
 
 /// The path of a request target in origin form or in absolute form (RFC 9112, 3.2).

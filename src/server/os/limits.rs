@@ -5,38 +5,79 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors that WebSockets leave to the rest: the process's own, and plain HTTP requests,
-/// which are answered when no WebSocket is taken any more.
-const RESERVE: u64 = 32;
+/// Descriptors for the rest: the process's own, connections that have asked for nothing yet, and
+/// health checks, which are answered when nothing else is any more.
+const RESERVE: usize = 32;
 
-/// Raises the soft descriptor limit to the hard one, and says how many WebSockets that allows.
-/// An error is a line for the operator.
-pub(crate) fn max_connections(wanted: Option<u32>) -> Result<usize, String> {
-    let limit = getrlimit(Resource::Nofile);
-    // Not allowed to raise it: the soft limit then counts.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    );
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let possible = usize::try_from(descriptors.saturating_sub(RESERVE))
-        .unwrap_or(usize::MAX)
-        .min(1 << 30);
-    match wanted {
-        None if possible > 0 => Ok(possible),
-        Some(wanted) if wanted as usize <= possible => Ok(wanted as usize),
-        _ => Err(format!(
-            "the descriptor limit of {descriptors} allows {possible} connections ({RESERVE} are kept for the rest): \
-             {}raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit)",
-            if possible > 0 {
-                "lower --max-connections, or "
-            } else {
-                ""
+/// Of all descriptors, plain HTTP gets this share unless a flag says otherwise.
+const HTTP_SHARE: usize = 5;
+
+/// As many connections of plain HTTP as find room in the reserve.
+const HTTP_MIN: usize = 8;
+
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Open WebSockets.
+    pub(crate) websockets: usize,
+    /// Connections of plain HTTP.
+    pub(crate) http: usize,
+}
+
+impl Limits {
+    /// Raises the soft descriptor limit to the hard one, and says how many connections that allows,
+    /// or as many as are wanted.
+    ///
+    /// # Errors
+    /// A line for the operator.
+    pub(crate) fn new(websockets: Option<u32>, http: Option<u32>) -> Result<Limits, String> {
+        let limit = getrlimit(Resource::Nofile);
+        // Not allowed to raise it: the soft limit then counts.
+        let _ = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: limit.maximum,
+                maximum: limit.maximum,
+            },
+        );
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let descriptors = usize::try_from(descriptors)
+            .unwrap_or(usize::MAX)
+            .min(1 << 30);
+        let wanted = (websockets.map(|n| n as usize), http.map(|n| n as usize));
+        Limits::within(descriptors, wanted).ok_or_else(|| {
+            let (room, flags) = (descriptors.saturating_sub(RESERVE), [
+                websockets.map(|_| "--max-connections"),
+                http.map(|_| "--max-http-connections"),
+            ]);
+            let flags: Vec<&str> = flags.into_iter().flatten().collect();
+            let lower = match flags.is_empty() || room == 0 {
+                true => String::new(),
+                false => format!("lower {}, or ", flags.join(" and ")),
+            };
+            format!(
+                "the descriptor limit of {descriptors} allows {room} connections, WebSockets and plain HTTP \
+                 together ({RESERVE} are kept for the rest): {lower}raise the limit (ulimit -n, or \
+                 LimitNOFILE= in a systemd unit)"
+            )
+        })
+    }
+
+    fn within(descriptors: usize, wanted: (Option<usize>, Option<usize>)) -> Option<Limits> {
+        let room = descriptors.saturating_sub(RESERVE);
+        let share = descriptors / HTTP_SHARE;
+        let (websockets, http) = match wanted {
+            (Some(websockets), Some(http)) => (websockets, http),
+            (None, Some(http)) => (room.checked_sub(http)?, http),
+            (None, None) => (room.saturating_sub(share), share),
+            (Some(websockets), None) => {
+                let left = room.checked_sub(websockets)?;
+                let http = share.min(left).max(HTTP_MIN);
+                return Some(Limits { websockets, http });
             }
-        )),
+        };
+        let fits = websockets > 0 && websockets.saturating_add(http) <= room;
+        fits.then_some(Limits { websockets, http })
     }
 }
 
@@ -83,6 +124,28 @@ fn origin(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn websockets_and_plain_http_share_what_the_descriptors_leave() {
+        for (descriptors, wanted, expected) in [
+            (1024, (None, None), Some((788, 204))),
+            (1024, (Some(100), None), Some((100, 204))),
+            (1024, (Some(900), None), Some((900, 92))),
+            (1024, (Some(992), None), Some((992, HTTP_MIN))),
+            (1024, (Some(993), None), None),
+            (1024, (None, Some(10)), Some((982, 10))),
+            (1024, (None, Some(991)), Some((1, 991))),
+            (1024, (None, Some(992)), None),
+            (1024, (Some(500), Some(492)), Some((500, 492))),
+            (1024, (Some(500), Some(493)), None),
+            (64, (None, None), Some((20, 12))),
+            (32, (None, None), None),
+        ] {
+            let limits = Limits::within(descriptors, wanted);
+            let limits = limits.map(|limits| (limits.websockets, limits.http));
+            assert_eq!(limits, expected, "{descriptors} {wanted:?}");
+        }
+    }
 
     #[test]
     fn addresses_are_counted_by_customer() {

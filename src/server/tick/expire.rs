@@ -95,8 +95,6 @@ impl Server {
             match entry.connection.expire(&timeouts, now) {
                 Ok(false) => {}
                 Ok(true) => self.queues.add_flush(id, entry),
-                // Its request came in time, and waits for us.
-                Err(CloseReason::HandshakeTimeout) if entry.postponed.is_some() => {}
                 // Its socket may take bytes again: the flush of this tick will tell.
                 Err(CloseReason::Stalled) if entry.waits.has(Wait::Flush) => {}
                 Err(reason) => self.queues.add_end(id, entry, reason),

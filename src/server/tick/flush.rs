@@ -63,6 +63,9 @@ impl Server {
             entry.is_hung_up = true;
             self.queues.add_turn(id, entry);
         }
+        if entry.connection.has_answered(self.now.monotonic) {
+            self.queues.add_turn(id, entry);
+        }
         if let Some(reason) = left {
             self.queues.add_end(id, entry, reason);
         }

@@ -6,6 +6,7 @@ use crate::protocol::encode_error;
 use crate::server::apply::{Applied, Effects};
 use crate::server::connections::ConnectionId;
 use crate::server::parts::Server;
+use crate::server::postponed::Postponed;
 use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
 use crate::server::wire::connection::Input;
@@ -43,15 +44,21 @@ impl Server {
                 continue;
             };
             self.queues.serve(Wait::Work, entry);
-            let Some(input) = entry.postponed.take() else {
+            let Some(postponed) = entry.postponed.take() else {
                 continue;
             };
             if entry.waits.has(Wait::End) {
                 continue;
             }
             self.work
-                .spend(cost_us(&input, self.door.asks_for_tokens()));
-            let outcome = self.carry_out(id, *input).map(|_| HasMore::Yes);
+                .spend(postponed.cost_us(self.door.asks_for_tokens()));
+            let outcome = match *postponed {
+                Postponed::Input(input) => self.carry_out(id, input).map(|_| HasMore::Yes),
+                Postponed::Reporting(reporting) => {
+                    self.go_on_reporting(id, reporting);
+                    Ok(HasMore::Yes)
+                }
+            };
             self.end_turn(id, outcome);
         }
     }
@@ -69,6 +76,11 @@ impl Server {
         if !entry.connection.outbox.is_empty() && !entry.connection.outbox.is_behind() {
             self.queues.add_flush(id, entry);
         }
+        self.relieve();
+    }
+
+    /// Sends what is owed before it is too much.
+    pub(in crate::server) fn relieve(&mut self) {
         if self.outgoing.is_much() {
             (self.queues).release(&mut self.connections, self.now.monotonic);
             self.flush();
@@ -87,8 +99,7 @@ impl Server {
                 (entry.connection).read(&mut self.reader, entry.is_hung_up, self.now.monotonic)?;
             let cost_us = cost_us(&input, self.door.asks_for_tokens());
             if cost_us > 0 && (self.queues.has_work() || !self.work.has_more()) {
-                entry.postponed = Some(Box::new(input));
-                self.queues.add_work(id, entry);
+                self.queues.postpone(id, entry, Postponed::Input(input));
                 return Ok(HasMore::No);
             }
             self.work.spend(cost_us);

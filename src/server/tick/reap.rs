@@ -20,7 +20,7 @@ impl Server {
             let now = self.now.monotonic;
             let waits = drain.waits_for_newcomers(now);
             let all_told = (self.connections.iter_mut())
-                .all(|(_, entry)| !waits && entry.connection.is_handshaking());
+                .all(|(_, entry)| !waits && entry.connection.is_waiting_for_request());
             if drain.is_over(now) || all_told {
                 self.stopped = self.stopped.or(Some(ExitCode::SUCCESS));
             }
@@ -75,6 +75,7 @@ impl Server {
             return;
         };
         self.queues.unhold(&mut entry);
+        self.door.leave_http(&mut entry);
         // A descriptor is free for one that could not be accepted.
         self.listeners.is_acceptable |= self.listeners.has_failed;
         let reason = entry.connection.ending().unwrap_or(reason);

@@ -57,6 +57,8 @@ close_reasons! {
     Answered = "answered", None;
     /// No complete request head within `--handshake-timeout`.
     HandshakeTimeout = "handshake_timeout", None;
+    /// A body came too slowly.
+    BodyTimeout = "body_timeout", None;
     /// A frame that RFC 6455 forbids.
     ProtocolError = "protocol_error", Some((1002, "this breaks RFC 6455"));
     /// A binary message.

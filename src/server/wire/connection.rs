@@ -1,28 +1,36 @@
-//! One connection, from its first byte to its last: Handshaking → Open → Finishing → Lingering,
-//! where a plain HTTP request goes straight to Finishing. Works on any stream; time is handed in.
+//! One connection, from its first byte to its last: Handshaking → Asking → Open → Finishing →
+//! Lingering for a WebSocket; plain HTTP goes from Asking, perhaps after Receiving a body, to
+//! Answering and back to Resting, or straight to Finishing. Works on any stream; time is handed in.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use tungstenite::Utf8Bytes;
 
+use super::ceiling::Ceiling;
 use super::close::CloseReason;
 use super::frames::Frames;
 use super::head::next_head;
 use super::outbox::{Flushed, Gather, Newest, Outbox};
 use super::reader::{Filled, Frame, Reader, Unread};
-use super::reply::{Reply, Unsent};
+use super::receiving::{Received, Receiving};
 use super::stream::Stream;
 use crate::server::http::{Head, RefusedRequest, Request, Response};
 
 /// How long the peer of an HTTP answer may take none of it.
 const REPLY_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a connection is kept between two requests.
+const REST_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How long it may leave the connection open once it is sent.
 const REPLY_LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a closing handshake may take: from our close frame to the peer's end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What whoever asked whether its body is welcome is told (RFC 9110, 10.1.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Empty ping frame (RFC 6455, 5.5.2).
 const PING: [u8; 2] = [0x89, 0x00];
@@ -43,8 +51,16 @@ pub struct Timeouts {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// The request head is being read.
+    /// A request head is being read.
     Handshaking,
+    /// The body behind it is being read.
+    Receiving,
+    /// A request is complete, and not answered yet.
+    Asking,
+    /// Its answer is going out, and another request may come behind it.
+    Answering,
+    /// It is out, and nothing of another request was read yet.
+    Resting,
     /// Messages go both ways.
     Open,
     /// The connection ends when what is owed has gone out.
@@ -83,6 +99,10 @@ pub struct Connection<S> {
     /// When the socket last took something, while it is owed more.
     blocked_since: Option<Instant>,
     unread: Unread,
+    /// The request whose body is being read.
+    receiving: Option<Box<Receiving>>,
+    /// Whether another request may come behind this one.
+    is_persistent: bool,
     /// What is still to be sent.
     pub outbox: Outbox,
 }
@@ -98,6 +118,8 @@ impl<S: Read + Write> Connection<S> {
             pinged_at: None,
             blocked_since: None,
             unread: Unread::default(),
+            receiving: None,
+            is_persistent: false,
             outbox: Outbox::default(),
         }
     }
@@ -118,15 +140,23 @@ impl<S: Read + Write> Connection<S> {
             .then(|| now.saturating_duration_since(self.since))
     }
 
-    /// Whether no complete request head has come yet.
-    pub fn is_handshaking(&self) -> bool {
-        self.phase == Phase::Handshaking
+    /// Whether it owes no answer, and no complete request has come that would need one.
+    pub fn is_waiting_for_request(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Handshaking | Phase::Receiving | Phase::Resting
+        )
     }
 
     /// Why the connection ends, if it does.
     pub fn ending(&self) -> Option<CloseReason> {
         match self.phase {
-            Phase::Handshaking | Phase::Open => None,
+            Phase::Handshaking
+            | Phase::Receiving
+            | Phase::Asking
+            | Phase::Answering
+            | Phase::Resting
+            | Phase::Open => None,
             Phase::Leaving(reason) | Phase::Finishing(reason) | Phase::Lingering(reason) => {
                 Some(reason)
             }
@@ -153,7 +183,10 @@ impl<S: Read + Write> Connection<S> {
     ) -> Result<Input, CloseReason> {
         loop {
             let input = match self.phase {
-                Phase::Handshaking => next_request(reader),
+                Phase::Handshaking | Phase::Resting => self.next_request(reader, now),
+                Phase::Receiving => self.next_body(reader),
+                // What comes behind a request waits in the socket until it is answered.
+                Phase::Asking | Phase::Answering => Some(Input::Blocked),
                 Phase::Open | Phase::Leaving(_) => self.next_message(reader)?,
                 Phase::Finishing(_) | Phase::Lingering(_) => {
                     reader.consume(reader.rest().len());
@@ -171,10 +204,67 @@ impl<S: Read + Write> Connection<S> {
                 Ok(Filled::End) if matches!(self.phase, Phase::Finishing(_)) => {
                     return Ok(Input::Blocked);
                 }
+                Ok(Filled::End) if self.phase == Phase::Resting => {
+                    return Err(CloseReason::Answered);
+                }
                 Ok(Filled::End) => return Err(CloseReason::PeerGone),
                 Err(_) => return Err(CloseReason::SocketError),
             }
         }
+    }
+
+    fn next_request(&mut self, reader: &mut Reader, now: Instant) -> Option<Input> {
+        let is_first_look = self.phase == Phase::Resting;
+        let head = match next_head(reader, is_first_look) {
+            Head::Partial => {
+                if is_first_look && !reader.rest().is_empty() {
+                    self.enter(Phase::Handshaking, now);
+                }
+                return None;
+            }
+            Head::Complete(head) => head,
+            Head::Refused(refused) => return Some(self.refuse(refused)),
+        };
+        reader.consume(head.bytes);
+        self.is_persistent = head.is_persistent;
+        if let Request::Report(report) = head.request {
+            return match Receiving::new(report, head.framing, head.expects_continue) {
+                Ok(receiving) => {
+                    self.receiving = Some(Box::new(receiving));
+                    self.enter(Phase::Receiving, now);
+                    self.next_body(reader)
+                }
+                Err(response) => Some(self.refuse(response.into())),
+            };
+        }
+        self.phase = Phase::Asking;
+        Some(Input::Request(head.request))
+    }
+
+    fn next_body(&mut self, reader: &mut Reader) -> Option<Input> {
+        let receiving = self.receiving.as_deref_mut()?;
+        match receiving.take(reader) {
+            Ok(Received::All) => {
+                let receiving = self.receiving.take()?;
+                self.phase = Phase::Asking;
+                Some(Input::Request(Request::Report(receiving.into_report())))
+            }
+            Ok(Received::Part) => {
+                if std::mem::take(&mut receiving.is_awaited) {
+                    self.outbox.push_wire(CONTINUE);
+                }
+                None
+            }
+            Err(response) => Some(self.refuse(response.into())),
+        }
+    }
+
+    /// A request that cannot be served, behind which nothing can be read.
+    fn refuse(&mut self, refused: RefusedRequest) -> Input {
+        self.receiving = None;
+        self.is_persistent = false;
+        self.phase = Phase::Asking;
+        Input::Refused(refused)
     }
 
     fn next_message(&mut self, reader: &mut Reader) -> Result<Option<Input>, CloseReason> {
@@ -195,10 +285,24 @@ impl<S: Read + Write> Connection<S> {
         self.enter(Phase::Open, now);
     }
 
-    /// Answers a plain HTTP request, after which the connection ends.
-    pub fn reply(&mut self, response: &Response, unsent: &Unsent, now: Instant) {
-        self.outbox.push_reply(Reply::new(response, unsent));
-        self.enter(Phase::Finishing(CloseReason::Answered), now);
+    /// Answers a plain HTTP request, after which another may come, or else the connection ends.
+    pub fn reply(&mut self, response: &Response, may_stay: bool, unsent: &Ceiling, now: Instant) {
+        let stays = may_stay && self.is_persistent;
+        self.outbox.push_reply(response, stays, unsent);
+        let phase = match stays {
+            true => Phase::Answering,
+            false => Phase::Finishing(CloseReason::Answered),
+        };
+        self.enter(phase, now);
+    }
+
+    /// Whether an answer has just gone out, behind which another request may have come already.
+    pub fn has_answered(&mut self, now: Instant) -> bool {
+        let has_answered = self.phase == Phase::Answering && self.outbox.is_empty();
+        if has_answered {
+            self.enter(Phase::Resting, now);
+        }
+        has_answered
     }
 
     /// Begins to end: `false` if the peer cannot be told, and the connection is to be dropped.
@@ -243,7 +347,11 @@ impl<S: Read + Write> Connection<S> {
             outbox.forget_positions();
             return Err(CloseReason::SocketError);
         };
-        if flushed.bytes > 0 && self.phase == Phase::Finishing(CloseReason::Answered) {
+        let is_answer = matches!(
+            self.phase,
+            Phase::Answering | Phase::Finishing(CloseReason::Answered)
+        );
+        if flushed.bytes > 0 && is_answer {
             self.since = now;
         }
         match (flushed.blocked, self.blocked_since) {
@@ -275,8 +383,18 @@ impl<S: Read + Write> Connection<S> {
     /// When something is to happen if nothing else does before.
     pub fn deadline(&self, timeouts: &Timeouts) -> Instant {
         match self.phase {
+            // One whose request waits for us has all the time that we need.
+            Phase::Asking => self.since + timeouts.handshake.max(REST_TIMEOUT),
             Phase::Handshaking => self.since + timeouts.handshake,
-            Phase::Finishing(CloseReason::Answered) => self.since + REPLY_STALL_TIMEOUT,
+            Phase::Receiving => {
+                let earned =
+                    (self.receiving.as_deref()).map_or(Duration::ZERO, Receiving::earned_time);
+                self.since + timeouts.handshake + earned
+            }
+            Phase::Resting => self.since + REST_TIMEOUT,
+            Phase::Answering | Phase::Finishing(CloseReason::Answered) => {
+                self.since + REPLY_STALL_TIMEOUT
+            }
             Phase::Lingering(CloseReason::Answered) => self.since + REPLY_LINGER_TIMEOUT,
             Phase::Finishing(_) | Phase::Lingering(_) => self.since + CLOSE_TIMEOUT,
             // A ping would wait behind what the socket does not take.
@@ -296,7 +414,10 @@ impl<S: Read + Write> Connection<S> {
             return Ok(false);
         }
         match self.phase {
+            Phase::Asking => Ok(false),
             Phase::Handshaking => Err(CloseReason::HandshakeTimeout),
+            Phase::Receiving => Err(CloseReason::BodyTimeout),
+            Phase::Resting | Phase::Answering => Err(CloseReason::Answered),
             Phase::Finishing(reason) | Phase::Lingering(reason) => Err(reason),
             Phase::Open | Phase::Leaving(_) => {
                 if self.blocked_since.is_some() {
@@ -320,16 +441,5 @@ impl<S: Read + Write> Connection<S> {
     fn enter(&mut self, phase: Phase, now: Instant) {
         self.phase = phase;
         self.since = now;
-    }
-}
-
-fn next_request(reader: &mut Reader) -> Option<Input> {
-    match next_head(reader) {
-        Head::Partial => None,
-        Head::Complete(request, head_bytes) => {
-            reader.consume(head_bytes);
-            Some(Input::Request(request))
-        }
-        Head::Refused(refused) => Some(Input::Refused(refused)),
     }
 }

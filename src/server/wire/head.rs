@@ -8,11 +8,15 @@ use crate::server::http::{self, HEAD_BYTES_MAX, Head};
 /// sends an end.
 const BEGINNING_BYTES_MAX: usize = 64;
 
-/// What the bytes read are, wherever they were cut.
-pub(super) fn next_head(reader: &mut Reader) -> Head {
+/// What the bytes read are, wherever they were cut. `is_first_look` says that none of them was looked
+/// at before, not even those of an earlier turn.
+pub(super) fn next_head(reader: &mut Reader, is_first_look: bool) -> Head {
     reader.consume(empty_lines(reader.rest()));
     let bytes = reader.rest();
-    let seen = bytes.len() - reader.fresh_bytes();
+    let seen = match is_first_look {
+        true => 0,
+        false => bytes.len() - reader.fresh_bytes(),
+    };
     if bytes.len() >= HEAD_BYTES_MAX || has_end(bytes, seen) {
         http::parse(bytes)
     } else if seen < BEGINNING_BYTES_MAX {

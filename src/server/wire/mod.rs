@@ -1,6 +1,7 @@
 //! One connection over one stream: what it reads, what it still has to write, when it is late, why
 //! it ends. Knows no poll, no slab and nobody's follows; the time is handed in.
 
+pub mod ceiling;
 pub mod close;
 pub mod connection;
 mod due;
@@ -10,5 +11,6 @@ mod intake;
 mod marks;
 pub mod outbox;
 pub mod reader;
-pub mod reply;
+mod receiving;
+mod reply;
 pub mod stream;

@@ -5,12 +5,14 @@
 
 use std::io::{self, Write};
 
+use super::ceiling::Ceiling;
 use super::due::{About, Due, positions};
 use super::frames::{Frames, append_text_frame};
 use super::marks::{Behind, Gathered, WRITE_BYTES_MAX};
 pub use super::marks::{Gather, Mark, Newest};
 use super::reply::Reply;
 use super::stream::Stream;
+use crate::server::http::Response;
 
 /// Most bytes of errors kept for a peer that does not read.
 pub const ERROR_BYTES_MAX: usize = 64 * 1024;
@@ -47,7 +49,7 @@ pub enum Pushed {
 /// The outbox of one connection.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// The one thing that goes out of a connection that is no WebSocket.
+    /// The one thing that is owed while there is one.
     reply: Option<Box<Reply>>,
     /// Bytes that go out first and as they are: the rest of a frame, errors, pongs.
     wire: Vec<u8>,
@@ -134,9 +136,10 @@ impl Outbox {
         }
     }
 
-    /// Owes an HTTP answer.
-    pub(super) fn push_reply(&mut self, reply: Reply) {
-        self.reply = Some(Box::new(reply));
+    /// Owes an HTTP answer. `stays` says whether the connection does.
+    pub(super) fn push_reply(&mut self, response: &Response, stays: bool, unsent: &Ceiling) {
+        let owed = std::mem::take(&mut self.wire);
+        self.reply = Some(Box::new(Reply::new(owed, response, stays, unsent)));
     }
 
     /// Owes bytes that are no position: the answer to a handshake, a close frame.

@@ -13,6 +13,7 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message, Utf8Bytes};
 
+use super::ceiling::Ceiling;
 use super::close::CloseReason;
 use super::intake::Intake;
 use super::stream::{Received, Stream};
@@ -23,6 +24,9 @@ const TURN_BYTES_MAX: usize = 64 * 1024;
 /// Most frames taken from one connection before others have their turn: 64 KiB may be ten thousand
 /// of them.
 const TURN_FRAMES_MAX: usize = 256;
+
+/// Most bytes of unfinished bodies that all connections together may hold.
+pub const BODIES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Longest payload of a control frame (RFC 6455, 5.5).
 const CONTROL_BYTES_MAX: u64 = 125;
@@ -99,6 +103,8 @@ pub struct Reader {
     drained: bool,
     message_bytes_max: usize,
     parser: WebSocketContext,
+    /// Over the bodies of which a part was received.
+    pub(super) bodies: Ceiling,
 }
 
 impl Reader {
@@ -111,6 +117,7 @@ impl Reader {
             drained: false,
             message_bytes_max,
             parser: new_parser(message_bytes_max),
+            bodies: Ceiling::new(BODIES_BYTES_MAX),
         }
     }
 

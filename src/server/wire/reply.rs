@@ -1,61 +1,32 @@
 //! An HTTP answer on its way out, sent from where it is, however little the socket takes at a time.
 //! Knows no clock.
 
-use std::cell::Cell;
 use std::io::{self, Write};
 use std::rc::Rc;
 
+use super::ceiling::{Ceiling, Held};
 use super::stream::Stream;
 use crate::server::http::Response;
-
-/// Most bytes that all unsent answers together may hold.
-pub const UNSENT_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// How many bytes all unsent answers hold, without what is kept for others too.
-#[derive(Clone, Debug, Default)]
-pub struct Unsent(Rc<Cell<usize>>);
-
-impl Unsent {
-    /// Whether there is room for an answer of so many bytes more.
-    pub fn has_room(&self, bytes: usize) -> bool {
-        self.0.get().saturating_add(bytes) <= UNSENT_BYTES_MAX
-    }
-
-    fn hold(&self, bytes: usize) -> Held {
-        self.0.set(self.0.get() + bytes);
-        Held {
-            bytes,
-            total: self.clone(),
-        }
-    }
-}
-
-/// Bytes that count as unsent until this is dropped, however that comes.
-#[derive(Debug)]
-struct Held {
-    bytes: usize,
-    total: Unsent,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let Unsent(total) = &self.total;
-        total.set(total.get() - self.bytes);
-    }
-}
 
 /// An answer, and how much of it has gone out.
 #[derive(Debug)]
 pub(super) struct Reply {
-    head: String,
+    head: Vec<u8>,
     body: Option<Rc<[u8]>>,
     sent: usize,
     held: Held,
 }
 
 impl Reply {
-    pub(super) fn new(response: &Response, unsent: &Unsent) -> Reply {
-        let head = response.head();
+    /// An answer behind some bytes that are owed already. `stays` says whether the connection does.
+    pub(super) fn new(
+        mut owed: Vec<u8>,
+        response: &Response,
+        stays: bool,
+        unsent: &Ceiling,
+    ) -> Reply {
+        owed.extend_from_slice(response.head(stays).as_bytes());
+        let head = owed;
         Reply {
             held: unsent.hold(head.len() + response.own_bytes()),
             head,
@@ -66,7 +37,7 @@ impl Reply {
 
     /// Bytes that are held for it.
     pub(super) fn held_bytes(&self) -> usize {
-        self.held.bytes
+        self.held.bytes()
     }
 
     /// Writes until all is sent, and says so, or until the socket takes no more; counts the bytes.
@@ -94,7 +65,7 @@ impl Reply {
 
     /// What is still to be sent, of the head and of the body.
     fn rest(&self) -> [&[u8]; 2] {
-        let (head, body) = (self.head.as_bytes(), self.body.as_deref());
+        let (head, body) = (&self.head, self.body.as_deref());
         let body = body.unwrap_or_default();
         [
             head.get(self.sent..).unwrap_or_default(),

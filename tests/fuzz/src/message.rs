@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use spectate::dialect::Dialect;
 use spectate::fix::{Bounds, Extra, Fix};
 use spectate::protocol::{
     ClientMessage, Ids, Publication, decode, encode_error, encode_last_known, encode_position,
@@ -264,6 +265,7 @@ fn check_relay(publication: &Publication, bounds: Bounds) {
         written: &(publication.user.as_ref()).map_or(Written::Bare, UserId::written),
         fix: &publication.fix,
         age: Duration::from_millis(12_340),
+        dialect: Dialect::WebSocket,
     };
     let mut live = Vec::new();
     encode_position(&known, &mut live);

@@ -2,14 +2,13 @@
 
 use std::time::Instant;
 
-use spectate::server::http::Request;
-use spectate::server::http::Response;
+use spectate::server::http::{BODY_BYTES_MAX, Request, Response};
+use spectate::server::wire::ceiling::Ceiling;
 use spectate::server::wire::close::CloseReason;
 use spectate::server::wire::connection::{Connection, Input};
 use spectate::server::wire::frames::Frames;
 use spectate::server::wire::outbox::Gather;
 use spectate::server::wire::reader::Reader;
-use spectate::server::wire::reply::Unsent;
 
 use super::script::{MESSAGE_BYTES_MAX, Script, Step};
 
@@ -106,23 +105,35 @@ impl Talk {
                     assert!(self.heard.is_empty(), "one request, and first of all");
                     self.heard.push(format!("{route:?} {head_only}"));
                     let response = Response::text("200 OK", "ok").head_only(head_only);
-                    self.connection.reply(&response, &Unsent::default(), now);
+                    self.reply(&response, now);
+                }
+                Input::Request(Request::Report(report)) => {
+                    assert!(self.heard.is_empty(), "one request, and first of all");
+                    assert!(report.content.len() <= BODY_BYTES_MAX);
+                    self.heard.push(format!("report {:?}", report.content));
+                    self.reply(&Response::text("200 OK", "ok"), now);
                 }
                 Input::Request(Request::Options { route, .. }) => {
                     assert!(self.heard.is_empty(), "one request, and first of all");
                     self.heard.push(format!("{route:?} options"));
-                    (self.connection).reply(&Response::options(), &Unsent::default(), now);
+                    self.reply(&Response::options(route.allow()), now);
                 }
                 Input::Refused(refused) => {
                     assert!(self.heard.is_empty(), "one request, and first of all");
                     self.heard.push("refused".to_owned());
-                    (self.connection).reply(&refused.response, &Unsent::default(), now);
+                    self.reply(&refused.response, now);
                 }
                 Input::Blocked => return Ok(false),
                 Input::TurnOver => return Ok(true),
             }
         }
         Ok(true)
+    }
+
+    /// Answers; no other request is taken.
+    fn reply(&mut self, response: &Response, now: Instant) {
+        let unsent = Ceiling::new(usize::MAX);
+        self.connection.reply(response, false, &unsent, now);
     }
 
     pub(crate) fn script(&mut self) -> &mut Script {
