@@ -57,7 +57,8 @@ impl Extra {
         !matches!(self, Extra::Altitude | Extra::Timestamp)
     }
 
-    fn max(self) -> f64 {
+    /// The largest value that a fix may have.
+    pub fn max(self) -> f64 {
         match self {
             Extra::Heading => 360.0,
             Extra::Battery => 1.0,

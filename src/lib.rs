@@ -11,6 +11,7 @@
 //! | [`simulate`] | many simulated users and a check of what they receive, or runners to look at |
 //! | [`client`] | one WebSocket client of the public protocol; `watch` on it, and `token` beside it |
 //! | `relay` | who follows whom, where everyone was last, who is owed what |
+//! | [`phones`] | a tracker app's HTTP request to positions, and the answer that it wants |
 //! | [`protocol`] | message text to and from types |
 //! | [`auth`] | tokens and keys to who somebody is and what they may do |
 //! | [`refusal`] | why a message was not carried out, and what to mend |

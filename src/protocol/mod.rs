@@ -5,12 +5,13 @@
 //! [commands]: crate::server#other-commands
 #![doc = include_str!("README.md")]
 
+mod field;
 mod geojson;
 
 use std::borrow::Cow;
 use std::io::Write;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -18,6 +19,7 @@ use crate::auth::Token;
 use crate::fix::{self, Bounds, Extra, Fix};
 use crate::refusal::{Refusal, quote};
 use crate::user::{Known, Presence, Spelling, UserId, Written};
+pub(crate) use field::{Field, string};
 pub use geojson::{Feature, encode_features};
 
 /// What a client said.
@@ -91,38 +93,6 @@ pub struct Ids<'a> {
     pub refusal: Option<Refusal>,
 }
 
-/// One JSON value as it was written, or its absence. Unlike an `Option<&RawValue>`, it can tell
-/// `null` from a key that is not there.
-#[derive(Clone, Copy, Debug, Default)]
-struct Field<'a>(Option<&'a str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Field<'a>, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        Ok(Field(Some(raw.get())))
-    }
-}
-
-impl<'a> Field<'a> {
-    fn is_true(self) -> bool {
-        self.0 == Some("true")
-    }
-
-    /// The value of the field of this name, if there is one other than `null`.
-    fn switch(self, name: &'static str) -> Option<Result<bool, Refusal>> {
-        self.known().map(|json| match json {
-            "true" => Ok(true),
-            "false" => Ok(false),
-            _ => Err(Refusal::NotASwitch(name)),
-        })
-    }
-
-    /// The value, if there is one other than `null`.
-    fn known(self) -> Option<&'a str> {
-        self.0.filter(|json| *json != "null")
-    }
-}
-
 /// Our keys in an object from a client; all others are skipped.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -150,6 +120,11 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    fn fix(&self, bounds: Bounds) -> Result<Fix, Refusal> {
+        Fix::new(bounds, self.lat.0, self.lng.0, |extra| self.extra(extra))
+            .map_err(Refusal::BadPosition)
+    }
+
     fn extra(&self, extra: Extra) -> Option<&'a str> {
         match extra {
             Extra::Accuracy => self.accuracy,
@@ -190,10 +165,7 @@ pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> 
         }));
     }
     if fields.lat.0.is_some() || fields.lng.0.is_some() {
-        let fix = Fix::new(bounds, fields.lat.0, fields.lng.0, |extra| {
-            fields.extra(extra)
-        })
-        .map_err(Refusal::BadPosition)?;
+        let fix = fields.fix(bounds)?;
         let user = fields.user_id.0.map(user_id).transpose()?;
         return Ok(ClientMessage::Position(Publication { user, fix }));
     }
@@ -214,14 +186,26 @@ pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> 
     }
 }
 
-/// The text of a JSON string; `None` if the value is none, or text that Unicode does not have.
-fn string(json: &str) -> Option<Cow<'_, str>> {
-    let plain = json.strip_prefix('"')?.strip_suffix('"')?;
-    if plain.contains('\\') {
-        serde_json::from_str(json).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(plain))
+/// A position that came by itself: there is no connection that could have said whose it is.
+#[derive(Debug)]
+pub(crate) struct LonePosition<'a> {
+    /// Its `userId` as it was written, which may be no id.
+    pub(crate) user: Field<'a>,
+    /// Where.
+    pub(crate) fix: Result<Fix, Refusal>,
+}
+
+/// Reads an object as a position, whatever else it might be as a message.
+pub(crate) fn decode_position(text: &str, bounds: Bounds) -> Result<LonePosition<'_>, Refusal> {
+    if !text.starts_with('{') {
+        return Err(Refusal::NotAnObject);
     }
+    let fields: Fields =
+        serde_json::from_str(text).map_err(|error| Refusal::BadJson(error.to_string()))?;
+    Ok(LonePosition {
+        user: fields.user_id,
+        fix: fields.fix(bounds),
+    })
 }
 
 /// Reads a token: what is no string is no good one, as the keys will say.

@@ -1,0 +1,115 @@
+//! What apps want to hear when a request was taken. Knows no HTTP beyond the type of the content.
+
+use serde_json::Value;
+
+use super::report::App;
+use crate::fix::{Extra, Fix};
+
+const JSON: Option<&str> = Some("application/json");
+
+/// Timestamps under it are in seconds, those from it on in milliseconds.
+const MILLISECONDS_MIN: f64 = 1e11;
+
+/// The end of the year 9999, in seconds.
+const TIME_S_MAX: f64 = 253_402_300_799.0;
+
+/// What became of the points of a request: each is in one of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Those that are the newest of their users, or were that when they came first.
+    pub accepted: usize,
+    /// Those that are older than the newest.
+    pub late: usize,
+    /// Those that were not taken.
+    pub refused: usize,
+}
+
+/// The content of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its media type; `None` where it is empty.
+    pub content_type: Option<&'static str>,
+    /// The content itself.
+    pub body: String,
+}
+
+/// Where somebody is whom the asker follows.
+#[derive(Clone, Copy, Debug)]
+pub struct Friend<'a> {
+    /// The text of the user's id.
+    pub id: &'a str,
+    /// What the user is called.
+    pub name: Option<&'a str>,
+    /// The last known position.
+    pub fix: &'a Fix,
+    /// When it came, for those without a time of their own.
+    pub received_unix_s: u64,
+}
+
+/// The answer to a request whose points were all looked at.
+pub fn answer(app: App, counts: Counts) -> Answer {
+    let Counts {
+        accepted,
+        late,
+        refused,
+    } = counts;
+    let body = match app {
+        App::Osmand | App::Traccar => String::new(),
+        App::OwnTracks => "[]".to_owned(),
+        App::Overland => r#"{"result":"ok"}"#.to_owned(),
+        App::Json => {
+            format!(r#"{{"accepted":{accepted},"late":{late},"refused":{refused}}}"#)
+        }
+    };
+    Answer {
+        content_type: JSON.filter(|_| !body.is_empty()),
+        body,
+    }
+}
+
+/// The answer to OwnTracks, from which it draws others on its map. A friend at no place on Earth
+/// is left out, for the app takes coordinates as they come.
+pub fn answer_friends<'a>(friends: impl Iterator<Item = Friend<'a>>) -> Answer {
+    let mut messages = Vec::new();
+    for friend in friends.filter(|friend| friend.fix.is_wgs84()) {
+        let (tid, topic) = (Value::from(tid(friend.id)), topic(friend.id));
+        messages.push(format!(
+            r#"{{"_type":"location","tid":{tid},"lat":{},"lon":{},"tst":{},"topic":{topic}}}"#,
+            friend.fix.lat_digits(),
+            friend.fix.lng_digits(),
+            unix_s(&friend),
+        ));
+        if let Some(name) = friend.name.map(Value::from) {
+            messages.push(format!(
+                r#"{{"_type":"card","tid":{tid},"name":{name},"topic":{topic}}}"#
+            ));
+        }
+    }
+    Answer {
+        content_type: JSON,
+        body: format!("[{}]", messages.join(",")),
+    }
+}
+
+/// The two characters that stand on the app's map.
+fn tid(id: &str) -> &str {
+    let begin = id.char_indices().rev().nth(1);
+    begin.map_or(id, |(at, _)| &id[at..])
+}
+
+fn topic(id: &str) -> Value {
+    Value::from(format!("owntracks/{id}/phone"))
+}
+
+/// The app passes over a friend without a time.
+fn unix_s(friend: &Friend) -> u64 {
+    let timestamp = friend.fix.value(Extra::Timestamp);
+    let seconds = timestamp.map(|timestamp| match timestamp < MILLISECONDS_MIN {
+        true => timestamp,
+        false => timestamp / 1000.0,
+    });
+    match seconds {
+        Some(seconds) if (0.0..=TIME_S_MAX).contains(&seconds) => seconds as u64,
+        _ => friend.received_unix_s,
+    }
+}

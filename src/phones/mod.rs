@@ -1,0 +1,113 @@
+//! A tracker app's HTTP request to reports, and the answer that the app wants. Which app it is,
+//! the content says. Knows no sockets, no users, and nothing of who may move whom.
+
+mod answers;
+mod json;
+mod overland;
+mod own;
+mod owntracks;
+mod pairs;
+mod point;
+mod report;
+mod times;
+mod traccar;
+mod units;
+
+use serde::Deserialize;
+
+use crate::fix::Extra;
+use crate::protocol::Field;
+pub use answers::{Answer, Counts, Friend, answer, answer_friends};
+pub use pairs::{has_coordinates, has_id};
+pub use report::{App, Batch, LIST_POSITIONS_MAX, Posted, Report, Unreadable};
+
+/// Timestamps under it are in seconds, those from it on in milliseconds.
+const MILLISECONDS_MIN: f64 = 1e11;
+
+/// The keys by which an object is known.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Keys<'a> {
+    #[serde(borrow)]
+    _type: Field<'a>,
+    location: Field<'a>,
+    locations: Field<'a>,
+    current: Field<'a>,
+    device_id: Field<'a>,
+    lat: Field<'a>,
+    lng: Field<'a>,
+}
+
+/// Reads a request.
+pub fn read(posted: &Posted) -> Result<Batch, Unreadable> {
+    let body = trim(posted.body);
+    let mut batch = match body.first() {
+        // Never by the Content-Type: curl sends JSON as a form.
+        Some(b'{') => read_object(posted, text(body)?),
+        Some(b'[') => own::read_list(text(body)?),
+        None if !has_coordinates(posted.query) => match owntracks::read_empty(posted) {
+            Some(batch) => Ok(batch),
+            None => pairs::read(posted.query, body),
+        },
+        _ => pairs::read(posted.query, body),
+    }?;
+    if batch.is_batch {
+        sort(&mut batch.reports);
+    }
+    Ok(batch)
+}
+
+fn read_object(posted: &Posted, text: &str) -> Result<Batch, Unreadable> {
+    let keys: Keys = json::object(text)?.unwrap_or_default();
+    if keys._type.known().is_some() {
+        return owntracks::read(posted, text);
+    }
+    if let Some(location) = keys.location.known().filter(|json| json.starts_with('{')) {
+        return traccar::read(location, keys.device_id);
+    }
+    if let Some(locations) = keys.locations.known().filter(|json| json.starts_with('[')) {
+        return overland::read(locations, keys.current);
+    }
+    if keys.lat.0.is_some() || keys.lng.0.is_some() {
+        return own::read(text);
+    }
+    Err(Unreadable::Malformed(
+        "there is no position in this: an object has lat and lng, or is that of a tracker app"
+            .to_owned(),
+    ))
+}
+
+/// Without the white space of JSON around it (RFC 8259, 2).
+fn trim(body: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| b" \t\r\n".contains(byte);
+    let begin = body.iter().position(|byte| !is_space(byte));
+    let end = body.iter().rposition(|byte| !is_space(byte));
+    match (begin, end) {
+        (Some(begin), Some(end)) => &body[begin..=end],
+        _ => b"",
+    }
+}
+
+fn text(body: &[u8]) -> Result<&str, Unreadable> {
+    str::from_utf8(body)
+        .map_err(|error| Unreadable::Malformed(format!("JSON is UTF-8, and this is not: {error}")))
+}
+
+/// Puts reports in the order of their times; those without one stay in theirs, at the end.
+fn sort(reports: &mut Vec<Report>) {
+    let mut timed: Vec<(f64, Report)> = reports
+        .drain(..)
+        .map(|report| (time_ms(&report), report))
+        .collect();
+    timed.sort_by(|(left, _), (right, _)| left.total_cmp(right));
+    reports.extend(timed.into_iter().map(|(_, report)| report));
+}
+
+fn time_ms(report: &Report) -> f64 {
+    let fix = report.fix.as_ref().ok();
+    match fix.and_then(|fix| fix.value(Extra::Timestamp)) {
+        Some(seconds) if seconds < MILLISECONDS_MIN => seconds * 1000.0,
+        Some(milliseconds) => milliseconds,
+        None => f64::INFINITY,
+    }
+}

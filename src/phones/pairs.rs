@@ -1,0 +1,181 @@
+//! `name=value` pairs in a query or a form: OsmAnd, Traccar Client up to 8, GPSLogger, Home
+//! Assistant, and whoever else fills in a template. Names and units as the operators of Traccar,
+//! GPSLogger and Home Assistant know them.
+
+use std::borrow::Cow;
+
+use super::point::Point;
+use super::report::{App, Batch, Report, Unreadable};
+use super::times;
+use super::units::{self, SpeedUnit};
+use crate::fix::Extra;
+
+const IDS: &[&str] = &["id", "deviceid", "device", "userId", "ser", "aid"];
+const LAT: &[&str] = &["lat", "latitude"];
+const LNG: &[&str] = &["lon", "lng", "longitude"];
+const LOCATION: &[&str] = &["location"];
+const TIMES: &[&str] = &["timestamp", "time", "timeoff"];
+const HEADING: &[&str] = &["bearing", "heading", "dir", "direction", "cog"];
+const ALTITUDE: &[&str] = &["altitude", "alt"];
+const ACCURACY: &[&str] = &["accuracy", "acc", "hacc"];
+const HDOP: &[&str] = &["hdop"];
+const ALTITUDE_ACCURACY: &[&str] = &["vacc"];
+const BATTERY: &[&str] = &["batt", "battery"];
+const SPEED: &[&str] = &["speed"];
+const SPEED_UNIT: &[&str] = &["speed_unit"];
+const SPEED_MPS: &[&str] = &["spd"];
+const SPEED_KMH: &[&str] = &["spd_kph"];
+
+/// Names of one meaning each, those that count first in front.
+const MEANINGS: [&[&str]; 15] = [
+    IDS,
+    LAT,
+    LNG,
+    LOCATION,
+    TIMES,
+    HEADING,
+    ALTITUDE,
+    ACCURACY,
+    HDOP,
+    ALTITUDE_ACCURACY,
+    BATTERY,
+    SPEED,
+    SPEED_UNIT,
+    SPEED_MPS,
+    SPEED_KMH,
+];
+
+/// What stands for bytes that are no text.
+const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
+
+/// The pairs that have a meaning here, without those whose value is empty, each name once.
+struct Pairs<'a>(Vec<(&'static str, Cow<'a, str>)>);
+
+impl<'a> Pairs<'a> {
+    /// Of two pairs of one name, the later counts, and one of the body before one of the query.
+    fn new(query: &'a str, body: &'a [u8]) -> Pairs<'a> {
+        let mut pairs: Vec<(&str, Cow<str>)> = Vec::new();
+        let query = form_urlencoded::parse(query.as_bytes());
+        for (name, value) in query.chain(form_urlencoded::parse(body)) {
+            let mut names = MEANINGS.iter().copied().flatten();
+            let Some(name) = names.find(|known| **known == name) else {
+                continue;
+            };
+            if value.is_empty() {
+                continue;
+            }
+            match pairs.iter_mut().find(|(known, _)| known == name) {
+                Some(pair) => pair.1 = value,
+                None => pairs.push((name, value)),
+            }
+        }
+        Pairs(pairs)
+    }
+
+    /// The values of these names, in the order of the names.
+    fn values(&self, names: &'static [&'static str]) -> impl Iterator<Item = Cow<'_, str>> {
+        names.iter().filter_map(|name| {
+            let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
+            Some(Cow::Borrowed(&**value))
+        })
+    }
+
+    fn value(&self, names: &'static [&'static str]) -> Option<Cow<'_, str>> {
+        self.values(names).next()
+    }
+
+    fn has_coordinates(&self) -> bool {
+        [LAT, LNG, LOCATION]
+            .iter()
+            .any(|names| self.value(names).is_some())
+    }
+
+    fn id(&self) -> Option<String> {
+        self.value(IDS).map(|id| match id.contains(REPLACEMENT) {
+            // Two such ids would be taken for one.
+            true => String::new(),
+            false => id.into_owned(),
+        })
+    }
+
+    fn speed(&self) -> Option<Cow<'_, str>> {
+        let speed = self
+            .value(SPEED)
+            .and_then(|speed| units::speed(speed, self.speed_unit()));
+        let mps = || units::speed(self.value(SPEED_MPS)?, SpeedUnit::MetresPerSecond);
+        let kmh = || units::speed(self.value(SPEED_KMH)?, SpeedUnit::KilometresPerHour);
+        speed.or_else(mps).or_else(kmh)
+    }
+
+    fn speed_unit(&self) -> SpeedUnit {
+        let is_home_assistant =
+            self.value(&["latitude"]).is_some() && self.value(&["device"]).is_some();
+        match self.value(SPEED_UNIT) {
+            Some(unit) => SpeedUnit::named(&unit).unwrap_or(SpeedUnit::Knots),
+            None if is_home_assistant => SpeedUnit::MetresPerSecond,
+            None => SpeedUnit::Knots,
+        }
+    }
+
+    fn point(&self) -> Point<'_> {
+        let (mut lat, mut lng) = (self.value(LAT), self.value(LNG));
+        if lat.is_none() && lng.is_none() {
+            (lat, lng) = self.location();
+        }
+        let accuracy = self.values(ACCURACY).find_map(units::magnitude);
+        let hdop = || units::hdop(self.value(HDOP)?);
+        let vacc = self.value(ALTITUDE_ACCURACY);
+        Point::at(lat, lng)
+            .with(Extra::Accuracy, accuracy.or_else(hdop))
+            .with(
+                Extra::Altitude,
+                self.values(ALTITUDE).find_map(units::number),
+            )
+            .with(Extra::AltitudeAccuracy, vacc.and_then(units::magnitude))
+            .with(
+                Extra::Heading,
+                self.values(HEADING).find_map(units::magnitude),
+            )
+            .with(Extra::Speed, self.speed())
+            .with(Extra::Timestamp, self.values(TIMES).find_map(times::time))
+            .with(
+                Extra::Battery,
+                self.values(BATTERY).find_map(units::percent),
+            )
+    }
+
+    /// Latitude and longitude in one value, with a comma between them.
+    fn location(&self) -> (Option<Cow<'_, str>>, Option<Cow<'_, str>>) {
+        let location = self.value(LOCATION).unwrap_or_default();
+        match location.split_once(',') {
+            Some((lat, lng)) => (Some(lat.to_owned().into()), Some(lng.to_owned().into())),
+            None => (Some(location), None),
+        }
+    }
+}
+
+/// Reads pairs. Without coordinates they are a sign of life of somebody.
+pub(super) fn read(query: &str, body: &[u8]) -> Result<Batch, Unreadable> {
+    let pairs = Pairs::new(query, body);
+    let id = pairs.id();
+    if pairs.has_coordinates() {
+        let fix = pairs.point().fix();
+        return Ok(Batch::of_one(App::Osmand, Report { id, fix }));
+    }
+    match id {
+        Some(id) => Ok(Batch::without_points(App::Osmand, Some(id))),
+        None => Err(Unreadable::Malformed(
+            "there is no position in this: send the pairs id, lat and lon, or the JSON of a tracker app".to_owned(),
+        )),
+    }
+}
+
+/// Whether a query brings coordinates, right or wrong.
+pub fn has_coordinates(query: &str) -> bool {
+    Pairs::new(query, b"").has_coordinates()
+}
+
+/// Whether a query says whose position or sign of life it is.
+pub fn has_id(query: &str) -> bool {
+    Pairs::new(query, b"").value(IDS).is_some()
+}

@@ -1,0 +1,74 @@
+//! Times as apps write them, to milliseconds since the start of 1970 UTC.
+
+use std::borrow::Cow;
+
+use time::format_description::well_known::Iso8601;
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+use super::units;
+
+/// Numbers from here on are milliseconds: as seconds they would be in 2038 or later, and as
+/// milliseconds smaller ones would be in January 1970.
+const MILLISECONDS_MIN: f64 = (1u64 << 31) as f64;
+
+/// The end of the year 9999, in milliseconds: what lies behind it is no time of a fix.
+const TIME_MS_MAX: f64 = 253_402_300_799_999.0;
+
+/// Digits of a fraction that are read: nanoseconds.
+const FRACTION_DIGITS_MAX: usize = 9;
+
+/// Where the letter between date and time stands in `2026-05-01T12:00:00`.
+const SEPARATOR_AT: usize = 10;
+
+/// A time in any of the ways that apps have: seconds, milliseconds, or ISO 8601, also with a space
+/// for its `T`, of UTC if it has no offset.
+pub(super) fn time(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    let Some(digits) = units::number(Cow::Borrowed(&text)) else {
+        return iso_8601(text.trim());
+    };
+    if units::value(&digits)? < MILLISECONDS_MIN {
+        seconds(text)
+    } else {
+        milliseconds(text)
+    }
+}
+
+/// A time in seconds.
+pub(super) fn seconds(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    let digits = units::magnitude(text)?;
+    let milliseconds = (units::value(&digits)? * 1000.0).round();
+    (milliseconds <= TIME_MS_MAX).then(|| Cow::Owned(format!("{milliseconds}")))
+}
+
+fn milliseconds(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    units::magnitude(text)
+        .filter(|digits| units::value(digits).is_some_and(|value| value <= TIME_MS_MAX))
+}
+
+fn iso_8601(text: &str) -> Option<Cow<'static, str>> {
+    let mut text = text.to_owned();
+    if text.as_bytes().get(SEPARATOR_AT) == Some(&b' ') {
+        text.replace_range(SEPARATOR_AT..=SEPARATOR_AT, "T");
+    }
+    // A plus that nobody percent-encoded was read as a space.
+    let text = cut_fraction(&text.replace(' ', "+"));
+    let with_offset = OffsetDateTime::parse(&text, &Iso8601::PARSING);
+    let time = with_offset.or_else(|_| {
+        let without = PrimitiveDateTime::parse(&text, &Iso8601::PARSING);
+        without.map(PrimitiveDateTime::assume_utc)
+    });
+    // Rounded, for the fraction was read as a double.
+    let milliseconds = (time.ok()?.unix_timestamp_nanos() + 500_000).div_euclid(1_000_000);
+    (milliseconds >= 0).then(|| Cow::Owned(milliseconds.to_string()))
+}
+
+/// Without the digits of a fraction that would be rounded up to a whole second.
+fn cut_fraction(text: &str) -> String {
+    let Some(point) = text.find(['.', ',']) else {
+        return text.to_owned();
+    };
+    let (before, fraction) = text.split_at(point + 1);
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    let kept = digits.min(FRACTION_DIGITS_MAX);
+    [before, &fraction[..kept], &fraction[digits..]].concat()
+}
