@@ -111,6 +111,10 @@ pub enum Bounds {
     Wgs84,
 }
 
+/// A timestamp below this counts as seconds: in milliseconds it would be in 1973, and in seconds it is
+/// in the year 5138.
+const SECONDS_MAX: f64 = 1e11;
+
 const LAT_MAX: f64 = 90.0;
 const LNG_MAX: f64 = 180.0;
 
@@ -213,6 +217,16 @@ impl Fix {
         digits.parse().ok()
     }
 
+    /// When it was made by the clock of its sender, in milliseconds since the start of 1970 UTC:
+    /// its timestamp, which some senders write in seconds.
+    pub fn made_at_ms(&self) -> Option<f64> {
+        let timestamp = self.value(Extra::Timestamp)?;
+        Some(match timestamp < SECONDS_MAX {
+            true => timestamp * 1000.0,
+            false => timestamp,
+        })
+    }
+
     /// Whether that is a place on Earth.
     pub fn is_wgs84(&self) -> bool {
         self.lat.abs() <= LAT_MAX && self.lng.abs() <= LNG_MAX
@@ -281,6 +295,22 @@ mod tests {
 
     fn fix(lat: &str, lng: &str) -> Result<Fix, FixError> {
         Fix::new(Bounds::Finite, Some(lat), Some(lng), |_| None)
+    }
+
+    #[test]
+    fn a_timestamp_in_seconds_is_told_from_one_in_milliseconds() {
+        for (timestamp, made_at_ms) in [
+            (None, None),
+            (Some("1714470000123"), Some(1_714_470_000_123.0)),
+            (Some("1714470000.5"), Some(1_714_470_000_500.0)),
+            (Some("99999999999"), Some(99_999_999_999_000.0)),
+            (Some("100000000000"), Some(1e11)),
+            (Some("-1"), Some(-1000.0)),
+        ] {
+            let extra = |field| timestamp.filter(|_| field == Extra::Timestamp);
+            let fix = Fix::new(Bounds::Finite, Some("1"), Some("2"), extra).expect("a fix");
+            assert_eq!(fix.made_at_ms(), made_at_ms, "{timestamp:?}");
+        }
     }
 
     #[test]

@@ -2,13 +2,10 @@
 
 use serde_json::Value;
 
-use super::report::App;
-use crate::fix::{Extra, Fix};
+use crate::dialect::Dialect;
+use crate::fix::Fix;
 
 const JSON: Option<&str> = Some("application/json");
-
-/// Timestamps under it are in seconds, those from it on in milliseconds.
-const MILLISECONDS_MIN: f64 = 1e11;
 
 /// The end of the year 9999, in seconds.
 const TIME_S_MAX: f64 = 253_402_300_799.0;
@@ -28,7 +25,7 @@ pub struct Counts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Its media type; `None` where it is empty.
-    pub content_type: Option<&'static str>,
+    pub media_type: Option<&'static str>,
     /// The content itself.
     pub body: String,
 }
@@ -47,22 +44,22 @@ pub struct Friend<'a> {
 }
 
 /// The answer to a request whose points were all looked at.
-pub fn answer(app: App, counts: Counts) -> Answer {
+pub fn answer(dialect: Dialect, counts: Counts) -> Answer {
     let Counts {
         accepted,
         late,
         refused,
     } = counts;
-    let body = match app {
-        App::Osmand | App::Traccar => String::new(),
-        App::OwnTracks => "[]".to_owned(),
-        App::Overland => r#"{"result":"ok"}"#.to_owned(),
-        App::Json => {
+    let body = match dialect {
+        Dialect::WebSocket | Dialect::Osmand | Dialect::Traccar => String::new(),
+        Dialect::OwnTracks => "[]".to_owned(),
+        Dialect::Overland => r#"{"result":"ok"}"#.to_owned(),
+        Dialect::Json => {
             format!(r#"{{"accepted":{accepted},"late":{late},"refused":{refused}}}"#)
         }
     };
     Answer {
-        content_type: JSON.filter(|_| !body.is_empty()),
+        media_type: JSON.filter(|_| !body.is_empty()),
         body,
     }
 }
@@ -86,7 +83,7 @@ pub fn answer_friends<'a>(friends: impl Iterator<Item = Friend<'a>>) -> Answer {
         }
     }
     Answer {
-        content_type: JSON,
+        media_type: JSON,
         body: format!("[{}]", messages.join(",")),
     }
 }
@@ -103,12 +100,7 @@ fn topic(id: &str) -> Value {
 
 /// The app passes over a friend without a time.
 fn unix_s(friend: &Friend) -> u64 {
-    let timestamp = friend.fix.value(Extra::Timestamp);
-    let seconds = timestamp.map(|timestamp| match timestamp < MILLISECONDS_MIN {
-        true => timestamp,
-        false => timestamp / 1000.0,
-    });
-    match seconds {
+    match friend.fix.made_at_ms().map(|ms| ms / 1000.0) {
         Some(seconds) if (0.0..=TIME_S_MAX).contains(&seconds) => seconds as u64,
         _ => friend.received_unix_s,
     }

@@ -15,14 +15,11 @@ mod units;
 
 use serde::Deserialize;
 
-use crate::fix::Extra;
+use crate::fix::{Bounds, Fix};
 use crate::protocol::Field;
 pub use answers::{Answer, Counts, Friend, answer, answer_friends};
 pub use pairs::{has_coordinates, has_id};
-pub use report::{App, Batch, LIST_POSITIONS_MAX, Posted, Report, Unreadable};
-
-/// Timestamps under it are in seconds, those from it on in milliseconds.
-const MILLISECONDS_MIN: f64 = 1e11;
+pub use report::{Batch, LIST_POSITIONS_MAX, Posted, Report, Unreadable};
 
 /// The keys by which an object is known.
 #[derive(Default, Deserialize)]
@@ -38,13 +35,13 @@ struct Keys<'a> {
     lng: Field<'a>,
 }
 
-/// Reads a request.
-pub fn read(posted: &Posted) -> Result<Batch, Unreadable> {
+/// Reads a request; our own positions lie within these bounds.
+pub fn read(posted: &Posted, bounds: Bounds) -> Result<Batch, Unreadable> {
     let body = trim(posted.body);
     let mut batch = match body.first() {
         // Never by the Content-Type: curl sends JSON as a form.
-        Some(b'{') => read_object(posted, text(body)?),
-        Some(b'[') => own::read_list(text(body)?),
+        Some(b'{') => read_object(posted, text(body)?, bounds),
+        Some(b'[') => own::read_list(text(body)?, bounds),
         None if !has_coordinates(posted.query) => match owntracks::read_empty(posted) {
             Some(batch) => Ok(batch),
             None => pairs::read(posted.query, body),
@@ -57,7 +54,7 @@ pub fn read(posted: &Posted) -> Result<Batch, Unreadable> {
     Ok(batch)
 }
 
-fn read_object(posted: &Posted, text: &str) -> Result<Batch, Unreadable> {
+fn read_object(posted: &Posted, text: &str, bounds: Bounds) -> Result<Batch, Unreadable> {
     let keys: Keys = json::object(text)?.unwrap_or_default();
     if keys._type.known().is_some() {
         return owntracks::read(posted, text);
@@ -69,7 +66,7 @@ fn read_object(posted: &Posted, text: &str) -> Result<Batch, Unreadable> {
         return overland::read(locations, keys.current);
     }
     if keys.lat.0.is_some() || keys.lng.0.is_some() {
-        return own::read(text);
+        return own::read(text, bounds);
     }
     Err(Unreadable::Malformed(
         "there is no position in this: an object has lat and lng, or is that of a tracker app"
@@ -105,9 +102,5 @@ fn sort(reports: &mut Vec<Report>) {
 
 fn time_ms(report: &Report) -> f64 {
     let fix = report.fix.as_ref().ok();
-    match fix.and_then(|fix| fix.value(Extra::Timestamp)) {
-        Some(seconds) if seconds < MILLISECONDS_MIN => seconds * 1000.0,
-        Some(milliseconds) => milliseconds,
-        None => f64::INFINITY,
-    }
+    fix.and_then(Fix::made_at_ms).unwrap_or(f64::INFINITY)
 }

@@ -4,9 +4,10 @@ use serde::Deserialize;
 
 use super::json;
 use super::point::Point;
-use super::report::{App, Batch, Report, Unreadable};
+use super::report::{Batch, Report, Unreadable};
 use super::times;
 use super::units;
+use crate::dialect::Dialect;
 use crate::fix::Extra;
 use crate::protocol::{Field, string};
 use crate::refusal::Refusal;
@@ -49,7 +50,7 @@ pub(super) fn read(locations: &str, current: Field) -> Result<Batch, Unreadable>
     json::each(locations, |feature| reports.extend(report(feature)))?;
     reports.extend(current.known().and_then(report));
     Ok(Batch {
-        app: App::Overland,
+        dialect: Dialect::Overland,
         is_batch: true,
         reports,
         id: None,

@@ -5,9 +5,10 @@ use serde::Deserialize;
 
 use super::json;
 use super::point::Point;
-use super::report::{App, Batch, Posted, Report, Unreadable};
+use super::report::{Batch, Posted, Report, Unreadable};
 use super::times;
 use super::units::{self, SpeedUnit};
+use crate::dialect::Dialect;
 use crate::fix::Extra;
 use crate::protocol::{Field, string};
 
@@ -41,7 +42,7 @@ pub(super) fn read(posted: &Posted, text: &str) -> Result<Batch, Unreadable> {
     let is_location = message._type.known().and_then(string).as_deref() == Some("location");
     let (lat, lon) = (json::text(message.lat), json::text(message.lon));
     if !is_location || lat.is_none() && lon.is_none() {
-        return Ok(Batch::without_points(App::OwnTracks, id));
+        return Ok(Batch::without_points(Dialect::OwnTracks, id));
     }
     let vel = json::text(message.vel);
     let point = Point::at(lat, lon)
@@ -74,14 +75,14 @@ pub(super) fn read(posted: &Posted, text: &str) -> Result<Batch, Unreadable> {
             json::text(message.batt).and_then(units::percent),
         );
     let fix = point.fix();
-    Ok(Batch::of_one(App::OwnTracks, Report { id, fix }))
+    Ok(Batch::of_one(Dialect::OwnTracks, Report { id, fix }))
 }
 
 /// Reads an empty message, as the app sends it when a friend was removed; `None` if it is not of
 /// this app.
 pub(super) fn read_empty(posted: &Posted) -> Option<Batch> {
     let id = user(posted)?;
-    Some(Batch::without_points(App::OwnTracks, Some(id)))
+    Some(Batch::without_points(Dialect::OwnTracks, Some(id)))
 }
 
 /// The user beside the message.

@@ -5,9 +5,10 @@
 use std::borrow::Cow;
 
 use super::point::Point;
-use super::report::{App, Batch, Report, Unreadable};
+use super::report::{Batch, Report, Unreadable};
 use super::times;
 use super::units::{self, SpeedUnit};
+use crate::dialect::Dialect;
 use crate::fix::Extra;
 
 const IDS: &[&str] = &["id", "deviceid", "device", "userId", "ser", "aid"];
@@ -160,10 +161,10 @@ pub(super) fn read(query: &str, body: &[u8]) -> Result<Batch, Unreadable> {
     let id = pairs.id();
     if pairs.has_coordinates() {
         let fix = pairs.point().fix();
-        return Ok(Batch::of_one(App::Osmand, Report { id, fix }));
+        return Ok(Batch::of_one(Dialect::Osmand, Report { id, fix }));
     }
     match id {
-        Some(id) => Ok(Batch::without_points(App::Osmand, Some(id))),
+        Some(id) => Ok(Batch::without_points(Dialect::Osmand, Some(id))),
         None => Err(Unreadable::Malformed(
             "there is no position in this: send the pairs id, lat and lon, or the JSON of a tracker app".to_owned(),
         )),

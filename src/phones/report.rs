@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::dialect::Dialect;
 use crate::fix::Fix;
 use crate::refusal::Refusal;
 
@@ -21,41 +22,6 @@ pub struct Posted<'a> {
     pub body: &'a [u8],
 }
 
-macro_rules! apps {
-    ($($(#[$doc:meta])* $app:ident = $source:literal,)*) => {
-        /// The family of apps whose way of speaking a request has, and so its answer.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum App {
-            $($(#[$doc])* $app,)*
-        }
-
-        impl App {
-            /// All of them.
-            pub const ALL: &[App] = &[$(App::$app),*];
-
-            /// The `source` of its positions in the metrics.
-            pub fn source(self) -> &'static str {
-                match self {
-                    $(App::$app => $source,)*
-                }
-            }
-        }
-    };
-}
-
-apps! {
-    /// Pairs in a query or a form: OsmAnd, Traccar Client up to 8, GPSLogger, Home Assistant.
-    Osmand = "osmand",
-    /// Traccar Client from 9.
-    Traccar = "traccar",
-    /// OwnTracks in its HTTP mode.
-    OwnTracks = "owntracks",
-    /// Overland.
-    Overland = "overland",
-    /// Our own positions.
-    Json = "json",
-}
-
 /// One point.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
@@ -70,8 +36,8 @@ pub struct Report {
 /// What a request brought.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// Who speaks so.
-    pub app: App,
+    /// How they are said.
+    pub dialect: Dialect,
     /// Whether the points came as a list, be it of one.
     pub is_batch: bool,
     /// The points in the order in which they are to be taken: by their times, and those without
@@ -83,9 +49,9 @@ pub struct Batch {
 
 impl Batch {
     /// A sign of life that moves nobody.
-    pub(super) fn without_points(app: App, id: Option<String>) -> Batch {
+    pub(super) fn without_points(dialect: Dialect, id: Option<String>) -> Batch {
         Batch {
-            app,
+            dialect,
             is_batch: false,
             reports: Vec::new(),
             id,
@@ -93,9 +59,9 @@ impl Batch {
     }
 
     /// A point that came by itself.
-    pub(super) fn of_one(app: App, report: Report) -> Batch {
+    pub(super) fn of_one(dialect: Dialect, report: Report) -> Batch {
         Batch {
-            app,
+            dialect,
             is_batch: false,
             reports: vec![report],
             id: None,

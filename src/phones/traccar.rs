@@ -4,9 +4,10 @@ use serde::Deserialize;
 
 use super::json;
 use super::point::Point;
-use super::report::{App, Batch, Report, Unreadable};
+use super::report::{Batch, Report, Unreadable};
 use super::times;
 use super::units;
+use crate::dialect::Dialect;
 use crate::fix::Extra;
 use crate::protocol::Field;
 
@@ -49,7 +50,7 @@ pub(super) fn read(location: &str, device_id: Field) -> Result<Batch, Unreadable
     let battery: Battery = json::object(battery)?.unwrap_or_default();
     let (lat, lng) = (json::text(coords.latitude), json::text(coords.longitude));
     if lat.is_none() && lng.is_none() {
-        return Ok(Batch::without_points(App::Traccar, id));
+        return Ok(Batch::without_points(Dialect::Traccar, id));
     }
     let magnitude = |field| json::text(field).and_then(units::magnitude);
     let point = Point::at(lat, lng)
@@ -67,5 +68,5 @@ pub(super) fn read(location: &str, device_id: Field) -> Result<Batch, Unreadable
         )
         .with(Extra::Battery, magnitude(battery.level));
     let fix = point.fix();
-    Ok(Batch::of_one(App::Traccar, Report { id, fix }))
+    Ok(Batch::of_one(Dialect::Traccar, Report { id, fix }))
 }

@@ -6,9 +6,9 @@ use super::heard::LastKnown;
 use super::hub::Hub;
 use super::keys::RunnerKey;
 use super::now::Now;
-use super::sender_clock::{SenderClock, unix_ms};
+use super::sender_clock::SenderClock;
 use crate::dialect::Dialect;
-use crate::fix::{Extra, Fix};
+use crate::fix::Fix;
 use crate::user::{Freshness, Written};
 
 impl Hub {
@@ -29,7 +29,7 @@ impl Hub {
             .last
             .as_mut()
             .map_or(&mut no_clock, |last| &mut last.clock);
-        if !clock.take(fix.value(Extra::Timestamp), now) {
+        if !clock.take(fix.made_at_ms(), now) {
             return false;
         }
         let last = LastKnown {
@@ -69,11 +69,10 @@ impl Hub {
 
     /// Whether a fix of the user with this timestamp is the newest.
     pub(super) fn is_newest(&self, runner: RunnerKey, fix: &Fix) -> bool {
-        let made_at = |fix: &Fix| fix.value(Extra::Timestamp).map(unix_ms);
-        let (Some(last), Some(fix_ms)) = (self.last_known(runner), made_at(fix)) else {
+        let (Some(last), Some(made_at_ms)) = (self.last_known(runner), fix.made_at_ms()) else {
             return false;
         };
-        made_at(&last.fix) == Some(fix_ms) || last.clock.newest_ms() == Some(fix_ms)
+        [last.fix.made_at_ms(), last.clock.newest_ms()].contains(&Some(made_at_ms))
     }
 
     /// Makes last known positions stale that were received before this time, so many at most;

@@ -5,24 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::now::Now;
 
-/// A timestamp below this counts as seconds since the start of 1970 UTC: in milliseconds it would
-/// be in 1973, and in seconds it is in the year 5138.
-const SECONDS_MAX: f64 = 1e11;
-
 /// A fix this far ahead of our own clock, in milliseconds, counts as made now.
 const AHEAD_MS_MAX: f64 = 60_000.0;
 
 /// For this long nothing but late fixes may come before it is asked whether they are stamped by
 /// another clock.
 const LATE_MAX: Duration = Duration::from_secs(30);
-
-/// A timestamp in milliseconds, which may be in seconds.
-pub(super) fn unix_ms(timestamp: f64) -> f64 {
-    match timestamp < SECONDS_MAX {
-        true => timestamp * 1000.0,
-        false => timestamp,
-    }
-}
 
 /// What is known of a sender's clock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,22 +21,21 @@ pub(super) struct SenderClock {
 }
 
 impl SenderClock {
-    /// Takes note of a fix with this timestamp, and says whether none before it is newer.
+    /// Takes note of a fix made at this time, in milliseconds by the sender's clock, and says whether none before it is newer.
     ///
     /// One that is late is taken nevertheless, and its clock counts from then on, if late ones
     /// alone came for [`LATE_MAX`] and advanced about as fast as the time: so does a clock that is
     /// slow, and not a queue that is being emptied.
-    pub(super) fn take(&mut self, timestamp: Option<f64>, now: Now) -> bool {
-        let Some(timestamp) = timestamp else {
+    pub(super) fn take(&mut self, made_at_ms: Option<f64>, now: Now) -> bool {
+        let Some(made_at_ms) = made_at_ms else {
             self.late = None;
             return true;
         };
-        let timestamp_ms = unix_ms(timestamp);
         let counts_as = |ms: f64| match ms > now.unix_ms + AHEAD_MS_MAX {
             true => now.unix_ms,
             false => ms,
         };
-        let fix_ms = counts_as(timestamp_ms);
+        let fix_ms = counts_as(made_at_ms);
         // Our own clock may have been set back since.
         let is_late = self
             .newest_ms
@@ -173,18 +160,6 @@ mod tests {
             // And with the right time again nothing is lost.
             assert_eq!(run.first_taken(10, |now_ms| now_ms), Some(0));
         }
-    }
-
-    #[test]
-    fn seconds_are_compared_with_milliseconds() {
-        let mut run = Run::new();
-        assert_eq!(run.first_taken(10, |now_ms| now_ms), Some(0));
-        let frozen = run.first_taken(10, |now_ms| (now_ms / 1000.0).ceil());
-        assert_eq!(frozen, Some(0));
-        assert!(
-            !run.take_after(Duration::ZERO, |now_ms| Some(now_ms / 1000.0 - 5.0)),
-            "late"
-        );
     }
 
     #[test]

@@ -67,10 +67,12 @@ impl Server {
             reporting.dialect.word()
         );
         let Answer { media_type, body } = match reporting.dialect {
-            Dialect::OwnTracks => phones::answer_friends(self.friends(&reporting.authority)),
+            Dialect::OwnTracks => {
+                phones::answer_friends(self.friends(&reporting.authority).into_iter())
+            }
             dialect => phones::answer(dialect, reporting.counts),
         };
-        self.reply_to(id, &Response::of_report(media_type, body));
+        self.reply_to(id, &Response::of_report(media_type, body.into_bytes()));
     }
 
     /// Whether a report may be relayed, and which of its points; or the answer to it.
@@ -94,7 +96,7 @@ impl Server {
             let line = unreadable.to_string();
             match unreadable {
                 Unreadable::Malformed(_) => Response::bad_request(&line),
-                Unreadable::TooMany => Response::too_many(&line),
+                Unreadable::TooMany(_) => Response::too_many(&line),
             }
         })?;
         if !has_keys {

@@ -14,7 +14,7 @@ use crate::support::{
     wait_for_exit,
 };
 
-const SECRET: &[u8] = b"a secret of tests that is long enough";
+pub(crate) const SECRET: &[u8] = b"a secret of tests that is long enough";
 const OTHER_SECRET: &[u8] = b"another secret, which is as long as that";
 
 /// A file with a secret, and a server that asks for tokens.
@@ -30,16 +30,16 @@ fn now() -> Duration {
         .expect("after 1970")
 }
 
-fn ids(ids: &[&str]) -> IdSet {
+pub(crate) fn ids(ids: &[&str]) -> IdSet {
     ids.iter().map(ToString::to_string).collect()
 }
 
-fn signed(grant: &Grant, secret: &[u8]) -> String {
+pub(crate) fn signed(grant: &Grant, secret: &[u8]) -> String {
     let key = SigningKey::from_secret(secret).expect("long enough");
     key.mint(grant, None, None).expect("a grant as it may be")
 }
 
-fn grant(user: &str, follow: Follow, publish: Publish) -> Grant {
+pub(crate) fn grant(user: &str, follow: Follow, publish: Publish) -> Grant {
     Grant {
         user: user.to_owned(),
         publish,

@@ -70,8 +70,7 @@ fn a_plain_request_whose_peer_keeps_the_connection_is_dropped() {
         .iter()
         .map(|path| {
             let mut peer = server.socket();
-            let head =
-                format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+            let head = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
             peer.write_all(head.as_bytes())
                 .expect("a server that reads");
             peer

@@ -22,10 +22,13 @@ mod missing;
 mod needs;
 mod origins;
 mod pages;
+mod phone;
 mod positions;
 mod presence;
 mod readme;
 mod relay;
+mod reports;
+mod requests;
 #[path = "../tokens/scratch.rs"]
 mod scratch;
 mod shell;

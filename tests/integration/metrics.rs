@@ -6,8 +6,9 @@ use crate::slow::position;
 use crate::support::{Server, promtool};
 
 /// All names, each with its type.
-const NAMES: [(&str, &str); 21] = [
+const NAMES: [(&str, &str); 22] = [
     ("spectate_connections", "gauge"),
+    ("spectate_http_connections", "gauge"),
     ("spectate_connections_accepted_total", "counter"),
     ("spectate_connections_closed_total", "counter"),
     ("spectate_handshakes_rejected_total", "counter"),

@@ -17,7 +17,8 @@ struct Answer {
 
 impl Answer {
     fn to(server: &Server, method: &str, path: &str, headers: &str) -> Answer {
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
         let mut socket = server.socket();
         let mut bytes = Vec::new();
         socket.write_all(request.as_bytes()).expect("it reads");

@@ -403,13 +403,18 @@ impl Answer {
             .expect("an answer and a regular end");
         let text = String::from_utf8(bytes).expect("UTF-8");
         let (head, body) = text.split_once("\r\n\r\n").expect("a whole head");
+        Answer::of(head, body.to_owned())
+    }
+
+    /// An answer in its parts.
+    pub(crate) fn of(head: &str, body: String) -> Answer {
         let status = head
             .strip_prefix("HTTP/1.1 ")
             .and_then(|rest| rest[..3].parse().ok());
         Answer {
             status: status.expect("a status line"),
             head: head.to_owned(),
-            body: body.to_owned(),
+            body,
         }
     }
 

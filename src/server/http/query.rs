@@ -1,13 +1,22 @@
 //! What stands behind the question mark of a request target. Knows no users.
 
+use std::fmt;
+
 use percent_encoding::percent_decode_str;
 
 use super::fields::query;
 
 /// The query of a target that asks for ids, as it was written: the ids are read when they are
 /// needed, for there may be thousands of them in each of many requests that wait.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// There may be a token in it too, so its [`Debug`](fmt::Debug) does not show it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct IdQuery(Box<str>);
+
+impl fmt::Debug for IdQuery {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "IdQuery(of {} bytes)", self.0.len())
+    }
+}
 
 impl IdQuery {
     /// The query of a request target, which may be without one.
