@@ -15,6 +15,7 @@
 //! | [`auth`] | tokens and keys to who somebody is and what they may do |
 //! | [`refusal`] | why a message was not carried out, and what to mend |
 //! | [`user`], [`fix`] | user ids and positions, valid by construction |
+//! | [`roster`] | who runs: the lines of a CSV file |
 //! | [`gpx`] | the tracks in a GPX file |
 //! | `queue` | a first-in-first-out queue through a table of slots |
 //! | `logger`, `duration` | log lines that never block the loop; times as people write them |
@@ -32,6 +33,7 @@ pub mod protocol;
 mod queue;
 pub mod refusal;
 mod relay;
+pub mod roster;
 pub mod server;
 pub mod simulate;
 pub mod user;

@@ -17,6 +17,7 @@ const FLOORS: &[&str] = &[
     "queue/mod.rs",
     "fix.rs",
     "user.rs",
+    "roster.rs",
     "refusal.rs",
     "auth/mod.rs",
     "auth/token.rs",
@@ -176,6 +177,11 @@ const ROOMS: &[Room] = &[
     ("queue/", &["std"], &["net::", "io::", "time::"]),
     ("fix.rs", &["std"], &["net::", "io::", "time::", "log::"]),
     ("user.rs", &["std"], &["net::", "io::", "Instant", "log::"]),
+    (
+        "roster.rs",
+        &["std", "csv"],
+        &["net::", "io::", "fs::", "time::", "log::"],
+    ),
     (
         "refusal.rs",
         &["std"],
@@ -625,6 +631,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("fix", &[]),
     ("user", &["fix"]),
     ("refusal", &["fix", "user"]),
+    ("roster", &["user"]),
     ("gpx", &[]),
     ("queue", &[]),
     ("duration", &[]),
