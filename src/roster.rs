@@ -9,6 +9,9 @@ use csv::{ReaderBuilder, StringRecord};
 
 use crate::user::is_id;
 
+/// Longest file to read, in bytes: some 200,000 runners.
+pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// Longest display name, in bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 64;
 
@@ -53,7 +56,7 @@ impl Roster {
     pub fn read(bytes: &[u8]) -> Result<Roster, Fault> {
         let text = str::from_utf8(bytes).map_err(|error| Fault {
             line: lines_before(bytes, error.valid_up_to()) + 1,
-            cause: "is not UTF-8: save the file as CSV in UTF-8".to_owned(),
+            cause: "this is not UTF-8: save the file as CSV in UTF-8".to_owned(),
         })?;
         let mut rows = Rows::of(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text));
         let (line, header) = rows.next()?.ok_or_else(|| Fault {
@@ -203,7 +206,7 @@ impl Columns {
     fn entry(&self, row: &StringRecord) -> Result<Entry, String> {
         if row.len() != self.count {
             return Err(format!(
-                "has {} fields, and the header {}: write a field with a comma in it in quotation marks",
+                "there are {} fields, and {} in the header: write a field with a comma in it in quotation marks",
                 row.len(),
                 self.count
             ));
@@ -308,9 +311,9 @@ mod tests {
     fn a_line_that_cannot_be_used_is_named_by_its_number() {
         let long = "x".repeat(65);
         for (row, words) in [
-            ("6", "has 1 fields, and the header 3"),
-            ("6,Ben", "has 2 fields"),
-            ("6,Ben,,", "has 4 fields"),
+            ("6", "there are 1 fields, and 3 in"),
+            ("6,Ben", "there are 2 fields"),
+            ("6,Ben,,", "there are 4 fields"),
             ("6,Berg, Ben,", "quotation marks"),
             (",Ben,", "the id is missing"),
             ("6,,", "the name is missing"),
@@ -357,7 +360,7 @@ mod tests {
         let fault = fault(b"id,name\r\n5,Anna\r\n6,J\xf6rg\r\n");
         assert_eq!(
             fault.to_string(),
-            "line 3: is not UTF-8: save the file as CSV in UTF-8"
+            "line 3: this is not UTF-8: save the file as CSV in UTF-8"
         );
         assert!(Roster::read(b"\xff\xfei\0d\0").is_err());
     }

@@ -113,6 +113,9 @@ const FLOORS: &[&str] = &[
     "client/handshake.rs",
     "client/connection.rs",
     "client/credentials.rs",
+    "client/explain.rs",
+    "client/cards.rs",
+    "client/private_file.rs",
     "client/token.rs",
     "client/watch.rs",
     "simulate/course/mod.rs",
@@ -291,6 +294,11 @@ const ROOMS: &[Room] = &[
         "server/",
         &["std", "log", "mio", "signal_hook", "signal_hook_mio"],
         &["serde_json", "httparse"],
+    ),
+    (
+        "client/cards.rs",
+        &["std", "qrcodegen"],
+        &["net::", "io::", "fs::", "time::", "log::"],
     ),
     (
         "client/",
@@ -644,7 +652,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("server/http", &["auth", "server/gzip", "server/pages"]),
     ("server/wire", &["auth", "queue", "server/http"]),
     ("server/os", &["server/config"]),
-    ("client", &["auth", "duration", "fix", "user"]),
+    ("client", &["auth", "duration", "fix", "roster", "user"]),
     (
         "simulate",
         &["auth", "client", "duration", "fix", "gpx", "refusal"],
