@@ -14,6 +14,9 @@ const VERSION_MAX: u8 = 30;
 /// Two beside each other; a row is never on two sheets, whatever the paper.
 const CARDS_IN_ROW: usize = 2;
 
+/// Nothing but the page's own style, whatever a name might hold.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+
 const STYLE: &str = "\
 @page { margin: 10mm; }
 * { box-sizing: border-box; margin: 0; }
@@ -47,7 +50,7 @@ pub(super) fn page(cards: &[Card], host: &str, until: &str) -> Result<String, St
     let (host, until) = (escape(host), escape(until));
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>Cards for {host}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
     );

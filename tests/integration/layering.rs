@@ -52,6 +52,7 @@ const FLOORS: &[&str] = &[
     "server/gzip.rs",
     "server/pages/tiles.rs",
     "server/pages/map.rs",
+    "server/pages/setup.rs",
     "server/pages/mod.rs",
     "server/http/conditions.rs",
     "server/http/query.rs",

@@ -42,7 +42,7 @@ pub(super) fn route(method: &str, target: &str) -> Result<Route, Response> {
             Response::refuse(
                 "404 Not Found",
                 "",
-                "nothing is here; there are /, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
+                "nothing is here; there are /, /setup, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
             )
         })?),
     };
