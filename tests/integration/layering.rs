@@ -150,6 +150,7 @@ const TESTS: &[&str] = &[
     "relay/model/lists.rs",
     "relay/model/mod.rs",
     "relay/tests.rs",
+    "roster/tests.rs",
     "server/outbox_model/mod.rs",
     "server/outbox_model/promises.rs",
     "server/outbox_model/world.rs",
@@ -182,7 +183,7 @@ const ROOMS: &[Room] = &[
     ("fix.rs", &["std"], &["net::", "io::", "time::", "log::"]),
     ("user.rs", &["std"], &["net::", "io::", "Instant", "log::"]),
     (
-        "roster.rs",
+        "roster",
         &["std", "csv"],
         &["net::", "io::", "fs::", "time::", "log::"],
     ),

@@ -21,7 +21,7 @@ export function traccarClient({ origin, id, token }) {
   const settings = { url, id, accuracy: 'highest', interval: EVERY_S, distance: 0, buffer: true, stop_detection: false };
   return {
     name: 'Traccar Client',
-    phones: 'iPhone and Android',
+    phones: 'iPhone, Android',
     site: 'https://www.traccar.org/client/',
     link: `org.traccar.client://config?${pairs(settings)}`,
     before: '',
@@ -40,7 +40,7 @@ const isUserName = (id, hasPassword) =>
 // docs/tech/json.md (its elements), docs/tech/http.md. Since Android 2.6.0 and iOS 26.2.3 such links must be
 // allowed first (CHANGELOG.md of owntracks/android and owntracks/ios).
 export function ownTracks({ origin, id, token }) {
-  const app = { name: 'OwnTracks', phones: 'iPhone and Android', site: 'https://owntracks.org/' };
+  const app = { name: 'OwnTracks', phones: 'iPhone, Android', site: 'https://owntracks.org/' };
   const isPlain = isUserName(id, Boolean(token));
   if (!isPlain && !token) {
     return {
@@ -58,7 +58,7 @@ export function ownTracks({ origin, id, token }) {
   return {
     ...app,
     link: `owntracks:///config?inline=${enc(base64(JSON.stringify(configuration)))}`,
-    before: 'First allow it in the app’s settings: on Android “Remote Control”, “Allow external configuration”.',
+    before: 'First allow configuration by links in its settings: on Android “Remote Control”, “Allow external configuration”.',
     after: 'Have it take the configuration over. It should say “Move” for how it tracks.',
     where: 'In the settings, with “HTTP” as the mode, authentication on where it asks, and “Move” for how it tracks:',
     fields: [

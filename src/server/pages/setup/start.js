@@ -23,6 +23,7 @@ function show() {
   $('until').textContent = card.token && isGood ? `Good until ${inWords(card.endsAt)}.` : '';
   // Who has a token has an id by it.
   $('id-form').hidden = Boolean(card.token || card.isUnreadable);
+  $('card-hint').hidden = isGood;
   $('mine').value = card.id ?? '';
   $('apps').replaceChildren(...isGood ? apps({ origin: location.origin, id: card.id, token: card.token }).map(drawApp) : []);
   for (const section of document.querySelectorAll('.for-runner')) section.hidden = !isGood;
@@ -47,6 +48,7 @@ function drawApp({ name, phones, site, link, before, after, where, fields }) {
   write('where', where);
   part('by-hand').hidden = fields.length === 0;
   part('by-hand').open = !link;
+  if (!link) app.append(part('after'));
   part('fields').append(...fields.map(drawField));
   return app;
 }
