@@ -17,6 +17,7 @@
 //! | [`refusal`] | why a message was not carried out, and what to mend |
 //! | [`user`], [`fix`] | user ids and positions, valid by construction |
 //! | [`dialect`] | how a position was said |
+//! | [`roster`] | who runs: the lines of a CSV file |
 //! | [`gpx`] | the tracks in a GPX file |
 //! | `queue` | a first-in-first-out queue through a table of slots |
 //! | `logger`, `duration` | log lines that never block the loop; times as people write them |
@@ -36,6 +37,7 @@ pub mod protocol;
 mod queue;
 pub mod refusal;
 mod relay;
+pub mod roster;
 pub mod server;
 pub mod simulate;
 pub mod user;

@@ -11,6 +11,7 @@ modules='import websockets, jwt, cryptography'
 command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/null \
     || packages+=(chromium)
 command -v promtool >/dev/null || packages+=(prometheus)
+command -v zbarimg >/dev/null || packages+=(zbar-tools)
 if [ ${#packages[@]} -gt 0 ] && ! command -v apt-get >/dev/null; then
     echo "tests/run.sh: there is no apt-get here to install ${packages[*]}: tests that need them" \
         "fail if CI is set, and else say that they did not run" >&2

@@ -10,15 +10,21 @@
 //! | `credentials` | tokens that clients make for themselves |
 //! | [`watch`] | follows users in a terminal |
 //! | [`token`] | makes tokens at a command line, and explains them |
+//! | `explain` | what a token says, in words |
+//! | `cards` | a page of cards that set phones up, to print |
+//! | `private_file` | files that hold secrets |
 //!
 //! Here stands what all of them say to people, and ask of the machine, in the same way.
 
+mod cards;
 pub(crate) mod connection;
 pub(crate) mod credentials;
 pub(crate) mod ended;
 pub(crate) mod endpoint;
+mod explain;
 mod handshake;
 pub(crate) mod message;
+mod private_file;
 pub mod token;
 pub mod watch;
 

@@ -1,19 +1,23 @@
 //! Makes tokens at a command line, and explains them. Speaks to no server; decides nothing about
 //! tokens that the server does not decide in the same way.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use time::OffsetDateTime;
+use clap::builder::ArgPredicate;
 
-use super::{plain, printable, tell};
+use super::cards::{self, Card};
+use super::explain::{date, explain, explain_refusal};
+use super::{plain, printable, private_file, tell};
 use crate::auth::{
-    EXPIRES_AT_S_MAX, Follow, Grant, IdSet, KeyFlags, Publish, Refused, TOKEN_BYTES_MAX,
+    EXPIRES_AT_S_MAX, Follow, Grant, IdSet, KeyFlags, Publish, SigningKey, TOKEN_BYTES_MAX,
     load_signing_key,
 };
 use crate::duration::parse_above_zero;
+use crate::roster::{self, Roster};
 use crate::user::is_id;
 
 /// Most bytes read from stdin: enough to say of a longer token that it is one.
@@ -24,7 +28,7 @@ const _: () = assert!(STDIN_BYTES_MAX > TOKEN_BYTES_MAX as u64);
 #[derive(clap::Args, Debug, Clone)]
 pub struct TokenFlags {
     /// Id of the user that the token is for
-    #[arg(long, value_name = "USER", required_unless_present = "check", allow_negative_numbers = true, value_parser = user_id)]
+    #[arg(long, value_name = "USER", required_unless_present_any = ["check", "roster"], allow_negative_numbers = true, value_parser = user_id)]
     sub: Option<String>,
 
     /// Whom this user may follow besides itself: ids with commas between them, or '*' for everybody
@@ -36,8 +40,21 @@ pub struct TokenFlags {
     publish: Publish,
 
     /// How long the token is good for
-    #[arg(long, value_name = "TIME", default_value = "12h", value_parser = parse_above_zero)]
+    #[arg(long, value_name = "TIME", help = "How long the token is good for; with --roster 168h (7 days) if nothing is said", default_value = "12h", default_value_if("roster", ArgPredicate::IsPresent, "168h"), value_parser = parse_above_zero)]
     ttl: Duration,
+
+    /// CSV file with a line for each runner: make a token for each, on cards to print
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sub", "check"])]
+    roster: Option<PathBuf>,
+
+    /// Where to write the page of cards
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Where runners reach the server with a browser, for the links on the cards
+    // Judged when it is needed: SPECTATE_URL is that of `watch` too.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
 
     /// PEM file with a private key to sign with: Ed25519, P-256 or RSA
     #[arg(long, value_name = "FILE", group = "jwt_keys")]
@@ -60,14 +77,111 @@ pub fn run(flags: &TokenFlags) -> Result<ExitCode, String> {
         .duration_since(UNIX_EPOCH)
         .map_err(|_| "the clock of this machine is before 1970".to_owned())?
         .as_secs();
-    match &flags.sub {
+    match (&flags.sub, &flags.roster) {
+        (_, None) if flags.out.is_some() => Ok(refuse_arguments(
+            "--out is for cards: try --roster FILE --out cards.html, or --sub 5 > FILE",
+        )),
         _ if flags.check => check(flags, now_s),
-        Some(user) => mint(flags, user, now_s),
-        None => Err("--sub is missing: try --sub 5".to_owned()),
+        (_, Some(roster)) => make_cards(flags, roster, now_s),
+        (Some(user), None) => mint(flags, user, now_s),
+        (None, None) => Err("--sub is missing: try --sub 5".to_owned()),
     }
 }
 
 fn mint(flags: &TokenFlags, user: &str, now_s: u64) -> Result<ExitCode, String> {
+    let key = signing_key(flags)?;
+    let (audience, issuer) = (&flags.keys.jwt_audience, &flags.keys.jwt_issuer);
+    let token = key
+        .mint(
+            &grant(flags, user, now_s),
+            audience.as_deref(),
+            issuer.as_deref(),
+        )
+        .map_err(|error| error.to_string())?;
+    print(&token)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn make_cards(flags: &TokenFlags, roster: &Path, now_s: u64) -> Result<ExitCode, String> {
+    let (out, origin) = match (&flags.out, flags.url.as_deref().map(origin)) {
+        (Some(out), Some(Ok(origin))) => (out, origin),
+        (None, _) => return Ok(refuse_arguments("--out is missing: try --out cards.html")),
+        (_, None) => {
+            return Ok(refuse_arguments(
+                "--url is missing: try --url https://race.example.com",
+            ));
+        }
+        (_, Some(Err(reason))) => return Ok(refuse_arguments(&format!("--url: {reason}"))),
+    };
+    let of_roster = |reason: String| format!("{}: {reason}", roster.display());
+    let runners = read_roster(roster).map_err(of_roster)?;
+    if runners.entries().is_empty() {
+        return Err(of_roster(
+            "nobody is on it: write a line for each runner".to_owned(),
+        ));
+    }
+    let key = signing_key(flags)?;
+    let (audience, issuer) = (&flags.keys.jwt_audience, &flags.keys.jwt_issuer);
+    let cards = runners.entries().iter().map(|runner| {
+        let grant = grant(flags, &runner.id, now_s);
+        let token = key.mint_named(&grant, &runner.name, audience.as_deref(), issuer.as_deref());
+        Ok(Card {
+            name: &runner.name,
+            id: &runner.id,
+            link: format!(
+                "{origin}/setup#token={}",
+                token.map_err(|error| error.to_string())?
+            ),
+        })
+    });
+    let cards = cards.collect::<Result<Vec<_>, String>>()?;
+    let until = date(expires_at_s(flags, now_s));
+    let host = origin.split_once("://").map_or(origin, |(_, host)| host);
+    private_file::write(out, cards::page(&cards, host, &until)?.as_bytes())?;
+    print(&format!(
+        "{} cards, good until {until}: {}",
+        cards.len(),
+        printable(&out.display().to_string())
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Arguments that are wrong together: a line, and exit status 2.
+fn refuse_arguments(line: &str) -> ExitCode {
+    tell(line);
+    ExitCode::from(2)
+}
+
+/// The origin of a server's pages, out of its URL.
+fn origin(url: &str) -> Result<&str, String> {
+    let origin = url.strip_suffix('/').unwrap_or(url);
+    let host = origin
+        .strip_prefix("https://")
+        .or_else(|| origin.strip_prefix("http://"));
+    let is_host = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    match host {
+        Some(host) if !host.is_empty() && host.chars().all(is_host) => Ok(origin),
+        _ => Err(format!(
+            "{url:?} is not where a browser finds the server: http:// or https:// and a host \
+             (try https://race.example.com)"
+        )),
+    }
+}
+
+fn read_roster(path: &Path) -> Result<Roster, String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| {
+        file.take(roster::FILE_BYTES_MAX + 1)
+            .read_to_end(&mut bytes)
+    });
+    read.map_err(|error| plain(&error))?;
+    if bytes.len() as u64 > roster::FILE_BYTES_MAX {
+        return Err(format!("larger than {} MiB", roster::FILE_BYTES_MAX >> 20));
+    }
+    Roster::read(&bytes).map_err(|fault| fault.to_string())
+}
+
+fn signing_key(flags: &TokenFlags) -> Result<SigningKey, String> {
     let mut warnings = Vec::new();
     let key = load_signing_key(
         flags.jwt_private_key_file.as_deref(),
@@ -75,20 +189,22 @@ fn mint(flags: &TokenFlags, user: &str, now_s: u64) -> Result<ExitCode, String> 
         &mut warnings,
     );
     warnings.iter().for_each(|line| tell(line));
-    // A token is good for at least as long as was asked for, in whole seconds.
-    let ttl_s = flags.ttl.as_secs_f64().ceil() as u64;
-    let grant = Grant {
+    key
+}
+
+fn grant(flags: &TokenFlags, user: &str, now_s: u64) -> Grant {
+    Grant {
         user: user.to_owned(),
         publish: flags.publish.clone(),
         follow: flags.follow.clone().unwrap_or(Follow::Own),
-        expires_at_s: now_s.saturating_add(ttl_s).min(EXPIRES_AT_S_MAX),
-    };
-    let (audience, issuer) = (&flags.keys.jwt_audience, &flags.keys.jwt_issuer);
-    let token = key?
-        .mint(&grant, audience.as_deref(), issuer.as_deref())
-        .map_err(|error| error.to_string())?;
-    print(&token)?;
-    Ok(ExitCode::SUCCESS)
+        expires_at_s: expires_at_s(flags, now_s),
+    }
+}
+
+/// A token is good for at least as long as was asked for, in whole seconds.
+fn expires_at_s(flags: &TokenFlags, now_s: u64) -> u64 {
+    let ttl_s = flags.ttl.as_secs_f64().ceil() as u64;
+    now_s.saturating_add(ttl_s).min(EXPIRES_AT_S_MAX)
 }
 
 fn check(flags: &TokenFlags, now_s: u64) -> Result<ExitCode, String> {
@@ -112,88 +228,6 @@ fn check(flags: &TokenFlags, now_s: u64) -> Result<ExitCode, String> {
             print(&explain_refusal(refused, now_s))?;
             Ok(ExitCode::FAILURE)
         }
-    }
-}
-
-fn explain(grant: &Grant, now_s: u64) -> String {
-    let user = printable(&grant.user);
-    let publishes = match &grant.publish {
-        Publish::Own => format!("for {user}"),
-        Publish::Nobody => "for nobody".to_owned(),
-        Publish::Everybody => "for everybody".to_owned(),
-        Publish::Only(ids) => match names(ids.iter()).as_str() {
-            "" => "for nobody".to_owned(),
-            names => format!("for {names}"),
-        },
-    };
-    let follows = match &grant.follow {
-        Follow::Own => user.clone(),
-        Follow::Everybody => "everybody".to_owned(),
-        Follow::Only(ids) => {
-            let others = ids.iter().filter(|id| *id != grant.user);
-            names([grant.user.as_str()].into_iter().chain(others))
-        }
-    };
-    let left = words(grant.expires_at_s - now_s);
-    format!(
-        "user       {user}\npublishes  {publishes}\nfollows    {follows}\nexpires    {}, in {left}",
-        date(grant.expires_at_s),
-    )
-}
-
-fn explain_refusal(refused: Refused, now_s: u64) -> String {
-    let when = match refused {
-        Refused::Expired { expired_at_s } => {
-            let ago = words(now_s - expired_at_s);
-            format!(": on {}, {ago} ago", date(expired_at_s))
-        }
-        Refused::NotYet { valid_from_s } => {
-            let ahead = words(valid_from_s - now_s);
-            format!(": from {} on, in {ahead}", date(valid_from_s))
-        }
-        _ => String::new(),
-    };
-    format!("refused    {}, {refused}{when}", refused.close_code())
-}
-
-fn names<'a>(ids: impl Iterator<Item = &'a str>) -> String {
-    ids.map(printable).collect::<Vec<_>>().join(", ")
-}
-
-/// A unix time as UTC: `2026-11-21 12:00:00 UTC`.
-fn date(unix_s: u64) -> String {
-    let seconds = i64::try_from(unix_s).ok();
-    match seconds.map(OffsetDateTime::from_unix_timestamp) {
-        Some(Ok(at)) => format!(
-            "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
-            at.year(),
-            u8::from(at.month()),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            at.second()
-        ),
-        _ => format!("second {unix_s}"),
-    }
-}
-
-/// A time in its two largest units: `11 hours 59 minutes`.
-fn words(seconds: u64) -> String {
-    let units = [
-        (seconds / 86_400, "day"),
-        (seconds / 3600 % 24, "hour"),
-        (seconds / 60 % 60, "minute"),
-        (seconds % 60, "second"),
-    ];
-    let first = units.iter().position(|(count, _)| *count > 0).unwrap_or(3);
-    let told = units[first..].iter().take(2);
-    let told: Vec<String> = told
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, unit)| format!("{count} {unit}{}", if *count == 1 { "" } else { "s" }))
-        .collect();
-    match told.is_empty() {
-        true => "0 seconds".to_owned(),
-        false => told.join(" "),
     }
 }
 
@@ -239,24 +273,6 @@ fn print(text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_told_in_their_two_largest_units() {
-        for (seconds, told) in [
-            (0, "0 seconds"),
-            (1, "1 second"),
-            (61, "1 minute 1 second"),
-            (3600, "1 hour"),
-            (3601, "1 hour"),
-            (43_199, "11 hours 59 minutes"),
-            (90_000, "1 day 1 hour"),
-            (86_400 * 400 + 60, "400 days"),
-        ] {
-            assert_eq!(words(seconds), told);
-        }
-        assert_eq!(date(1_795_262_400), "2026-11-21 12:00:00 UTC");
-        assert_eq!(date(EXPIRES_AT_S_MAX), "9999-12-31 23:59:59 UTC");
-    }
 
     #[test]
     fn users_are_ids_or_a_star_alone() {

@@ -1,4 +1,4 @@
-//! The live map in a headless Chromium, served by the real program: what a person sees, and what
+//! The live map and the set-up page in a headless Chromium, served by the real program: what a person sees, and what
 //! they can do.
 
 mod chromium;
@@ -13,6 +13,9 @@ mod page;
 mod runners;
 #[path = "../tokens/scratch.rs"]
 mod scratch;
+mod setup;
+mod setup_cards;
+mod setup_links;
 mod sharing;
 #[path = "../integration/support.rs"]
 #[expect(dead_code, reason = "other tests need the rest")]

@@ -1,4 +1,4 @@
-//! The map's page and its parts over HTTP: all of them are there, compressed for whoever takes that,
+//! The pages and their parts over HTTP: all of them are there, compressed for whoever takes that,
 //! and not sent again to whoever holds them.
 
 use std::collections::BTreeSet;
@@ -77,49 +77,80 @@ fn between<'t>(text: &'t str, before: &str, after: char) -> Vec<&'t str> {
 }
 
 #[test]
-fn the_page_and_all_that_it_is_made_of_are_there() {
+fn the_pages_and_all_that_they_are_made_of_are_there() {
     let server = Server::start(&[]);
-    let page = get(&server, "/", "").text();
-    let mut wanted = between(&page, " href=\"map/", '"');
-    wanted.extend(between(&page, " src=\"map/", '"'));
-    let mut wanted: Vec<String> = wanted.into_iter().map(str::to_owned).collect();
-    let mut found = BTreeSet::new();
-    while let Some(name) = wanted.pop() {
-        if !found.insert(name.clone()) {
-            continue;
+    for (path, folder, least) in [("/", "map", 10), ("/setup", "setup", 5)] {
+        let page = get(&server, path, "").text();
+        let mut wanted: Vec<String> = [" href=\"", " src=\""]
+            .iter()
+            .flat_map(|before| between(&page, &format!("{before}{folder}/"), '"'))
+            .map(|name| format!("/{folder}/{name}"))
+            .collect();
+        let mut found = BTreeSet::new();
+        while let Some(path) = wanted.pop() {
+            if !found.insert(path.clone()) {
+                continue;
+            }
+            let answer = get(&server, &path, "");
+            assert_eq!(answer.status(), "200", "{path}");
+            let media_type = match path.rsplit_once('.') {
+                Some((_, "js")) => "text/javascript; charset=utf-8",
+                Some((_, "css")) => "text/css; charset=utf-8",
+                _ => panic!("{path}"),
+            };
+            assert_eq!(answer.header("Content-Type"), Some(media_type), "{path}");
+            assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"));
+            let text = answer.text();
+            let (folder, _) = path.rsplit_once('/').expect("a folder");
+            let beside = between(&text, "from './", '\'').into_iter();
+            wanted.extend(beside.map(|name| format!("{folder}/{name}")));
+            let elsewhere = between(&text, "from '../", '\'').into_iter();
+            wanted.extend(elsewhere.map(|name| format!("/{name}")));
         }
-        let answer = get(&server, &format!("/map/{name}"), "");
-        assert_eq!(answer.status(), "200", "{name}");
-        let media_type = match name.rsplit_once('.') {
-            Some((_, "js")) => "text/javascript; charset=utf-8",
-            Some((_, "css")) => "text/css; charset=utf-8",
-            _ => panic!("{name}"),
-        };
-        assert_eq!(answer.header("Content-Type"), Some(media_type), "{name}");
-        assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"));
-        let text = answer.text();
-        wanted.extend(
-            between(&text, "from './", '\'')
-                .into_iter()
-                .map(str::to_owned),
-        );
+        assert!(found.len() > least, "{found:?}");
     }
-    assert!(found.len() > 10, "{found:?}");
     for nothing in [
         "/map",
         "/map/",
         "/map/page.html",
         "/map/nothing.js",
         "/map/../map/dom.js",
+        "/setup/",
+        "/setup/page.html",
+        "/setup/dom.js",
     ] {
         assert_eq!(get(&server, nothing, "").status(), "404", "{nothing}");
     }
 }
 
 #[test]
+fn nobody_frames_the_set_up_page_or_learns_its_address() {
+    let server = Server::start(&["--allow-origin", "*"]);
+    for headers in ["", "Accept-Encoding: gzip\r\n", "If-None-Match: *\r\n"] {
+        let answer = get(&server, "/setup?x", headers);
+        assert_eq!(
+            answer.header("Content-Security-Policy"),
+            Some(
+                "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                 img-src data:; base-uri 'none'; form-action 'none'; \
+                 require-trusted-types-for 'script'; trusted-types 'none'; frame-ancestors 'none'"
+            )
+        );
+        assert_eq!(answer.header("Referrer-Policy"), Some("no-referrer"));
+        assert_eq!(answer.header("Access-Control-Allow-Origin"), None);
+    }
+}
+
+#[test]
 fn a_page_is_compressed_for_who_takes_gzip_and_plain_for_others() {
     let server = Server::start(&[]);
-    for path in ["/", "/?follow=5,6", "/map/style.css", "/map/start.js"] {
+    for path in [
+        "/",
+        "/?follow=5,6",
+        "/setup",
+        "/map/style.css",
+        "/setup/links.js",
+    ] {
         let plain = get(&server, path, "");
         assert_eq!(plain.header("Content-Encoding"), None);
         for (accepted, encoding) in [
@@ -151,7 +182,7 @@ fn a_page_is_compressed_for_who_takes_gzip_and_plain_for_others() {
 fn a_page_that_is_held_is_not_sent_again() {
     let server = Server::start(&[]);
     const GZIP: &str = "Accept-Encoding: gzip\r\n";
-    for path in ["/", "/map/view.js"] {
+    for path in ["/", "/setup", "/map/view.js"] {
         let [plain, gzip] = ["", GZIP].map(|headers| get(&server, path, headers).etag());
         for (headers, is_held) in [
             (format!("If-None-Match: {plain}\r\n"), true),
@@ -190,7 +221,7 @@ fn a_page_that_is_held_is_not_sent_again() {
 #[test]
 fn a_head_request_has_the_head_of_the_page_and_no_more() {
     let server = Server::start(&[]);
-    for path in ["/", "/map/style.css", "/map/start.js"] {
+    for path in ["/", "/setup", "/map/style.css", "/map/start.js"] {
         for headers in ["", "Accept-Encoding: gzip\r\n"] {
             let head = Answer::to(&server, "HEAD", path, headers);
             assert_eq!(head.head, get(&server, path, headers).head);
@@ -204,6 +235,7 @@ fn pages_may_be_kept_and_other_answers_may_not() {
     let server = Server::start(&[]);
     for (path, policy) in [
         ("/", "no-cache"),
+        ("/setup", "no-cache"),
         ("/map/style.css", "no-cache"),
         ("/healthz", "no-store"),
         ("/readyz", "no-store"),

@@ -8,7 +8,7 @@ use crate::scratch::Scratch;
 use crate::support::*;
 
 /// Runs `spectate token` with an input and without settings from outside.
-fn token(arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
+pub(crate) fn token(arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_spectate"))
         .arg("token")
         .args(arguments)
@@ -26,11 +26,11 @@ fn token(arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Outpu
     child.wait_with_output().expect("it ends")
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
 }
 

@@ -13,5 +13,6 @@ mod keys;
 #[expect(dead_code, reason = "other tests need programs")]
 mod needs;
 mod pyjwt;
+mod roster;
 mod scratch;
 mod support;

@@ -2,6 +2,7 @@
 //! the start. Knows no requests, no sockets and nobody's data.
 
 mod map;
+mod setup;
 pub mod tiles;
 
 use std::fmt;
@@ -39,7 +40,7 @@ macro_rules! source {
 }
 
 /// All that is served. A module imports only modules above it, so there are no circles.
-const PARTS: [Part; 19] = [
+const PARTS: [Part; 25] = [
     Part {
         path: "/",
         media_type: HTML,
@@ -63,6 +64,16 @@ const PARTS: [Part; 19] = [
     source!(SCRIPT, "map/share.js"),
     source!(SCRIPT, "map/talk.js"),
     source!(SCRIPT, "map/start.js"),
+    Part {
+        path: "/setup",
+        media_type: HTML,
+        text: include_str!("setup/page.html"),
+    },
+    source!(STYLE, "setup/style.css"),
+    source!(SCRIPT, "setup/links.js"),
+    source!(SCRIPT, "setup/card.js"),
+    source!(SCRIPT, "setup/heard.js"),
+    source!(SCRIPT, "setup/start.js"),
 ];
 
 /// Which page.
@@ -89,19 +100,26 @@ pub struct Pages([Page; PARTS.len()]);
 
 impl Pages {
     /// The pages, with these tiles on the map, which whom `frame_ancestors` names may frame; this
-    /// is a directive of their policy, and without it all may.
+    /// is a directive of its policy, and without it all may. Nobody may frame the set-up page.
     pub fn new(tiles: &Tiles, frame_ancestors: Option<&str>) -> Pages {
-        let modules = module_links();
         Pages(PARTS.each_ref().map(|source| {
             let Part {
-                media_type, text, ..
+                path,
+                media_type,
+                text,
             } = source;
-            if source.media_type == HTML {
-                let html = map::html(text, &modules, tiles);
-                Page::new(media_type, &map::headers(tiles, frame_ancestors), &html)
-            } else {
-                Page::new(media_type, "", text)
-            }
+            let (headers, text) = match *path {
+                "/" => (
+                    map::headers(tiles, frame_ancestors),
+                    map::html(text, &module_links("/map/"), tiles),
+                ),
+                "/setup" => (
+                    setup::headers(),
+                    setup::html(text, &module_links("/setup/")),
+                ),
+                _ => (String::new(), (*text).to_owned()),
+            };
+            Page::new(media_type, &headers, &text)
         }))
     }
 
@@ -160,9 +178,11 @@ impl Representation {
     }
 }
 
-/// Has a browser ask for all modules at once, instead of one import after the other.
-fn module_links() -> String {
-    let scripts = PARTS.iter().filter(|source| source.media_type == SCRIPT);
+/// Has a browser ask for all modules of a folder at once, instead of one import after the other.
+fn module_links(folder: &str) -> String {
+    let scripts = PARTS
+        .iter()
+        .filter(|source| source.media_type == SCRIPT && source.path.starts_with(folder));
     scripts
         .map(|source| source.path.trim_start_matches('/'))
         .map(|path| format!("<link rel=\"modulepreload\" href=\"{path}\">\n"))
@@ -186,11 +206,15 @@ mod tests {
         lines
             .filter(|line| line.starts_with("import "))
             .map(|line| {
-                let name = line
-                    .split("'./")
-                    .nth(1)
-                    .and_then(|rest| rest.split('\'').next());
-                format!("/map/{}", name.expect("a module beside this one"))
+                let name = line.split('\'').nth(1).expect("a module");
+                match (name.strip_prefix("./"), name.strip_prefix("..")) {
+                    (Some(beside), _) => {
+                        let (folder, _) = source.path.rsplit_once('/').expect("a folder");
+                        format!("{folder}/{beside}")
+                    }
+                    (None, Some(path)) => path.to_owned(),
+                    _ => panic!("{line}"),
+                }
             })
             .collect()
     }
@@ -203,10 +227,9 @@ mod tests {
     fn every_module_that_is_imported_is_served_and_every_served_one_is_imported() {
         let served: BTreeSet<String> = scripts().map(|source| source.path.to_owned()).collect();
         let mut imported: BTreeSet<String> = scripts().flat_map(imports).collect();
-        assert!(
-            imported.insert("/map/start.js".to_owned()),
-            "the page's own"
-        );
+        for own in ["/map/start.js", "/setup/start.js"] {
+            assert!(imported.insert(own.to_owned()), "a page's own");
+        }
         assert_eq!(served, imported);
     }
 
@@ -222,13 +245,15 @@ mod tests {
     }
 
     #[test]
-    fn every_file_of_the_map_is_served() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server/pages/map");
-        for entry in fs::read_dir(folder).expect("a folder") {
-            let name = entry.expect("an entry").file_name();
-            let name = name.to_str().expect("UTF-8");
-            let is_served = PageId::at(&format!("/map/{name}")).is_some();
-            assert!(is_served || name == "page.html", "{name}");
+    fn every_file_of_the_pages_is_served() {
+        let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server/pages");
+        for page in ["map", "setup"] {
+            for entry in fs::read_dir(pages.join(page)).expect("a folder") {
+                let name = entry.expect("an entry").file_name();
+                let name = name.to_str().expect("UTF-8");
+                let is_served = PageId::at(&format!("/{page}/{name}")).is_some();
+                assert!(is_served || name == "page.html", "{page}/{name}");
+            }
         }
     }
 

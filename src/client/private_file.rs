@@ -1,0 +1,46 @@
+//! Files that hold secrets: whole or not there, and nobody else's to read.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::plain;
+
+/// The owner reads and writes.
+const MODE: u32 = 0o600;
+
+/// Writes a file anew, with mode 0600 whatever stood there: beside it first, and then renamed.
+///
+/// # Errors
+/// A line that names the file, when it cannot be written or is none.
+pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), String> {
+    let refuse = |reason: &str| format!("{}: {reason}", path.display());
+    match fs::symlink_metadata(path) {
+        // A rename would take the place of a device or a link.
+        Ok(metadata) if !metadata.is_file() => return Err(refuse("is no regular file")),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(refuse(&plain(&error))),
+        _ => {}
+    }
+    let beside = beside(path).ok_or_else(|| refuse("is no name of a file"))?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(MODE);
+    let mut file = options
+        .open(&beside)
+        .map_err(|error| format!("{}: {}", beside.display(), plain(&error)))?;
+    let written = file
+        .write_all(content)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&beside, path));
+    written.map_err(|error| {
+        // What is left of it holds secrets too.
+        let _ = fs::remove_file(&beside);
+        refuse(&plain(&error))
+    })
+}
+
+fn beside(path: &Path) -> Option<PathBuf> {
+    let mut name = path.file_name()?.to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    Some(path.with_file_name(name))
+}
