@@ -58,6 +58,12 @@ impl Changes {
         std::mem::take(&mut self.changed)
     }
 
+    /// Puts those back who were taken and not told of.
+    pub(super) fn put_back(&mut self, mut keys: Vec<u32>) {
+        keys.append(&mut self.changed);
+        self.changed = keys;
+    }
+
     /// When [`Changes::take`] next has something.
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         if !self.changed.is_empty() {

@@ -44,18 +44,29 @@ impl Hub {
         (self.runners.get(runner.0 as usize)).is_some_and(|runner| runner.declared > 0)
     }
 
-    /// The runners whose presence changed since it was told, and of whom something may be told now.
-    pub(super) fn take_changed(&mut self, now: Instant) -> Vec<RunnerKey> {
+    /// The runners whose presence changed since it was told, and of whom something may be told now:
+    /// as many as have so many followers together, and those that moved just now.
+    pub(super) fn take_changed(&mut self, now: Instant, followers_max: usize) -> Vec<RunnerKey> {
         let mut changed = self.changes.take(now);
+        let (mut left, mut later) = (followers_max, Vec::new());
         changed.retain(|key| {
             // One that was forgotten is not named, whoever has its number now.
             let runner = self.runners.get_mut(*key as usize);
-            let has_changed = runner.is_some_and(|runner| std::mem::take(&mut runner.has_changed));
-            if has_changed {
-                self.changes.tell(*key, now);
+            let Some(runner) = runner.filter(|runner| runner.has_changed) else {
+                return false;
+            };
+            // Its position is on its way already, and comes behind this.
+            let moved = (runner.last.as_ref()).is_some_and(|last| last.received_at == now);
+            if left == 0 && !moved {
+                later.push(*key);
+                return false;
             }
-            has_changed
+            left = left.saturating_sub(runner.followers.len());
+            runner.has_changed = false;
+            self.changes.tell(*key, now);
+            true
         });
+        self.changes.put_back(later);
         changed.into_iter().map(RunnerKey).collect()
     }
 

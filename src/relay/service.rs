@@ -23,6 +23,9 @@ const FORGET_PER_STEP_MAX: usize = 10_000;
 /// Runners whose audience is told in one step.
 const AUDIENCES_PER_STEP_MAX: usize = 1000;
 
+/// Followers looked at in one step, of runners whose presence changed: about so many are told.
+const TOLD_PER_STEP_MAX: usize = 20_000;
+
 /// How late a last known position may turn stale or be forgotten.
 const AGEING_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -318,7 +321,7 @@ impl Relay {
     /// anything is written, so that the word of a runner who became live goes out before the
     /// position that made it so.
     pub(crate) fn owe_changes(&mut self, now: Instant) {
-        for runner in self.hub.take_changed(now) {
+        for runner in self.hub.take_changed(now, TOLD_PER_STEP_MAX) {
             for follower in self.hub.followers(runner) {
                 if self.hub.asks_presence(follower.member) {
                     self.debts.push(Debt {

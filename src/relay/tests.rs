@@ -207,3 +207,53 @@ fn an_authority_without_a_grant_can_do_nothing_where_one_is_needed() {
     relay.leave(member);
     assert!(!relay.has_debts(), "nobody is left to be owed something");
 }
+
+#[test]
+fn a_crowd_whose_presence_changes_is_told_step_by_step_and_who_moves_at_once() {
+    const RUNNERS: usize = 30;
+    let start = Instant::now();
+    let mut hub = Hub::new(RUNNERS);
+    let watchers = [(); 10].map(|()| hub.join());
+    for watcher in watchers {
+        hub.ask_presence(watcher, true);
+    }
+    let members: Vec<MemberKey> = (0..RUNNERS)
+        .map(|number| {
+            let id = number.to_string();
+            for watcher in watchers {
+                hub.follow(watcher, &id, Spelling::String);
+            }
+            let member = hub.join();
+            hub.declare(member, &id, Written::Quoted);
+            member
+        })
+        .collect();
+    // The last of them moves, at a time when the others do not.
+    let now = Now {
+        monotonic: start + Duration::from_secs(10),
+        unix_ms: 0.0,
+    };
+    let last = hub.runner_or_new("29");
+    assert!(hub.publish(
+        last,
+        Written::Quoted,
+        fix("1", None),
+        Dialect::WebSocket,
+        now
+    ));
+    let first_step = hub.take_changed(now.monotonic, 95);
+    assert_eq!(first_step.len(), 10 + 1);
+    assert!(first_step.contains(&last));
+    let mut told: Vec<_> = first_step;
+    while let step = hub.take_changed(now.monotonic, 95)
+        && !step.is_empty()
+    {
+        assert!(step.len() <= 10);
+        told.extend(step);
+    }
+    let names: BTreeSet<&str> = told.iter().map(|runner| hub.id(*runner)).collect();
+    assert_eq!((told.len(), names.len()), (RUNNERS, RUNNERS));
+    for member in members {
+        hub.leave(member);
+    }
+}

@@ -25,13 +25,19 @@ const METRICS_ROOM_BYTES: usize = 1024 * 1024;
 
 impl Server {
     pub(super) fn answer(&mut self, id: ConnectionId, request: Request) -> Result<(), CloseReason> {
+        let has_room = self.has_room_for(id, &request);
         match request {
             Request::Upgrade {
                 accept,
                 origin,
                 token,
             } => return self.admit(id, &accept, &origin, token.as_ref()),
-            request if !self.has_room_for(id, &request) => self.reply_to(id, &Response::full()),
+            Request::Report(_) if !has_room => self.reply_to(id, &Response::full()),
+            Request::Plain { route, origin, .. } | Request::Options { route, origin }
+                if !has_room =>
+            {
+                self.send_response(id, &route, &origin, Response::full());
+            }
             Request::Report(report) => self.report(id, *report),
             Request::Plain {
                 route,
@@ -74,6 +80,9 @@ impl Server {
     /// Counts a connection among those of plain HTTP, or says that there is no room for it. Who
     /// wants to know how the server is has always room.
     fn has_room_for(&mut self, id: ConnectionId, request: &Request) -> bool {
+        if matches!(request, Request::Upgrade { .. }) {
+            return true;
+        }
         let is_watchful = matches!(
             request,
             Request::Plain {

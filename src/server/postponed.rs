@@ -23,9 +23,9 @@ pub(super) enum Postponed {
 
 impl Postponed {
     /// What the next piece of it is estimated to cost, in microseconds.
-    pub(super) fn cost_us(&self, needs_tokens: bool) -> u32 {
+    pub(super) fn cost_us(&self, needs_tokens: bool, follows: usize) -> u32 {
         match self {
-            Postponed::Input(input) => cost_us(input, needs_tokens),
+            Postponed::Input(input) => cost_us(input, needs_tokens, follows),
             Postponed::Reporting(reporting) => {
                 points_cost_us(reporting.points.len().min(POINTS_PER_TURN_MAX))
             }

@@ -18,7 +18,7 @@ pub(super) struct Queues {
     held: Vec<ConnectionId>,
     /// How many of them still wait for the release.
     held_count: usize,
-    ends: Vec<(ConnectionId, CloseReason)>,
+    ends: VecDeque<(ConnectionId, CloseReason)>,
     flush_interval: Duration,
     release_at: Instant,
 }
@@ -32,7 +32,7 @@ impl Queues {
             flushes: Vec::new(),
             held: Vec::new(),
             held_count: 0,
-            ends: Vec::new(),
+            ends: VecDeque::new(),
             flush_interval,
             release_at: now + flush_interval,
         }
@@ -94,7 +94,7 @@ impl Queues {
     /// Has a connection wait for its end; the first reason counts.
     pub(super) fn add_end(&mut self, id: ConnectionId, entry: &mut Entry, reason: CloseReason) {
         if entry.waits.add(Wait::End) {
-            self.ends.push((id, reason));
+            self.ends.push_back((id, reason));
         }
     }
 
@@ -108,9 +108,9 @@ impl Queues {
         std::mem::take(&mut self.flushes)
     }
 
-    /// Those to be ended now.
-    pub(super) fn take_ends(&mut self) -> Vec<(ConnectionId, CloseReason)> {
-        std::mem::take(&mut self.ends)
+    /// The connection that has waited longest for its end.
+    pub(super) fn next_end(&mut self) -> Option<(ConnectionId, CloseReason)> {
+        self.ends.pop_front()
     }
 
     /// Whether positions are held back for some connection.

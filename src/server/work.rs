@@ -17,6 +17,12 @@ const CHEAP_LIST_BYTES_MAX: usize = 128;
 /// Bytes of a list of ids that are read, looked up and followed in a microsecond.
 const TEXT_BYTES_PER_US: usize = 16;
 
+/// Follows that end, or whose presence is told, in a microsecond.
+const FOLLOWS_PER_US: usize = 3;
+
+/// The end of a connection that follows nobody.
+const END_US: usize = 20;
+
 /// A position in an answer, packed.
 const POSITION_US: usize = 5;
 
@@ -56,8 +62,8 @@ impl Work {
 }
 
 /// What an input is estimated to cost, in microseconds; 0 if it is not costly. `needs_tokens`
-/// says whether tokens are verified.
-pub(super) fn cost_us(input: &Input, needs_tokens: bool) -> u32 {
+/// says whether tokens are verified, `follows` how many users its sender follows.
+pub(super) fn cost_us(input: &Input, needs_tokens: bool, follows: usize) -> u32 {
     let cost = match input {
         Input::Text(text) => {
             // A key may be written with escapes.
@@ -67,11 +73,16 @@ pub(super) fn cost_us(input: &Input, needs_tokens: bool) -> u32 {
             } else {
                 0
             };
-            match text.len() {
-                0..=CHEAP_LIST_BYTES_MAX => token_us,
-                ..=CHEAP_TEXT_BYTES_MAX if !may_hold("follow") => token_us,
-                bytes => token_us + bytes / TEXT_BYTES_PER_US,
-            }
+            let presence_us = match follows / FOLLOWS_PER_US {
+                us @ 1.. if may_hold("presence") => us,
+                _ => 0,
+            };
+            let text_us = match text.len() {
+                0..=CHEAP_LIST_BYTES_MAX => 0,
+                ..=CHEAP_TEXT_BYTES_MAX if !may_hold("follow") => 0,
+                bytes => bytes / TEXT_BYTES_PER_US,
+            };
+            token_us + presence_us + text_us
         }
         Input::Request(Request::Upgrade { token, .. }) => {
             ANSWER_US + TOKEN_US * usize::from(needs_tokens && token.is_some())
@@ -105,6 +116,11 @@ pub(super) fn points_cost_us(points: usize) -> u32 {
     u32::try_from(POINT_US * points).unwrap_or(u32::MAX)
 }
 
+/// What the end of a connection with so many follows is estimated to cost, in microseconds.
+pub(super) fn end_cost_us(follows: usize) -> u32 {
+    u32::try_from(END_US + follows / FOLLOWS_PER_US).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,24 +131,33 @@ mod tests {
 
     #[test]
     fn short_messages_cost_nothing_and_a_tick_has_room_for_few_of_the_longest() {
-        assert_eq!(cost_us(&text(45), true), 0);
-        assert_eq!(cost_us(&text(CHEAP_TEXT_BYTES_MAX), false), 0);
-        assert!(cost_us(&Input::Text(r#"{"token":"a.b.c"}"#.into()), true) > 0);
+        assert_eq!(cost_us(&text(45), true, 0), 0);
+        assert_eq!(cost_us(&text(CHEAP_TEXT_BYTES_MAX), false, 0), 0);
+        assert!(cost_us(&Input::Text(r#"{"token":"a.b.c"}"#.into()), true, 0) > 0);
         assert_eq!(
-            cost_us(&Input::Text(r#"{"token":"a.b.c"}"#.into()), false),
+            cost_us(&Input::Text(r#"{"token":"a.b.c"}"#.into()), false, 0),
             0
         );
         let escaped = r#"{"\u0074oken":"a.b.c"}"#;
-        assert!(cost_us(&Input::Text(escaped.into()), true) > 0);
+        assert!(cost_us(&Input::Text(escaped.into()), true, 0) > 0);
         let list = |key: &str| format!(r#"{{"{key}":[{}1]}}"#, "1,".repeat(200));
         for key in ["follow", "unfollow", "f\\u006fllow"] {
-            assert!(cost_us(&Input::Text(list(key).into()), false) > 0, "{key}");
+            assert!(
+                cost_us(&Input::Text(list(key).into()), false, 0) > 0,
+                "{key}"
+            );
         }
+        let hello = |follows| {
+            let text = r#"{"initialRequest":true,"presence":true}"#;
+            cost_us(&Input::Text(text.into()), false, follows)
+        };
+        assert_eq!(hello(0), 0);
+        assert!(hello(1000) > 100 && end_cost_us(1000) > 100);
         let mut work = Work::default();
         work.begin();
         let mut longest = 0;
         while work.has_more() {
-            work.spend(cost_us(&text(64 * 1024), false));
+            work.spend(cost_us(&text(64 * 1024), false, 0));
             longest += 1;
         }
         assert_eq!(longest, 3);

@@ -15,12 +15,18 @@ use crate::server::work::cost_us;
 /// Messages taken from one connection before others have their turn.
 const MESSAGES_PER_TURN_MAX: usize = 64;
 
+/// Messages taken in one tick, about: where many connections have many, each turn takes fewer.
+const MESSAGES_PER_TICK_MAX: usize = 8192;
+
 impl Server {
     /// Gives each connection with input one turn; then carries out costly inputs as far as the
     /// tick's budget goes.
     pub(in crate::server) fn read(&mut self) {
         self.work.begin();
-        for id in self.queues.take_turns() {
+        let turns = self.queues.take_turns();
+        let messages_max =
+            (MESSAGES_PER_TICK_MAX / turns.len().max(1)).clamp(1, MESSAGES_PER_TURN_MAX);
+        for id in turns {
             let Some(entry) = self.connections.get_mut(id) else {
                 continue;
             };
@@ -29,7 +35,7 @@ impl Server {
                 continue;
             }
             entry.connection.begin_turn(&mut self.reader);
-            let outcome = self.read_turn(id);
+            let outcome = self.read_turn(id, messages_max);
             self.metrics.bytes_received += self.reader.turn_bytes();
             let Some(entry) = self.connections.get_mut(id) else {
                 continue;
@@ -50,8 +56,9 @@ impl Server {
             if entry.waits.has(Wait::End) {
                 continue;
             }
+            let follows = self.follows_of(id);
             self.work
-                .spend(postponed.cost_us(self.door.asks_for_tokens()));
+                .spend(postponed.cost_us(self.door.asks_for_tokens(), follows));
             let outcome = match *postponed {
                 Postponed::Input(input) => self.carry_out(id, input).map(|_| HasMore::Yes),
                 Postponed::Reporting(reporting) => {
@@ -79,6 +86,13 @@ impl Server {
         self.relieve();
     }
 
+    /// How many a connection follows.
+    pub(in crate::server) fn follows_of(&mut self, id: ConnectionId) -> usize {
+        let entry = self.connections.get_mut(id);
+        let member = entry.and_then(|entry| entry.authority.member());
+        member.map_or(0, |member| self.relay.following(member))
+    }
+
     /// Sends what is owed before it is too much.
     pub(in crate::server) fn relieve(&mut self) {
         if self.outgoing.is_much() {
@@ -87,8 +101,9 @@ impl Server {
         }
     }
 
-    fn read_turn(&mut self, id: ConnectionId) -> Result<HasMore, CloseReason> {
-        for _ in 0..MESSAGES_PER_TURN_MAX {
+    fn read_turn(&mut self, id: ConnectionId, messages_max: usize) -> Result<HasMore, CloseReason> {
+        let follows = self.follows_of(id);
+        for _ in 0..messages_max {
             let Some(entry) = self.connections.get_mut(id) else {
                 return Ok(HasMore::No);
             };
@@ -97,7 +112,7 @@ impl Server {
             }
             let input =
                 (entry.connection).read(&mut self.reader, entry.is_hung_up, self.now.monotonic)?;
-            let cost_us = cost_us(&input, self.door.asks_for_tokens());
+            let cost_us = cost_us(&input, self.door.asks_for_tokens(), follows);
             if cost_us > 0 && (self.queues.has_work() || !self.work.has_more()) {
                 self.queues.postpone(id, entry, Postponed::Input(input));
                 return Ok(HasMore::No);

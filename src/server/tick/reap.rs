@@ -9,11 +9,18 @@ use crate::server::connections::ConnectionId;
 use crate::server::parts::Server;
 use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
+use crate::server::work::end_cost_us;
 
 impl Server {
-    /// Ends the connections whose time has come, and the server when all are gone.
+    /// Ends the connections whose time has come, as far as the tick's budget goes, and the server
+    /// when all are gone.
     pub(in crate::server) fn reap(&mut self) {
-        for (id, reason) in self.queues.take_ends() {
+        self.work.begin();
+        while self.work.has_more()
+            && let Some((id, reason)) = self.queues.next_end()
+        {
+            let follows = self.follows_of(id);
+            self.work.spend(end_cost_us(follows));
             self.end(id, reason);
         }
         if let Some(drain) = &self.drain {
