@@ -3,15 +3,10 @@
 use serde_json::Value;
 
 use super::report::App;
+use super::times;
 use crate::fix::{Extra, Fix};
 
 const JSON: Option<&str> = Some("application/json");
-
-/// Timestamps under it are in seconds, those from it on in milliseconds.
-const MILLISECONDS_MIN: f64 = 1e11;
-
-/// The end of the year 9999, in seconds.
-const TIME_S_MAX: f64 = 253_402_300_799.0;
 
 /// What became of the points of a request: each is in one of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,12 +99,8 @@ fn topic(id: &str) -> Value {
 /// The app passes over a friend without a time.
 fn unix_s(friend: &Friend) -> u64 {
     let timestamp = friend.fix.value(Extra::Timestamp);
-    let seconds = timestamp.map(|timestamp| match timestamp < MILLISECONDS_MIN {
-        true => timestamp,
-        false => timestamp / 1000.0,
-    });
-    match seconds {
-        Some(seconds) if (0.0..=TIME_S_MAX).contains(&seconds) => seconds as u64,
+    match timestamp.map(times::fix_milliseconds) {
+        Some(milliseconds) if times::is_dated(milliseconds) => (milliseconds / 1000.0) as u64,
         _ => friend.received_unix_s,
     }
 }

@@ -21,9 +21,6 @@ pub use answers::{Answer, Counts, Friend, answer, answer_friends};
 pub use pairs::{has_coordinates, has_id};
 pub use report::{App, Batch, LIST_POSITIONS_MAX, Posted, Report, Unreadable};
 
-/// Timestamps under it are in seconds, those from it on in milliseconds.
-const MILLISECONDS_MIN: f64 = 1e11;
-
 /// The keys by which an object is known.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -58,14 +55,14 @@ pub fn read(posted: &Posted) -> Result<Batch, Unreadable> {
 }
 
 fn read_object(posted: &Posted, text: &str) -> Result<Batch, Unreadable> {
-    let keys: Keys = json::object(text)?.unwrap_or_default();
+    let keys: Keys = json::object(Field(Some(text)))?;
     if keys._type.known().is_some() {
         return owntracks::read(posted, text);
     }
-    if let Some(location) = keys.location.known().filter(|json| json.starts_with('{')) {
-        return traccar::read(location, keys.device_id);
+    if keys.location.is_object() || keys.location.0.is_some() && keys.device_id.0.is_some() {
+        return traccar::read(keys.location, keys.device_id);
     }
-    if let Some(locations) = keys.locations.known().filter(|json| json.starts_with('[')) {
+    if let Some(locations) = keys.locations.list() {
         return overland::read(locations, keys.current);
     }
     if keys.lat.0.is_some() || keys.lng.0.is_some() {
@@ -105,9 +102,9 @@ fn sort(reports: &mut Vec<Report>) {
 
 fn time_ms(report: &Report) -> f64 {
     let fix = report.fix.as_ref().ok();
-    match fix.and_then(|fix| fix.value(Extra::Timestamp)) {
-        Some(seconds) if seconds < MILLISECONDS_MIN => seconds * 1000.0,
-        Some(milliseconds) => milliseconds,
-        None => f64::INFINITY,
-    }
+    let timestamp = fix.and_then(|fix| fix.value(Extra::Timestamp));
+    timestamp.map_or(f64::INFINITY, times::fix_milliseconds)
 }
+
+#[cfg(test)]
+mod tests;

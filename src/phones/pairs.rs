@@ -11,6 +11,7 @@ use super::units::{self, SpeedUnit};
 use crate::fix::Extra;
 
 const IDS: &[&str] = &["id", "deviceid", "device", "userId", "ser", "aid"];
+const OWNTRACKS_USER: &[&str] = &["u"];
 const LAT: &[&str] = &["lat", "latitude"];
 const LNG: &[&str] = &["lon", "lng", "longitude"];
 const LOCATION: &[&str] = &["location"];
@@ -27,8 +28,9 @@ const SPEED_MPS: &[&str] = &["spd"];
 const SPEED_KMH: &[&str] = &["spd_kph"];
 
 /// Names of one meaning each, those that count first in front.
-const MEANINGS: [&[&str]; 15] = [
+const MEANINGS: [&[&str]; 16] = [
     IDS,
+    OWNTRACKS_USER,
     LAT,
     LNG,
     LOCATION,
@@ -90,8 +92,8 @@ impl<'a> Pairs<'a> {
             .any(|names| self.value(names).is_some())
     }
 
-    fn id(&self) -> Option<String> {
-        self.value(IDS).map(|id| match id.contains(REPLACEMENT) {
+    fn id(&self, names: &'static [&'static str]) -> Option<String> {
+        self.value(names).map(|id| match id.contains(REPLACEMENT) {
             // Two such ids would be taken for one.
             true => String::new(),
             false => id.into_owned(),
@@ -157,7 +159,7 @@ impl<'a> Pairs<'a> {
 /// Reads pairs. Without coordinates they are a sign of life of somebody.
 pub(super) fn read(query: &str, body: &[u8]) -> Result<Batch, Unreadable> {
     let pairs = Pairs::new(query, body);
-    let id = pairs.id();
+    let id = pairs.id(IDS);
     if pairs.has_coordinates() {
         let fix = pairs.point().fix();
         return Ok(Batch::of_one(App::Osmand, Report { id, fix }));
@@ -178,4 +180,9 @@ pub fn has_coordinates(query: &str) -> bool {
 /// Whether a query says whose position or sign of life it is.
 pub fn has_id(query: &str) -> bool {
     Pairs::new(query, b"").value(IDS).is_some()
+}
+
+/// The user that OwnTracks names in a query.
+pub(super) fn owntracks_user(query: &str) -> Option<String> {
+    Pairs::new(query, b"").id(OWNTRACKS_USER)
 }

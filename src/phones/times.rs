@@ -14,6 +14,9 @@ const MILLISECONDS_MIN: f64 = (1u64 << 31) as f64;
 /// The end of the year 9999, in milliseconds: what lies behind it is no time of a fix.
 const TIME_MS_MAX: f64 = 253_402_300_799_999.0;
 
+/// Timestamps of fixes under it are in seconds, those from it on in milliseconds.
+const FIX_MILLISECONDS_MIN: f64 = 1e11;
+
 /// Digits of a fraction that are read: nanoseconds.
 const FRACTION_DIGITS_MAX: usize = 9;
 
@@ -36,13 +39,26 @@ pub(super) fn time(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
 /// A time in seconds.
 pub(super) fn seconds(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     let digits = units::magnitude(text)?;
-    let milliseconds = (units::value(&digits)? * 1000.0).round();
-    (milliseconds <= TIME_MS_MAX).then(|| Cow::Owned(format!("{milliseconds}")))
+    let milliseconds = (units::value(&digits)?.abs() * 1000.0).round();
+    is_dated(milliseconds).then(|| Cow::Owned(format!("{milliseconds}")))
 }
 
 fn milliseconds(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
-    units::magnitude(text)
-        .filter(|digits| units::value(digits).is_some_and(|value| value <= TIME_MS_MAX))
+    units::number(text).filter(|digits| units::value(digits).is_some_and(is_dated))
+}
+
+/// The timestamp of a fix, in milliseconds whatever it is written in.
+pub(super) fn fix_milliseconds(timestamp: f64) -> f64 {
+    if timestamp < FIX_MILLISECONDS_MIN {
+        timestamp * 1000.0
+    } else {
+        timestamp
+    }
+}
+
+/// Whether that is a time since the start of 1970 which has a date.
+pub(super) fn is_dated(milliseconds: f64) -> bool {
+    (0.0..=TIME_MS_MAX).contains(&milliseconds)
 }
 
 fn iso_8601(text: &str) -> Option<Cow<'static, str>> {
