@@ -50,11 +50,12 @@ const MEANINGS: [&[&str]; 16] = [
 /// What stands for bytes that are no text.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// The pairs that have a meaning here, without those whose value is empty, each name once.
+/// The pairs that have a meaning here, each name once.
 struct Pairs<'a>(Vec<(&'static str, Cow<'a, str>)>);
 
 impl<'a> Pairs<'a> {
-    /// Of two pairs of one name, the later counts, and one of the body before one of the query.
+    /// Of two pairs of one name, the later counts, and so one of the body before one of the query;
+    /// but an empty value hides none.
     fn new(query: &'a str, body: &'a [u8]) -> Pairs<'a> {
         let mut pairs: Vec<(&str, Cow<str>)> = Vec::new();
         let query = form_urlencoded::parse(query.as_bytes());
@@ -63,10 +64,8 @@ impl<'a> Pairs<'a> {
             let Some(name) = names.find(|known| **known == name) else {
                 continue;
             };
-            if value.is_empty() {
-                continue;
-            }
             match pairs.iter_mut().find(|(known, _)| known == name) {
+                Some(_) if value.is_empty() => {}
                 Some(pair) => pair.1 = value,
                 None => pairs.push((name, value)),
             }
@@ -74,11 +73,16 @@ impl<'a> Pairs<'a> {
         Pairs(pairs)
     }
 
-    /// The values of these names, in the order of the names.
+    /// Whether the name is there, be it without a value.
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| *known == name)
+    }
+
+    /// The values of these names, in the order of the names, without those that are empty.
     fn values(&self, names: &'static [&'static str]) -> impl Iterator<Item = Cow<'_, str>> {
         names.iter().filter_map(|name| {
             let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
-            Some(Cow::Borrowed(&**value))
+            (!value.is_empty()).then_some(Cow::Borrowed(&**value))
         })
     }
 
@@ -110,8 +114,8 @@ impl<'a> Pairs<'a> {
     }
 
     fn speed_unit(&self) -> SpeedUnit {
-        let is_home_assistant =
-            self.value(&["latitude"]).is_some() && self.value(&["device"]).is_some();
+        // Its template has the phone's serial number for a device, which not every phone tells.
+        let is_home_assistant = self.has("latitude") && self.has("device");
         match self.value(SPEED_UNIT) {
             Some(unit) => SpeedUnit::named(&unit).unwrap_or(SpeedUnit::Knots),
             None if is_home_assistant => SpeedUnit::MetresPerSecond,

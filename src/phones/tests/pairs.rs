@@ -42,6 +42,7 @@ fn a_speed_is_in_knots_unless_it_says_or_is_known_otherwise() {
         ),
         ("latitude=1&longitude=2&id=x&speed=10", "speed=5.144"),
         ("lat=1&lon=2&device=x&speed=10", "speed=5.144"),
+        ("latitude=1&longitude=2&device=&id=x&speed=10", "speed=10"),
     ] {
         assert_eq!(told(&query(pairs)), format!("osmand x lat=1 lng=2 {speed}"));
     }
