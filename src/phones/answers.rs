@@ -2,13 +2,11 @@
 
 use serde_json::Value;
 
+use super::times;
 use crate::dialect::Dialect;
 use crate::fix::Fix;
 
 const JSON: Option<&str> = Some("application/json");
-
-/// The end of the year 9999, in seconds.
-const TIME_S_MAX: f64 = 253_402_300_799.0;
 
 /// What became of the points of a request: each is in one of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,8 +98,8 @@ fn topic(id: &str) -> Value {
 
 /// The app passes over a friend without a time.
 fn unix_s(friend: &Friend) -> u64 {
-    match friend.fix.made_at_ms().map(|ms| ms / 1000.0) {
-        Some(seconds) if (0.0..=TIME_S_MAX).contains(&seconds) => seconds as u64,
+    match friend.fix.made_at_ms() {
+        Some(milliseconds) if times::is_dated(milliseconds) => (milliseconds / 1000.0) as u64,
         _ => friend.received_unix_s,
     }
 }

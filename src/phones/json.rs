@@ -12,20 +12,20 @@ use super::report::Unreadable;
 use crate::protocol::{Field, string};
 use crate::user::UserId;
 
-/// An object's keys, each at most once; `None` if the value is no object.
-pub(super) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<Option<T>, Unreadable> {
-    // serde would take an array for a struct, field by field.
-    if !json.starts_with('{') {
-        return Ok(None);
-    }
-    match serde_json::from_str(json) {
-        Ok(object) => Ok(Some(object)),
-        Err(error) => Err(malformed(&error)),
+/// An object by its keys, each of ours at most once; what is no object has none of them.
+pub(super) fn object<'a, T>(value: Field<'a>) -> serde_json::Result<T>
+where
+    T: Default + Deserialize<'a>,
+{
+    match value.0 {
+        // serde would take an array for a struct, field by field.
+        Some(json) if value.is_object() => serde_json::from_str(json),
+        _ => Ok(T::default()),
     }
 }
 
 /// Shows each value of a list, and counts them. None is kept, for there may be many.
-pub(super) fn each<'a>(json: &'a str, show: impl FnMut(&'a str)) -> Result<usize, Unreadable> {
+pub(super) fn each<'a>(json: &'a str, show: impl FnMut(&'a str)) -> serde_json::Result<usize> {
     struct Each<F>(F);
     impl<'de, F: FnMut(&'de str)> Visitor<'de> for Each<F> {
         type Value = usize;
@@ -44,14 +44,15 @@ pub(super) fn each<'a>(json: &'a str, show: impl FnMut(&'a str)) -> Result<usize
         }
     }
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    let count = deserializer.deserialize_seq(Each(show));
-    count
-        .and_then(|count| deserializer.end().map(|()| count))
-        .map_err(|error| malformed(&error))
+    let count = deserializer.deserialize_seq(Each(show))?;
+    deserializer.end()?;
+    Ok(count)
 }
 
-fn malformed(error: &serde_json::Error) -> Unreadable {
-    Unreadable::Malformed(format!("this is not the JSON of positions: {error}"))
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Unreadable {
+        Unreadable::Malformed(format!("this is not the JSON of positions: {error}"))
+    }
 }
 
 /// The text of a string, or a number or whatever else it is as it was written; nothing for `null`

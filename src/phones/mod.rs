@@ -55,14 +55,14 @@ pub fn read(posted: &Posted, bounds: Bounds) -> Result<Batch, Unreadable> {
 }
 
 fn read_object(posted: &Posted, text: &str, bounds: Bounds) -> Result<Batch, Unreadable> {
-    let keys: Keys = json::object(text)?.unwrap_or_default();
+    let keys: Keys = json::object(Field(Some(text)))?;
     if keys._type.known().is_some() {
         return owntracks::read(posted, text);
     }
-    if let Some(location) = keys.location.known().filter(|json| json.starts_with('{')) {
-        return traccar::read(location, keys.device_id);
+    if keys.location.is_object() || keys.location.0.is_some() && keys.device_id.0.is_some() {
+        return traccar::read(keys.location, keys.device_id);
     }
-    if let Some(locations) = keys.locations.known().filter(|json| json.starts_with('[')) {
+    if let Some(locations) = keys.locations.list() {
         return overland::read(locations, keys.current);
     }
     if keys.lat.0.is_some() || keys.lng.0.is_some() {
@@ -104,3 +104,6 @@ fn time_ms(report: &Report) -> f64 {
     let fix = report.fix.as_ref().ok();
     fix.and_then(Fix::made_at_ms).unwrap_or(f64::INFINITY)
 }
+
+#[cfg(test)]
+mod tests;

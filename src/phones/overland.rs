@@ -62,34 +62,28 @@ fn report(feature: &str) -> Option<Report> {
     match read_point(feature) {
         Ok(report) => report,
         // Keys that are there twice.
-        Err(unreadable) => Some(Report {
+        Err(error) => Some(Report {
             id: None,
-            fix: Err(Refusal::BadJson(unreadable.to_string())),
+            fix: Err(Refusal::BadJson(error.to_string())),
         }),
     }
 }
 
-fn read_point(feature: &str) -> Result<Option<Report>, Unreadable> {
-    let feature: Feature = json::object(feature)?.unwrap_or_default();
-    let geometry = feature.geometry.known().unwrap_or_default();
-    let geometry: Geometry = json::object(geometry)?.unwrap_or_default();
+fn read_point(feature: &str) -> serde_json::Result<Option<Report>> {
+    let feature: Feature = json::object(Field(Some(feature)))?;
+    let geometry: Geometry = json::object(feature.geometry)?;
     if geometry.kind.known().and_then(string).as_deref() != Some("Point") {
         return Ok(None);
     }
     let mut coordinates = [Field(None); 2];
     let mut unfilled = coordinates.iter_mut();
-    if let Some(list) = geometry.coordinates.known()
-        && list.starts_with('[')
-    {
-        json::each(list, |value| {
-            if let Some(coordinate) = unfilled.next() {
-                *coordinate = Field(Some(value));
-            }
-        })?;
-    }
+    json::each(geometry.coordinates.list().unwrap_or("[]"), |value| {
+        if let Some(coordinate) = unfilled.next() {
+            *coordinate = Field(Some(value));
+        }
+    })?;
     let [lng, lat] = coordinates;
-    let properties = feature.properties.known().unwrap_or_default();
-    let properties: Properties = json::object(properties)?.unwrap_or_default();
+    let properties: Properties = json::object(feature.properties)?;
     let magnitude = |field| json::text(field).and_then(units::magnitude);
     let point = Point::at(json::text(lat), json::text(lng))
         .with(Extra::Accuracy, magnitude(properties.horizontal_accuracy))

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 
 use super::json;
+use super::pairs;
 use super::point::Point;
 use super::report::{Batch, Posted, Report, Unreadable};
 use super::times;
@@ -34,7 +35,7 @@ struct Message<'a> {
 
 /// Reads a message.
 pub(super) fn read(posted: &Posted, text: &str) -> Result<Batch, Unreadable> {
-    let message: Message = json::object(text)?.unwrap_or_default();
+    let message: Message = json::object(Field(Some(text)))?;
     let topic = message.topic.known().and_then(string);
     let id = user(posted)
         .or_else(|| topic.as_deref().and_then(topic_user).map(str::to_owned))
@@ -87,11 +88,7 @@ pub(super) fn read_empty(posted: &Posted) -> Option<Batch> {
 
 /// The user beside the message.
 fn user(posted: &Posted) -> Option<String> {
-    given(posted.limit_user).or_else(|| {
-        let mut pairs = form_urlencoded::parse(posted.query.as_bytes());
-        let (_, user) = pairs.find(|(name, value)| name == "u" && !value.is_empty())?;
-        Some(user.into_owned())
-    })
+    given(posted.limit_user).or_else(|| pairs::owntracks_user(posted.query))
 }
 
 fn given(user: Option<&str>) -> Option<String> {

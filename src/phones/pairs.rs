@@ -12,6 +12,7 @@ use crate::dialect::Dialect;
 use crate::fix::Extra;
 
 const IDS: &[&str] = &["id", "deviceid", "device", "userId", "ser", "aid"];
+const OWNTRACKS_USER: &[&str] = &["u"];
 const LAT: &[&str] = &["lat", "latitude"];
 const LNG: &[&str] = &["lon", "lng", "longitude"];
 const LOCATION: &[&str] = &["location"];
@@ -28,8 +29,9 @@ const SPEED_MPS: &[&str] = &["spd"];
 const SPEED_KMH: &[&str] = &["spd_kph"];
 
 /// Names of one meaning each, those that count first in front.
-const MEANINGS: [&[&str]; 15] = [
+const MEANINGS: [&[&str]; 16] = [
     IDS,
+    OWNTRACKS_USER,
     LAT,
     LNG,
     LOCATION,
@@ -49,11 +51,12 @@ const MEANINGS: [&[&str]; 15] = [
 /// What stands for bytes that are no text.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
-/// The pairs that have a meaning here, without those whose value is empty, each name once.
+/// The pairs that have a meaning here, each name once.
 struct Pairs<'a>(Vec<(&'static str, Cow<'a, str>)>);
 
 impl<'a> Pairs<'a> {
-    /// Of two pairs of one name, the later counts, and one of the body before one of the query.
+    /// Of two pairs of one name, the later counts, and so one of the body before one of the query;
+    /// but an empty value hides none.
     fn new(query: &'a str, body: &'a [u8]) -> Pairs<'a> {
         let mut pairs: Vec<(&str, Cow<str>)> = Vec::new();
         let query = form_urlencoded::parse(query.as_bytes());
@@ -62,10 +65,8 @@ impl<'a> Pairs<'a> {
             let Some(name) = names.find(|known| **known == name) else {
                 continue;
             };
-            if value.is_empty() {
-                continue;
-            }
             match pairs.iter_mut().find(|(known, _)| known == name) {
+                Some(_) if value.is_empty() => {}
                 Some(pair) => pair.1 = value,
                 None => pairs.push((name, value)),
             }
@@ -73,11 +74,16 @@ impl<'a> Pairs<'a> {
         Pairs(pairs)
     }
 
-    /// The values of these names, in the order of the names.
+    /// Whether the name is there, be it without a value.
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| *known == name)
+    }
+
+    /// The values of these names, in the order of the names, without those that are empty.
     fn values(&self, names: &'static [&'static str]) -> impl Iterator<Item = Cow<'_, str>> {
         names.iter().filter_map(|name| {
             let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
-            Some(Cow::Borrowed(&**value))
+            (!value.is_empty()).then_some(Cow::Borrowed(&**value))
         })
     }
 
@@ -91,8 +97,8 @@ impl<'a> Pairs<'a> {
             .any(|names| self.value(names).is_some())
     }
 
-    fn id(&self) -> Option<String> {
-        self.value(IDS).map(|id| match id.contains(REPLACEMENT) {
+    fn id(&self, names: &'static [&'static str]) -> Option<String> {
+        self.value(names).map(|id| match id.contains(REPLACEMENT) {
             // Two such ids would be taken for one.
             true => String::new(),
             false => id.into_owned(),
@@ -109,8 +115,8 @@ impl<'a> Pairs<'a> {
     }
 
     fn speed_unit(&self) -> SpeedUnit {
-        let is_home_assistant =
-            self.value(&["latitude"]).is_some() && self.value(&["device"]).is_some();
+        // Its template has the phone's serial number for a device, which not every phone tells.
+        let is_home_assistant = self.has("latitude") && self.has("device");
         match self.value(SPEED_UNIT) {
             Some(unit) => SpeedUnit::named(&unit).unwrap_or(SpeedUnit::Knots),
             None if is_home_assistant => SpeedUnit::MetresPerSecond,
@@ -158,7 +164,7 @@ impl<'a> Pairs<'a> {
 /// Reads pairs. Without coordinates they are a sign of life of somebody.
 pub(super) fn read(query: &str, body: &[u8]) -> Result<Batch, Unreadable> {
     let pairs = Pairs::new(query, body);
-    let id = pairs.id();
+    let id = pairs.id(IDS);
     if pairs.has_coordinates() {
         let fix = pairs.point().fix();
         return Ok(Batch::of_one(Dialect::Osmand, Report { id, fix }));
@@ -179,4 +185,9 @@ pub fn has_coordinates(query: &str) -> bool {
 /// Whether a query says whose position or sign of life it is.
 pub fn has_id(query: &str) -> bool {
     Pairs::new(query, b"").value(IDS).is_some()
+}
+
+/// The user that OwnTracks names in a query.
+pub(super) fn owntracks_user(query: &str) -> Option<String> {
+    Pairs::new(query, b"").id(OWNTRACKS_USER)
 }

@@ -36,13 +36,17 @@ pub(super) fn time(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
 /// A time in seconds.
 pub(super) fn seconds(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
     let digits = units::magnitude(text)?;
-    let milliseconds = (units::value(&digits)? * 1000.0).round();
-    (milliseconds <= TIME_MS_MAX).then(|| Cow::Owned(format!("{milliseconds}")))
+    let milliseconds = (units::value(&digits)?.abs() * 1000.0).round();
+    is_dated(milliseconds).then(|| Cow::Owned(format!("{milliseconds}")))
 }
 
 fn milliseconds(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
-    units::magnitude(text)
-        .filter(|digits| units::value(digits).is_some_and(|value| value <= TIME_MS_MAX))
+    units::number(text).filter(|digits| units::value(digits).is_some_and(is_dated))
+}
+
+/// Whether that is a time since the start of 1970 which has a date.
+pub(super) fn is_dated(milliseconds: f64) -> bool {
+    (0.0..=TIME_MS_MAX).contains(&milliseconds)
 }
 
 fn iso_8601(text: &str) -> Option<Cow<'static, str>> {

@@ -41,13 +41,11 @@ struct Battery<'a> {
 }
 
 /// Reads a location and the `device_id` beside it. One without coordinates is a sign of life.
-pub(super) fn read(location: &str, device_id: Field) -> Result<Batch, Unreadable> {
+pub(super) fn read(location: Field, device_id: Field) -> Result<Batch, Unreadable> {
     let id = json::app_id(device_id);
-    let location: Location = json::object(location)?.unwrap_or_default();
-    let coords = location.coords.known().unwrap_or_default();
-    let coords: Coords = json::object(coords)?.unwrap_or_default();
-    let battery = location.battery.known().unwrap_or_default();
-    let battery: Battery = json::object(battery)?.unwrap_or_default();
+    let location: Location = json::object(location)?;
+    let coords: Coords = json::object(location.coords)?;
+    let battery: Battery = json::object(location.battery)?;
     let (lat, lng) = (json::text(coords.latitude), json::text(coords.longitude));
     if lat.is_none() && lng.is_none() {
         return Ok(Batch::without_points(Dialect::Traccar, id));

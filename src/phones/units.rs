@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::fix::{self, NUMBER_BYTES_MAX};
+use crate::fix;
 
 /// A unit of speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +44,17 @@ const HDOP_M: f64 = 5.0;
 /// Any number. Apps also write some that JSON has not (`+5`, `5.`, `.5`, `05`) and some that are
 /// longer than a fix takes; these are written anew.
 pub(super) fn number(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    let text = match text {
+        // A plus that nobody percent-encoded was read as a space.
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    };
     if fix::is_number(&text) {
         return Some(text);
     }
-    write(text.trim().parse().ok()?)
+    let value: f64 = text.parse().ok()?;
+    let digits = plain(value).unwrap_or_else(|| format!("{value:e}"));
+    fix::is_number(&digits).then_some(Cow::Owned(digits))
 }
 
 /// A number that is unknown if it is negative.
@@ -72,7 +79,10 @@ pub(super) fn speed(text: Cow<'_, str>, unit: SpeedUnit) -> Option<Cow<'_, str>>
 
 /// Charge from 0 to 1, of percent.
 pub(super) fn percent(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
-    converted(text, 0.01)
+    // Judged before it is rounded.
+    let percent =
+        magnitude(text).filter(|digits| value(digits).is_some_and(|value| value <= 100.0));
+    converted(percent?, 0.01)
 }
 
 /// Accuracy in metres, of a horizontal dilution of precision.
@@ -87,18 +97,14 @@ pub(super) fn value(digits: &str) -> Option<f64> {
 
 /// A magnitude in another unit, to a thousandth.
 fn converted(text: Cow<'_, str>, factor: f64) -> Option<Cow<'_, str>> {
-    let value = value(&magnitude(text)?)? * factor;
-    write((value * 1000.0).round() / 1000.0)
+    // Without the sign of -0.
+    let value = value(&magnitude(text)?)?.abs() * factor;
+    let rounded = (value * 1000.0).round() / 1000.0;
+    plain(rounded).map(Cow::Owned)
 }
 
-/// The shortest digits of a number, without an exponent if there is room.
-fn write(value: f64) -> Option<Cow<'static, str>> {
-    if !value.is_finite() {
-        return None;
-    }
-    let plain = format!("{value}");
-    Some(Cow::Owned(match plain.len() {
-        0..=NUMBER_BYTES_MAX => plain,
-        _ => format!("{value:e}"),
-    }))
+/// The shortest digits of a number without an exponent, if there is room for them.
+fn plain(value: f64) -> Option<String> {
+    let digits = format!("{value}");
+    fix::is_number(&digits).then_some(digits)
 }

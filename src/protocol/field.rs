@@ -33,6 +33,15 @@ impl<'a> Field<'a> {
         })
     }
 
+    pub(crate) fn is_object(self) -> bool {
+        self.0.is_some_and(|json| json.starts_with('{'))
+    }
+
+    /// The value, if it is a list.
+    pub(crate) fn list(self) -> Option<&'a str> {
+        self.0.filter(|json| json.starts_with('['))
+    }
+
     /// The value, if there is one other than `null`.
     pub(crate) fn known(self) -> Option<&'a str> {
         self.0.filter(|json| *json != "null")

@@ -1,6 +1,7 @@
 //! Inputs that are nearly right: valid ones by their grammar, and then a few changes.
 
 mod gpx;
+mod phones;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

@@ -9,11 +9,13 @@ mod generate;
 use std::fs;
 use std::path::Path;
 
-use bodies::{connection, gpx, message, plan, request_head, script, talk, token};
+use bodies::{connection, gpx, message, phones, plan, request_head, script, talk, token};
 use generate::Generator;
 use spectate::auth::Refused;
+use spectate::dialect::Dialect;
 use spectate::fix::Bounds;
 use spectate::gpx::read;
+use spectate::phones::{self as door, Unreadable};
 use spectate::protocol::{ClientMessage, decode};
 use spectate::server::http::{Head, Request, parse};
 use spectate::server::wire::reader::Reader;
@@ -87,6 +89,12 @@ fn any_gpx_file_keeps_the_promises() {
 }
 
 #[test]
+fn any_request_of_a_phone_keeps_the_promises() {
+    try_regressions("phones", phones::run);
+    try_seeds("phones", 10_000, Generator::request_of_phone, phones::run);
+}
+
+#[test]
 fn any_connection_keeps_the_promises() {
     try_regressions("connection", connection::run);
     try_seeds("connection", 700, Generator::plan, connection::run);
@@ -150,10 +158,24 @@ fn the_generated_inputs_reach_every_outcome() {
         Ok(_) => 1,
         Err(_) => 2,
     });
-    for counts in [&heads[..], &messages, &talks, &tokens, &files] {
+    let doors: [u32; 8] = count(3_000, |generator| {
+        let request = generator.request_of_phone();
+        match phones::posted(&request, |posted| door::read(posted, Bounds::Finite)) {
+            Err(Unreadable::Malformed(_)) => 0,
+            Err(Unreadable::TooMany(_)) => 1,
+            Ok(batch) if batch.reports.is_empty() => 2,
+            Ok(batch) => {
+                2 + Dialect::ALL
+                    .iter()
+                    .position(|dialect| *dialect == batch.dialect)
+                    .expect("one of all")
+            }
+        }
+    });
+    for counts in [&heads[..], &messages, &talks, &tokens, &files, &doors] {
         assert!(
             counts.iter().all(|count| *count >= 10),
-            "{heads:?} {messages:?} {talks:?} {tokens:?} {files:?}"
+            "{heads:?} {messages:?} {talks:?} {tokens:?} {files:?} {doors:?}"
         );
     }
 }

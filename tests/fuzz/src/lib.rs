@@ -4,6 +4,7 @@
 pub mod connection;
 pub mod gpx;
 pub mod message;
+pub mod phones;
 pub mod plan;
 pub mod request_head;
 #[allow(dead_code, reason = "the scripted tests need more of it")]
