@@ -149,13 +149,15 @@ impl Generator {
     pub(crate) fn request_head(&mut self) -> Vec<u8> {
         let mut head = String::new();
         let is_upgrade = self.rarely(2);
-        head += self.pick(&["GET", "GET", "GET", "GET", "GET", "GET", "HEAD", "OPTIONS"]);
+        head += self.pick(&["GET", "GET", "GET", "GET", "GET", "HEAD", "OPTIONS", "POST"]);
         head += self.pick(&[
             " /",
             " /map/view.js",
             " /healthz",
             " /readyz",
             " /metrics?x",
+            " /track?id=5&lat=1&lon=2&token=x",
+            " /track/x?id=5",
             " /ä",
         ]);
         head += " HTTP/1.1\r\nHost: x\r\n";
@@ -170,6 +172,11 @@ impl Generator {
                 "X: \t y \r\n",
                 "Accept-Encoding: br,gzip; q=0.5\r\n",
                 "If-None-Match: W/\"x\" ,*\r\n",
+                "Content-Length: 3\r\n",
+                "Transfer-Encoding: chunked\r\n",
+                "Expect: 100-continue\r\n",
+                "Authorization: Basic Og==\r\n",
+                "X-Limit-U: x\r\n",
             ]);
         }
         // Near both limits, in bytes and in lines.
