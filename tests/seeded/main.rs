@@ -156,7 +156,7 @@ fn the_generated_inputs_reach_every_outcome() {
     });
     let doors: [u32; 8] = count(3_000, |generator| {
         let request = generator.request_of_phone();
-        match phones::posted(&request, |posted| door::read(posted)) {
+        match phones::posted(&request, door::read) {
             Err(Unreadable::Malformed(_)) => 0,
             Err(Unreadable::TooMany(_)) => 1,
             Ok(batch) if batch.reports.is_empty() => 2,
