@@ -124,6 +124,7 @@ fn without_tiles_nothing_is_asked_for_anywhere_else() {
     let events = page.all_events();
     let ours = [
         format!("http://{}/?follow=5", server.address()),
+        format!("http://{}/spectate.js", server.address()),
         format!("ws://{}/", server.address()),
     ];
     let map = format!("http://{}/map/", server.address());

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 
 use flate2::read::GzDecoder;
 
+use crate::scratch::Scratch;
 use crate::slow::position;
 use crate::support::Server;
 
@@ -124,6 +125,30 @@ fn the_pages_and_all_that_they_are_made_of_are_there() {
 }
 
 #[test]
+fn pages_of_any_site_import_the_module_with_or_without_keys() {
+    let secret = Scratch::new("module", b"a secret of tests that is long enough");
+    let with_keys = ["--jwt-hs256-secret-file", secret.path()];
+    for flags in [&[][..], &with_keys] {
+        let server = Server::start(flags);
+        let tag = get(&server, "/spectate.js", "").etag();
+        for (headers, status) in [
+            ("Origin: https://race.example\r\n".to_owned(), "200"),
+            ("Accept-Encoding: gzip\r\n".to_owned(), "200"),
+            (format!("If-None-Match: {tag}\r\n"), "304"),
+        ] {
+            for method in ["GET", "HEAD"] {
+                let answer = Answer::to(&server, method, "/spectate.js", &headers);
+                assert_eq!(answer.status(), status, "{method} {headers}");
+                assert_eq!(answer.header("Access-Control-Allow-Origin"), Some("*"));
+                assert!(answer.header("ETag").is_some(), "{headers}");
+            }
+        }
+        let others = get(&server, "/map/dom.js", "");
+        assert_eq!(others.header("Access-Control-Allow-Origin"), None);
+    }
+}
+
+#[test]
 fn nobody_frames_the_set_up_page_or_learns_its_address() {
     let server = Server::start(&["--allow-origin", "*"]);
     for headers in ["", "Accept-Encoding: gzip\r\n", "If-None-Match: *\r\n"] {
@@ -150,6 +175,7 @@ fn a_page_is_compressed_for_who_takes_gzip_and_plain_for_others() {
         "/setup",
         "/map/style.css",
         "/setup/links.js",
+        "/spectate.js",
     ] {
         let plain = get(&server, path, "");
         assert_eq!(plain.header("Content-Encoding"), None);
@@ -182,7 +208,7 @@ fn a_page_is_compressed_for_who_takes_gzip_and_plain_for_others() {
 fn a_page_that_is_held_is_not_sent_again() {
     let server = Server::start(&[]);
     const GZIP: &str = "Accept-Encoding: gzip\r\n";
-    for path in ["/", "/setup", "/map/view.js"] {
+    for path in ["/", "/setup", "/map/view.js", "/spectate.js"] {
         let [plain, gzip] = ["", GZIP].map(|headers| get(&server, path, headers).etag());
         for (headers, is_held) in [
             (format!("If-None-Match: {plain}\r\n"), true),
@@ -221,7 +247,7 @@ fn a_page_that_is_held_is_not_sent_again() {
 #[test]
 fn a_head_request_has_the_head_of_the_page_and_no_more() {
     let server = Server::start(&[]);
-    for path in ["/", "/setup", "/map/style.css", "/map/start.js"] {
+    for path in ["/", "/setup", "/map/style.css", "/spectate.js"] {
         for headers in ["", "Accept-Encoding: gzip\r\n"] {
             let head = Answer::to(&server, "HEAD", path, headers);
             assert_eq!(head.head, get(&server, path, headers).head);

@@ -1,5 +1,5 @@
-//! What the server shows to people: a table of pages and their parts, made and compressed once at
-//! the start. Knows no requests, no sockets and nobody's data.
+//! What the server shows to people, and the module that pages elsewhere import: a table of pages and
+//! their parts, made and compressed once at the start. Knows no requests, no sockets and nobody's data.
 
 mod map;
 mod setup;
@@ -17,6 +17,12 @@ use tiles::Tiles;
 const HTML: &str = "text/html; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// The module that pages elsewhere import, and the map too.
+const SPECTATE: &str = "/spectate.js";
+
+/// What a browser asks for before one page's script runs in another (Fetch, 3.2.3).
+const FOR_ANY_PAGE: &str = "Access-Control-Allow-Origin: *\r\n";
 
 /// Bytes of a hash in an entity tag, far more than two versions of a page need to differ.
 const TAG_BYTES: usize = 15;
@@ -40,12 +46,13 @@ macro_rules! source {
 }
 
 /// All that is served. A module imports only modules above it, so there are no circles.
-const PARTS: [Part; 25] = [
+const PARTS: [Part; 26] = [
     Part {
         path: "/",
         media_type: HTML,
         text: include_str!("map/page.html"),
     },
+    source!(SCRIPT, "spectate.js"),
     source!(STYLE, "map/style.css"),
     source!(SCRIPT, "map/dom.js"),
     source!(SCRIPT, "map/world.js"),
@@ -111,12 +118,14 @@ impl Pages {
             let (headers, text) = match *path {
                 "/" => (
                     map::headers(tiles, frame_ancestors),
-                    map::html(text, &module_links("/map/"), tiles),
+                    map::html(text, &module_links(&[SPECTATE, "/map/"]), tiles),
                 ),
                 "/setup" => (
                     setup::headers(),
-                    setup::html(text, &module_links("/setup/")),
+                    setup::html(text, &module_links(&["/setup/"])),
                 ),
+                // Whoever imports it is let in, or not, when it connects.
+                SPECTATE => (FOR_ANY_PAGE.to_owned(), (*text).to_owned()),
                 _ => (String::new(), (*text).to_owned()),
             };
             Page::new(media_type, &headers, &text)
@@ -178,12 +187,12 @@ impl Representation {
     }
 }
 
-/// Has a browser ask for all modules of a folder at once, instead of one import after the other.
-fn module_links(folder: &str) -> String {
-    let scripts = PARTS
-        .iter()
-        .filter(|source| source.media_type == SCRIPT && source.path.starts_with(folder));
+/// Has a browser ask for all modules below these paths at once, instead of one import after the other.
+fn module_links(paths: &[&str]) -> String {
+    let is_below = |part: &&Part| paths.iter().any(|path| part.path.starts_with(path));
+    let scripts = PARTS.iter().filter(|part| part.media_type == SCRIPT);
     scripts
+        .filter(is_below)
         .map(|source| source.path.trim_start_matches('/'))
         .map(|path| format!("<link rel=\"modulepreload\" href=\"{path}\">\n"))
         .collect()

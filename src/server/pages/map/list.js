@@ -4,7 +4,7 @@ import { keep, keeping, select } from './chosen.js';
 import { $, clock, on, write } from './dom.js';
 import { changed } from './frame.js';
 import { typedIds } from './ids.js';
-import { send, sendFollows } from './link.js';
+import { followOver, server } from './link.js';
 import { detailsInWords, newRunner, runners, shownState, stateInWords } from './runners.js';
 import { note } from './status.js';
 
@@ -20,7 +20,7 @@ export function follow(ids) {
     runners.set(id, runner);
     addRow(runner);
   }
-  sendFollows(added);
+  followOver(added);
   followed();
 }
 
@@ -28,7 +28,7 @@ function unfollow({ id, row: { item } }) {
   const next = item.nextElementSibling ?? item.previousElementSibling;
   item.remove();
   runners.delete(id);
-  send({ unfollow: [id] });
+  server.unfollow([id]);
   if (keeping.id === id) keep(null);
   (next?.lastElementChild ?? $('ids')).focus();
   followed();

@@ -2,11 +2,11 @@
 
 import { $, clock, on } from './dom.js';
 import { isId } from './ids.js';
-import { link, reconnect, send } from './link.js';
+import { server } from './link.js';
 import { follow } from './list.js';
 import { fixInWords } from './runners.js';
 import { note } from './status.js';
-import { subject, token } from './token.js';
+import { subject } from './token.js';
 
 const { round } = Math;
 
@@ -27,13 +27,6 @@ if (!isSecureContext) {
   for (const control of $('share-form').elements) control.disabled = true;
 }
 
-export function sendHello() {
-  const hello = { initialRequest: true, presence: true };
-  if (token) hello.token = token;
-  if (sharing.id !== null) Object.assign(hello, { userId: sharing.id, audience: true });
-  send(hello);
-}
-
 on($('share-form'), 'submit', event => {
   event.preventDefault();
   // A token's id is taken as it is; what people type ends in a space at times.
@@ -44,7 +37,7 @@ on($('share-form'), 'submit', event => {
   $('audience').textContent = '';
   $('fix').textContent = 'Waiting for your position. Your browser may ask you for it.';
   showSharing();
-  sendHello();
+  server.hello({ userId: id, audience: true });
   follow([id]);
   measure();
   keepAwake();
@@ -74,16 +67,11 @@ export function endSharing() {
   navigator.geolocation.clearWatch(sharing.watch);
   sharing.lock?.release();
   Object.assign(sharing, { id: null, watch: null, fix: null, lock: null });
+  server.hello({ userId: null, audience: false });
   showSharing();
   $('me').focus();
 }
-
-function stopSharing() {
-  endSharing();
-  // A connection cannot take back who it is.
-  reconnect();
-}
-on($('stop'), 'click', stopSharing);
+on($('stop'), 'click', endSharing);
 
 function hearFix({ coords, timestamp }) {
   const { latitude: lat, longitude: lng, accuracy, altitude, altitudeAccuracy, heading, speed } = coords;
@@ -97,9 +85,7 @@ function hearFix({ coords, timestamp }) {
 
 // Of what was measured while there was no connection only the last is worth telling.
 export function sendFix() {
-  if (!sharing.fix || !link.isOpen) return;
-  send(sharing.fix);
-  sharing.fix = null;
+  if (sharing.fix && server.send(sharing.fix)) sharing.fix = null;
 }
 
 function hearNoFix({ code }) {
@@ -108,7 +94,7 @@ function hearNoFix({ code }) {
     $('fix').textContent = 'Your device does not know where it is. Still trying.';
     return;
   }
-  stopSharing();
+  endSharing();
   note('Your browser does not let this page see your position. Allow it in the settings of this site, then share again.');
 }
 

@@ -1,20 +1,15 @@
-// What is said over the connection, and what it says to the person.
+// What the connection says to the person.
 
-import { clock, on } from './dom.js';
+import { $, clock, on } from './dom.js';
 import { changed } from './frame.js';
-import { ask, begin, link, reconnect, send, sendFollows } from './link.js';
+import { link, server, settle } from './link.js';
 import { drawList } from './list.js';
 import { everybody, hearPosition, hearPresence, runners } from './runners.js';
-import { endSharing, hearAudience, hearLoss, sendFix, sendHello, sharing, showSubject } from './share.js';
+import { endSharing, hearAudience, hearLoss, sendFix, sharing, showSubject } from './share.js';
 import { note, showLink } from './status.js';
 import { forgetToken, renewToken, subject, token } from './token.js';
 
-export const QUIET_MS = 20_000; // after which the server is asked for a sign of life
-const ANSWER_MS = 10_000;
 const NO_TOKEN = 'This server shows nobody without a token. Open the map with the link that you were given.';
-
-// Begins to talk, and does not end.
-export const converse = () => begin({ connecting, open, message: hear, waiting, refused });
 
 function say(state, words) {
   showLink(state, words);
@@ -22,96 +17,84 @@ function say(state, words) {
   changed('dots');
 }
 
-function connecting(isAgain) {
-  say('connecting', isAgain ? 'Connecting again' : 'Connecting');
-}
+const STATES = {
+  connecting: (code, before) => before === 'waiting' ? say('again', 'Connecting again') : say('connecting', 'Connecting'),
+  open() {
+    expectAll();
+    if (runners.size > 0) settle();
+    sendFix();
+    say('open', 'Connected');
+  },
+  waiting(code, before) {
+    hearLoss();
+    say('waiting', { 1012: 'The server is restarting', 1013: 'The server is full' }[code]
+      ?? (before === 'open' ? 'Connection lost' : 'No connection'));
+  },
+  ended(code) {
+    hearLoss();
+    say('stopped', {
+      4001: token ? 'The server does not accept the token of this link. Ask for a new one.' : NO_TOKEN,
+      4002: 'Your access has ended. Ask for a new link.',
+      4003: 'The server takes no connections from pages at this address.',
+    }[code] ?? `The server refuses this page (${code}).`);
+    if (code === 4001 || code === 4002) {
+      forgetToken();
+      server.renew(null);
+    }
+    if (sharing.id !== null) endSharing();
+  },
+};
 
-function open() {
-  sendHello();
-  followAll();
-  sendFix();
-  say('open', 'Connected');
-}
+let state = null;
+on(server, 'link', ({ detail }) => {
+  const before = state, { code, retryIn } = detail;
+  ({ state } = detail);
+  Object.assign(link, {
+    isOpen: state === 'open', isStopped: state === 'ended', retryAt: retryIn === null ? null : clock() + retryIn,
+  });
+  STATES[state](code, before);
+});
 
-function waiting(code, wasOpen) {
-  hearLoss();
-  say('waiting', { 1012: 'The server is restarting', 1013: 'The server is full' }[code]
-    ?? (wasOpen ? 'Connection lost' : 'No connection'));
-}
-
-function refused(code) {
-  hearLoss();
-  say('stopped', {
-    4001: token ? 'The server does not accept the token of this link. Ask for a new one.' : NO_TOKEN,
-    4002: 'Your access has ended. Ask for a new link.',
-    4003: 'The server takes no connections from pages at this address.',
-  }[code] ?? `The server refuses this page (${code}).`);
-  if (code < 4003) forgetToken();
-  if (sharing.id !== null) endSharing();
-}
+on($('retry'), 'click', () => server.reconnect());
 
 on(window, 'hashchange', () => {
   const before = subject();
   if (!renewToken()) return;
   showSubject();
   // A connection stays the same person's. The token may cover more or less than the one before.
-  if (!link.isOpen || subject() !== before) return reconnect();
+  if (!link.isOpen || subject() !== before) {
+    server.reconnect();
+    return server.renew(token);
+  }
   // Who is followed already is told of again when presence is, and hears nothing of it.
-  send({ initialRequest: true, token, presence: false });
-  followAll();
-  sendHello();
+  server.hello({ presence: false });
+  expectAll();
+  server.renew(token);
+  settle();
+  server.hello({ presence: true });
 });
 
 // Until the server speaks of a runner, nothing says that it is still told of it.
-function followAll() {
+function expectAll() {
   for (const runner of everybody()) runner.isHeard = false;
-  sendFollows([...runners.keys()]);
 }
 
-function hear(text) {
-  const now = clock();
-  Object.assign(link, { heardAt: now, askedAt: null });
-  const message = JSON.parse(text), { error, audience, presence, pong } = message;
-  if (error) return hearError(error);
-  if (pong !== undefined) return link.answered = pong;
-  if (audience !== undefined) return hearAudience(audience);
-  // A server may say more than this page knows of.
-  if (!presence && message.lat === undefined) return;
-  // An integer id may have more digits than a number can hold.
-  const digits = /^\{(?:"presence":\{)?"userId":(-?\d+)[,}]/.exec(text)?.[1];
-  const runner = runners.get(digits ?? String((presence ?? message).userId));
+function hearOf(hear, { detail }) {
+  const runner = runners.get(String(detail.userId));
   if (!runner) return;
   runner.isHeard = true;
-  if (presence) hearPresence(runner, presence, now);
-  else hearPosition(runner, message, now);
+  hear(runner, detail, clock());
 }
+on(server, 'presence', event => hearOf(hearPresence, event));
+on(server, 'position', event => hearOf(hearPosition, event));
+on(server, 'audience', ({ detail }) => hearAudience(detail));
 
 // The code decides; the words are for people.
-function hearError({ code, message }) {
-  const isUnanswered = link.answered < link.asked;
-  // So does a server answer that is older than the page and knows no ping.
-  if (code === 'bad_message' && isUnanswered) return link.answered += 1;
-  // Who may not send positions shares nothing, whatever the device says. Behind all follows goes a
-  // ping: what is not allowed once it is answered is no follow.
-  const isOfPosition = code === 'wrong_user' || code === 'not_allowed' && !isUnanswered;
+on(server, 'error', ({ detail: { code, message } }) => {
+  // Who may not send positions shares nothing, whatever the device says. What is not allowed once
+  // all follows are carried out is no follow.
+  const isOfPosition = code === 'wrong_user' || code === 'not_allowed' && link.unsettled === 0;
   if (isOfPosition && sharing.id !== null) endSharing();
   if (code === 'unauthorized') note(NO_TOKEN);
   else note('The server says:', message);
-}
-
-// A dead connection looks like a quiet one.
-export function checkLife(quietMs) {
-  const now = clock();
-  if (!link.isOpen) return;
-  if (link.askedAt === null) {
-    if (now - link.heardAt > quietMs) ask();
-  } else if (now - link.askedAt > ANSWER_MS) {
-    reconnect();
-  }
-}
-
-on(document, 'visibilitychange', () => {
-  if (document.hidden) return;
-  if (link.retryAt !== null) reconnect();
-  else checkLife(QUIET_MS / 4);
 });
