@@ -51,16 +51,135 @@ fn the_address_names_who_is_followed_and_opens_the_same_again() {
 }
 
 #[test]
-fn links_made_by_programs_are_read_too() {
+fn a_comma_inside_of_an_id_is_no_comma_between_ids() {
     let Some(chromium) = Chromium::get() else {
         return;
     };
     let server = Server::start(&["--tiles", "none"]);
-    let page = Page::open(chromium, server.address(), "?follow=5%2C6&x=1");
-    page.wait_for_text("#count", "2 unknown");
+    server
+        .connect()
+        .send(r#"{"userId":"Berg, Anna","lat":1,"lng":2}"#);
+    let rest = "?follow=Berg%2C%20Anna,6";
+    let page = Page::open(chromium, server.address(), &format!("{rest}&x=1"));
+    page.wait_for_text("#count", "1 live, 1 unknown");
+    page.wait_for_state("Berg, Anna", "live");
+    assert_eq!(page.get("location.search"), rest);
     let page = Page::open(chromium, server.address(), "?follow=,%00,");
     page.wait_for_text("#count", "Nobody followed");
     page.wait_for("document.getElementById('hint').checkVisibility()");
+}
+
+/// The ids in the list, in its order.
+fn followed(page: &Page) -> Value {
+    page.get("[...document.querySelectorAll('li b')].map(name => name.textContent).join('|')")
+}
+
+#[test]
+fn a_fragment_names_whom_to_follow_and_stays_without_its_token() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let page = Page::open(
+        chromium,
+        server.address(),
+        "#follow=5,a%2Cb&token=aaaa.bbbb.cccc",
+    );
+    page.wait_for_text("#count", "2 unknown");
+    assert_eq!(followed(&page), "5|a,b");
+    let address = |rest: &str| format!("http://{}/{rest}", server.address());
+    assert_eq!(page.get("location.href"), address("#follow=5,a%2Cb"));
+    page.reload();
+    page.wait_for_text("#count", "2 unknown");
+    page.click("#ids");
+    page.write("6");
+    page.press("Enter");
+    page.wait_for_text("#count", "3 unknown");
+    assert_eq!(page.get("location.href"), address("#follow=5,a%2Cb,6"));
+    // Another link to the same page, and another token.
+    page.get("location.hash = '#follow=6,7'");
+    page.wait_for_text("#count", "2 unknown");
+    assert_eq!(followed(&page), "6|7");
+    server.wait_for_metric("spectate_follows", 2.0);
+    page.get("location.hash = '#token=dddd.eeee.ffff'");
+    page.wait_for("location.hash === '#follow=6,7'");
+    assert_eq!(followed(&page), "6|7");
+    page.assert_no_complaints();
+}
+
+#[test]
+fn more_ids_than_a_request_holds_go_into_the_fragment() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none", "--max-follows", "5000"]);
+    let ids: Vec<String> = (0..4000).map(|id| format!("runner-{id}")).collect();
+    let rest = format!("#follow={}", ids.join(","));
+    let page = Page::open(chromium, server.address(), &rest);
+    server.wait_for_metric("spectate_follows", 4000.0);
+    page.reload();
+    page.wait_for_text("#count", "4000 unknown");
+    let page = Page::open(chromium, server.address(), "?follow=5");
+    page.get(&format!(
+        "document.getElementById('ids').value = {:?}",
+        ids.join(",")
+    ));
+    page.get("document.getElementById('ids').focus()");
+    page.press("Enter");
+    page.wait_for_text("#count", "4001 unknown");
+    page.wait_for("location.search === '' && location.hash.startsWith('#follow=5,runner-0,')");
+    page.reload();
+    page.wait_for_text("#count", "4001 unknown");
+}
+
+/// Which of these elements are in sight.
+fn in_sight(page: &Page) -> Value {
+    page.get(
+        "['map', 'link', 'note', 'ids', 'runners', 'copy', 'count', 'keys']
+            .filter(id => document.getElementById(id).checkVisibility()).join(' ')",
+    )
+}
+
+#[test]
+fn without_its_panel_the_map_is_alone_until_something_is_wrong() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none", "--max-follows", "2"]);
+    server
+        .connect()
+        .send(r#"{"userId":5,"lat":51.5,"lng":-0.16}"#);
+    let page = Page::new(chromium);
+    page.resize(320, 240);
+    page.go(&format!(
+        "http://{}/?follow=5,6&panel=none",
+        server.address()
+    ));
+    page.wait_for("document.querySelector('[data-user=\"5\"][data-state=live]')");
+    page.wait_for("document.getElementById('link').dataset.state === 'open'");
+    assert_eq!(in_sight(&page), "map");
+    assert_eq!(
+        page.get("[map.clientWidth, map.clientHeight].join()"),
+        "320,240"
+    );
+    page.wait_until_still();
+    let (x, y) = page.spot(51.5, -0.16);
+    assert_eq!(page.pixel(x, y)[3], 255);
+    assert_eq!(page.get("location.search"), "?follow=5,6&panel=none");
+    page.offline(true);
+    page.wait_for_text("#link", "trying again in");
+    assert_eq!(in_sight(&page), "map link");
+    let inside = page.get(
+        "(({ left, right, top, bottom }) => left >= 0 && right <= 320 && top >= 0 && bottom <= 240)
+            (document.getElementById('link').getBoundingClientRect())",
+    );
+    assert_eq!(inside, true);
+    page.offline(false);
+    page.wait_for("document.getElementById('link').dataset.state === 'open'");
+    assert_eq!(in_sight(&page), "map");
+    page.get("location.hash = '#follow=5,6,7'");
+    page.wait_for_text("#note", "at most 2 users");
+    assert_eq!(in_sight(&page), "map note");
 }
 
 #[test]

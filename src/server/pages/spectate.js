@@ -176,7 +176,7 @@ export class Spectate extends EventTarget {
   /**
    * @template {keyof Events} Type
    * @param {Type} type
-   * @param {((event: Events[Type]) => void) | null} listener
+   * @param {((event: Events[Type]) => void) | { handleEvent(event: Events[Type]): void } | null} listener
    * @param {boolean | AddEventListenerOptions} [options]
    */
   addEventListener(type, listener, options) {

@@ -3,14 +3,35 @@
 import { keep, keeping, select } from './chosen.js';
 import { $, clock, on, write } from './dom.js';
 import { changed } from './frame.js';
-import { typedIds } from './ids.js';
+import { linkedIds, typedIds } from './ids.js';
 import { followOver, server } from './link.js';
 import { detailsInWords, newRunner, runners, shownState, stateInWords } from './runners.js';
 import { note } from './status.js';
 
+const QUERY_CHARACTERS_MAX = 8000; // of ids, in a request's head with room for the rest of it
+
+// Whether the page is the map alone, for a frame.
+export const isBare = new URLSearchParams(location.search).get('panel') === 'none';
+// Who stood in the fragment stays there, and so do more than a request would hold.
+let areInFragment = false;
+
 function address() {
-  const ids = [...runners.keys()].map(encodeURIComponent);
-  return location.pathname + (ids.length > 0 ? `?follow=${ids}` : '');
+  const ids = [...runners.keys()].map(encodeURIComponent).join();
+  const follow = ids && `follow=${ids}`, isFragment = areInFragment || ids.length > QUERY_CHARACTERS_MAX;
+  const query = [isFragment ? '' : follow, isBare ? 'panel=none' : ''].filter(Boolean).join('&');
+  return location.pathname + (query && `?${query}`) + (isFragment && follow ? `#${follow}` : '');
+}
+
+// Follows whom the address names.
+export function followLinked() {
+  const inFragment = linkedIds(location.hash);
+  areInFragment ||= inFragment.length > 0;
+  const ids = [...linkedIds(location.search), ...inFragment];
+  // One that came without a load of the page shows nobody else.
+  if (inFragment.length > 0) {
+    for (const runner of runners.values()) if (!ids.includes(runner.id)) drop(runner);
+  }
+  follow(ids);
 }
 
 export function follow(ids) {
@@ -24,12 +45,16 @@ export function follow(ids) {
   followed();
 }
 
-function unfollow({ id, row: { item } }) {
-  const next = item.nextElementSibling ?? item.previousElementSibling;
+function drop({ id, row: { item } }) {
   item.remove();
   runners.delete(id);
   server.unfollow([id]);
   if (keeping.id === id) keep(null);
+}
+
+function unfollow(runner) {
+  const { item } = runner.row, next = item.nextElementSibling ?? item.previousElementSibling;
+  drop(runner);
   (next?.lastElementChild ?? $('ids')).focus();
   followed();
 }

@@ -1,11 +1,11 @@
 // The start, and what happens twice a second.
 
 import { keeping } from './chosen.js';
+import { $ } from './dom.js';
 import { readColours } from './draw.js';
 import { changed } from './frame.js';
 import './gestures.js';
-import { linkedIds } from './ids.js';
-import { drawList, follow } from './list.js';
+import { drawList, followLinked, isBare } from './list.js';
 import { everybody, isDrawn, shownState } from './runners.js';
 import { checkRest, showSubject } from './share.js';
 import { drawWait } from './status.js';
@@ -23,6 +23,10 @@ setInterval(() => {
   if (everybody().some(runner => shownState(runner) === 'stale')) changed('dots');
 }, TURN_MS);
 
+if (isBare) {
+  document.documentElement.dataset.panel = 'none';
+  $('hint').textContent = 'Nobody is followed.';
+}
 readColours();
 showSubject();
-follow(new URLSearchParams(location.search).getAll('follow').flatMap(linkedIds));
+followLinked();

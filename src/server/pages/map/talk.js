@@ -3,7 +3,7 @@
 import { $, clock, on } from './dom.js';
 import { changed } from './frame.js';
 import { link, server, settle } from './link.js';
-import { drawList } from './list.js';
+import { drawList, followLinked } from './list.js';
 import { everybody, hearPosition, hearPresence, runners } from './runners.js';
 import { endSharing, hearAudience, hearLoss, sendFix, sharing, showSubject } from './share.js';
 import { note, showLink } from './status.js';
@@ -57,7 +57,7 @@ on(server, 'link', ({ detail }) => {
 
 on($('retry'), 'click', () => server.reconnect());
 
-on(window, 'hashchange', () => {
+function takeToken() {
   const before = subject();
   if (!renewToken()) return;
   showSubject();
@@ -72,6 +72,11 @@ on(window, 'hashchange', () => {
   server.renew(token);
   settle();
   server.hello({ presence: true });
+}
+
+on(window, 'hashchange', () => {
+  takeToken();
+  followLinked();
 });
 
 // Until the server speaks of a runner, nothing says that it is still told of it.

@@ -3,10 +3,12 @@
 export let token = readToken();
 
 // A link's `#token=…` goes out of sight at once, and lives as long as this tab: a reload works,
-// and neither a bookmark nor a copied address gives it away.
+// and neither a bookmark nor a copied address gives it away. What else is there stays.
 function readToken() {
+  const pairs = location.hash.slice(1).split('&');
   const given = new URLSearchParams(location.hash.slice(1)).get('token');
-  if (given) history.replaceState(null, '', location.pathname + location.search);
+  const rest = pairs.filter(pair => !new URLSearchParams(pair).has('token')).join('&');
+  if (given) history.replaceState(null, '', location.pathname + location.search + (rest && `#${rest}`));
   try {
     if (given) sessionStorage.setItem('token', given);
     return sessionStorage.getItem('token');
