@@ -48,6 +48,8 @@ impl Fake {
                     conditions,
                     ..
                 }) => Response::page(self.pages.get(page), &conditions),
+                // Browsers look for an icon, and complain where there is none.
+                None => Response::options(""),
                 other => panic!("{other:?}"),
             };
             let body = response.body().map_or(&[][..], |body| body);
@@ -84,6 +86,14 @@ impl Visit {
 
     pub(crate) fn send(&mut self, text: &str) {
         self.0.send(Message::text(text)).expect("a page that reads");
+    }
+
+    /// Hears the page close it.
+    pub(crate) fn hear_close(&mut self) {
+        match self.0.read() {
+            Ok(Message::Close(_)) => {}
+            other => panic!("no goodbye: {other:?}"),
+        }
     }
 
     /// Closes with this code, and hears the page out.

@@ -1,11 +1,12 @@
-//! The live map and the set-up page in a headless Chromium, served by the real program: what a person sees, and what
-//! they can do.
+//! The live map, the set-up page and the module for pages elsewhere in a headless Chromium, served by the real
+//! program: what a person sees, and what they can do.
 
 mod chromium;
 mod fake;
 mod fields;
 mod link;
 mod look;
+mod module;
 #[path = "../needs.rs"]
 #[expect(dead_code, reason = "other tests need Python")]
 mod needs;

@@ -102,13 +102,20 @@ impl Page {
 
     /// Has the monotonic clock of pages opened from now on be ahead by `skip` milliseconds.
     pub(crate) fn with_clock_that_skips(&self) {
-        self.tab.call(
-            "Page.addScriptToEvaluateOnNewDocument",
-            json!({"source": "{
+        self.at_each_start(
+            "{
                 const now = performance.now.bind(performance);
                 window.skip = 0;
                 performance.now = () => now() + window.skip;
-            }"}),
+            }",
+        );
+    }
+
+    /// Runs this at the start of each page opened from now on, before the page's own scripts.
+    pub(crate) fn at_each_start(&self, script: &str) {
+        self.tab.call(
+            "Page.addScriptToEvaluateOnNewDocument",
+            json!({ "source": script }),
         );
     }
 
