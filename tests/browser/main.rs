@@ -2,10 +2,14 @@
 //! program: what a person sees, and what they can do.
 
 mod chromium;
+mod elsewhere;
 mod fake;
 mod fields;
 mod link;
 mod look;
+#[path = "../integration/markdown.rs"]
+#[expect(dead_code, reason = "other tests need the rest")]
+mod markdown;
 mod module;
 #[path = "../needs.rs"]
 #[expect(dead_code, reason = "other tests need Python")]
