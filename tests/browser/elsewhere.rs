@@ -134,7 +134,6 @@ fn the_page_of_the_protocol_shares_where_the_device_is() {
     }
     page.wait_for("said.includes('1 watch')");
     page.wait_for("said.some(words => words.startsWith('open'))");
-    // What the page measured before the connection was open went nowhere, and that is no complaint.
     page.assert_no_complaints();
 }
 

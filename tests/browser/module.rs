@@ -443,6 +443,53 @@ fn an_answer_to_a_ping_says_that_all_before_it_is_carried_out() {
 }
 
 #[test]
+fn of_what_nobody_took_the_last_position_of_each_user_is_sent_by_the_next_connection() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let fake = Fake::start();
+    let page = Page::new(chromium);
+    let mut visit = connect(&page, &fake, "{ following: [5] }");
+    hear_link(&page, "open");
+    visit.receive();
+    visit.receive();
+    assert_eq!(
+        page.get("runners.send({ userId: 5, lat: 1, lng: 2 })"),
+        true
+    );
+    assert_eq!(visit.receive(), r#"{"userId":5,"lat":1,"lng":2}"#);
+    visit.close(1011);
+    hear_link(&page, "waiting");
+    for position in [
+        "{ userId: 5, lat: 3, lng: 4 }",
+        "{ userId: 6, lat: 5, lng: 6 }",
+        "{ userId: '5', lat: 7, lng: 8 }",
+    ] {
+        assert_eq!(page.get(&format!("runners.send({position})")), false);
+    }
+    let mut visit = fake.accept();
+    assert_eq!(visit.receive(), HELLO);
+    assert_eq!(visit.receive(), r#"{"follow":[5]}"#);
+    assert_eq!(visit.receive(), r#"{"userId":"5","lat":7,"lng":8}"#);
+    assert_eq!(visit.receive(), r#"{"userId":6,"lat":5,"lng":6}"#);
+    // Once, and not on behalf of who is somebody else by then, or has gone.
+    for leave in [
+        "runners.hello({ userId: 7 }); runners.send({ lat: 1, lng: 2 }); runners.hello({ userId: 8 })",
+        "runners.send({ lat: 1, lng: 2 }); runners.goodbye()",
+    ] {
+        visit.close(1011);
+        hear_link(&page, "waiting");
+        page.get(leave);
+        visit = fake.accept();
+        assert!(visit.receive().contains(r#""userId":8"#));
+        assert_eq!(visit.receive(), r#"{"follow":[5]}"#);
+        hear_link(&page, "open");
+        page.get("runners.ping(); 0");
+        assert!(visit.receive().starts_with(r#"{"ping":"#));
+    }
+}
+
+#[test]
 fn of_trails_it_asks_for_what_it_missed() {
     let Some(chromium) = Chromium::get() else {
         return;

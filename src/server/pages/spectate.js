@@ -139,6 +139,7 @@ export class Spectate extends EventTarget {
   #leftOut = new Map(); // of everyone
   #seen = new Set(); // of whom something was heard since they are followed
   #newestMs = null; // time that was heard of
+  #unsent = new Map(); // positions, by the texts of their users' ids
 
   #socket = null;
   #socketToken = null; // with which it was opened
@@ -213,12 +214,17 @@ export class Spectate extends EventTarget {
   }
 
   /**
-   * Sends a position, if the connection is open; otherwise it is not kept.
+   * Sends a position. Without a connection the last one of each user is kept, and sent by the next; its
+   * `timestamp` says by then how old it is.
    * @param {Partial<Position>} position `userId` may be left out if the connection has said who it is
    * @returns {boolean} whether it was sent
    */
   send(position) {
-    return this.#say(position);
+    const user = String(position.userId ?? '');
+    const isSent = this.#say(position);
+    if (isSent) this.#unsent.delete(user);
+    else this.#unsent.set(user, position);
+    return isSent;
   }
 
   /**
@@ -241,6 +247,7 @@ export class Spectate extends EventTarget {
    * @returns {boolean} whether it was told
    */
   goodbye() {
+    this.#unsent.clear();
     return this.#say({ goodbye: true });
   }
 
@@ -248,6 +255,7 @@ export class Spectate extends EventTarget {
   close() {
     if (this.#link.state === 'ended') return;
     this.#leave();
+    this.#unsent.clear();
     this.#end(1000);
   }
 
@@ -260,6 +268,7 @@ export class Spectate extends EventTarget {
     const { userId } = this.#who;
     Object.assign(this.#who, changes);
     if (userId != null && String(userId) !== String(this.#who.userId)) {
+      this.#unsent.clear();
       if (this.#link.state === 'open') this.reconnect();
     } else {
       this.#say({ initialRequest: true, ...changes });
@@ -379,6 +388,7 @@ export class Spectate extends EventTarget {
     this.#link = { state: 'open', code: null, retryIn: null };
     this.#sayHello();
     this.#become(this.#link);
+    for (const position of [...this.#unsent.values()]) this.send(position);
   }
 
   // Takes the connection for lost, without waiting until the browser knows.

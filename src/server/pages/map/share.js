@@ -12,7 +12,7 @@ const { round } = Math;
 
 const REST_MS = 15_000; // without a word of the device
 const MEASURING_MS_MAX = 30_000; // not counting how long the person thinks about it
-export const sharing = { id: null, watch: null, fix: null, lock: null, measuredAt: Infinity };
+export const sharing = { id: null, watch: null, lock: null, measuredAt: Infinity };
 
 export function showSubject() {
   const id = subject();
@@ -66,7 +66,7 @@ function showSharing() {
 export function endSharing() {
   navigator.geolocation.clearWatch(sharing.watch);
   sharing.lock?.release();
-  Object.assign(sharing, { id: null, watch: null, fix: null, lock: null });
+  Object.assign(sharing, { id: null, watch: null, lock: null });
   server.hello({ userId: null, audience: false });
   showSharing();
   $('me').focus();
@@ -76,16 +76,10 @@ on($('stop'), 'click', endSharing);
 function hearFix({ coords, timestamp }) {
   const { latitude: lat, longitude: lng, accuracy, altitude, altitudeAccuracy, heading, speed } = coords;
   sharing.measuredAt = clock();
-  sharing.fix = {
+  server.send({
     userId: sharing.id, lat, lng, accuracy, altitude, altitudeAccuracy, heading, speed, timestamp: round(timestamp),
-  };
+  });
   $('fix').textContent = fixInWords({ lat, lng, accuracy });
-  sendFix();
-}
-
-// Of what was measured while there was no connection only the last is worth telling.
-export function sendFix() {
-  if (sharing.fix && server.send(sharing.fix)) sharing.fix = null;
 }
 
 function hearNoFix({ code }) {
