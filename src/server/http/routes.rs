@@ -64,7 +64,7 @@ pub(super) fn route(method: &str, target: &str) -> Result<Route, Response> {
             Response::refuse(
                 "404 Not Found",
                 "",
-                "nothing is here; there are /, /setup, /track, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
+                "nothing is here; there are /, /setup, /spectate.js, /track, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
             )
         })?),
     };
