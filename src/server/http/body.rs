@@ -171,6 +171,10 @@ impl Body {
             Place::Size => match parse_chunk_size(bytes) {
                 Ok(Status::Partial) if bytes.len() < LINE_BYTES_MAX => return Ok(None),
                 Ok(Status::Partial) | Err(InvalidChunkSize) => return Err(bad_chunk()),
+                // Within an extension the parser passes over what ends the line for others.
+                Ok(Status::Complete((count, _))) if bytes[..count - 2].contains(&b'\n') => {
+                    return Err(bad_chunk());
+                }
                 Ok(Status::Complete((count, 0))) => (Place::Trailer(0), count),
                 Ok(Status::Complete((count, size))) => match usize::try_from(size) {
                     Ok(size) if size <= BODY_BYTES_MAX - self.content.len() => {
@@ -181,7 +185,7 @@ impl Body {
             },
             Place::Trailer(received) => match bytes.iter().position(|byte| *byte == b'\n') {
                 None if bytes.len() < LINE_BYTES_MAX => return Ok(None),
-                Some(at) if bytes[..at].trim_ascii().is_empty() => (Place::End, at + 1),
+                Some(at) if matches!(&bytes[..at], b"" | b"\r") => (Place::End, at + 1),
                 Some(at) if received + at < TRAILER_BYTES_MAX => {
                     (Place::Trailer(received + at + 1), at + 1)
                 }
@@ -297,6 +301,12 @@ mod tests {
             ("-1\r\n", "400"),
             ("5\r\nhello!", "400"),
             ("5\r\nhello\n", "400"),
+            ("5;a\nb\r\nhello\r\n", "400"),
+            ("5;\n\r\nhello\r\n", "400"),
+            // Not the empty line that ends it.
+            ("0\r\n \r\n", "partial"),
+            ("0\r\nA: b\r\n\t\n", "partial"),
+            ("0\r\n\r\r\n", "partial"),
             ("10000000000000000\r\n", "400"),
             (&long_line, "400"),
             (&long_trailer, "400"),
