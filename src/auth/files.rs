@@ -47,6 +47,11 @@ pub struct Loaded {
 }
 
 impl KeyFlags {
+    /// Whether tokens are asked for.
+    pub fn are_given(&self) -> bool {
+        !self.jwt_hs256_secret_file.is_empty() || !self.jwt_public_key_file.is_empty()
+    }
+
     /// Reads all files that the flags name. One that cannot be used spoils the rest.
     ///
     /// # Errors

@@ -13,8 +13,12 @@ pub(super) const UNSENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// An open connection that is owed nothing.
 const CONNECTION_BYTES: u64 = 1024;
 
-/// A follow of somebody whom nobody else knows, with the longest of ids.
-const FOLLOW_BYTES: u64 = 300;
+/// A follow of somebody whom nobody else knows, with the longest of ids, and what marks that its
+/// follower is behind on it.
+const FOLLOW_BYTES: u64 = 330;
+
+/// What the longest of tokens grants, where tokens are asked for.
+const GRANT_BYTES: u64 = 12 * 1024;
 
 /// A last known position, and the user whose it is.
 const LAST_KNOWN_BYTES: u64 = 512;
@@ -28,7 +32,12 @@ pub(super) fn memory_max(config: &Config, limits: Limits) -> u64 {
     let message_bytes = u64::from(config.max_message_bytes);
     // The beginning of a message as it came, the pieces of one put together so far, and room to grow.
     let pieces = connections * (3 * message_bytes + ERROR_BYTES_MAX as u64);
+    let grants = match config.keys.are_given() {
+        true => connections * GRANT_BYTES,
+        false => 0,
+    };
     connections * CONNECTION_BYTES
+        + grants
         + u64::from(config.max_follows_total) * FOLLOW_BYTES
         + u64::from(config.max_runners) * LAST_KNOWN_BYTES
         + pieces
@@ -69,7 +78,7 @@ mod tests {
             assert!(with(&flags, 1000) < default, "{flags:?}");
         }
         assert!(with(&[], 100) < default);
-        let small = ["--max-follows-total", "1000000", "--max-runners", "200000"];
+        let small = ["--max-follows-total", "1000000", "--max-runners", "150000"];
         assert!(with(&small, 2000) < 1 << 30);
     }
 }

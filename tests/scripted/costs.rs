@@ -81,3 +81,44 @@ fn a_byte_of_a_request_head_costs_the_same_however_much_of_it_is_here() {
         b"y",
     );
 }
+
+#[test]
+fn a_byte_of_a_body_costs_the_same_however_much_of_it_is_here() {
+    let new = || Driver::new([]);
+    let length = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n";
+    let much = format!("{length}{}", "x".repeat(1_000_000));
+    check("a length", new, length.as_bytes(), much.as_bytes(), b"x");
+    let chunks = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let much = format!("{chunks}f4240\r\n{}\r\n", "x".repeat(1_000_000));
+    check(
+        "chunks",
+        new,
+        chunks.as_bytes(),
+        much.as_bytes(),
+        b"1\r\nx\r\n",
+    );
+}
+
+#[test]
+fn a_byte_of_an_answer_costs_the_same_however_much_of_it_is_unsent() {
+    let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let [little, much] = [1000, 4_000_000].map(|bytes| {
+        let mut driver = Driver::new([Step::Bytes(request.to_vec())]);
+        driver.answer = "x".repeat(bytes);
+        driver.connection.socket_mut().room = 1;
+        driver.turn(false);
+        let mut run = || {
+            let start = Instant::now();
+            for _ in 0..40 {
+                driver.connection.socket_mut().room = 1;
+                assert!(driver.flush().blocked);
+            }
+            start.elapsed()
+        };
+        (0..5).map(|_| run()).min().expect("five runs")
+    });
+    assert!(
+        much <= little * TIMES_MAX,
+        "{much:?} where much is unsent, {little:?} where little is"
+    );
+}

@@ -95,6 +95,8 @@ pub(crate) struct Driver {
     pub(crate) unsent: Ceiling,
     /// Whether it may stay behind an answer.
     pub(crate) may_stay: bool,
+    /// What plain requests are answered.
+    pub(crate) answer: String,
     pub(crate) now: Instant,
     /// What came in, in words.
     pub(crate) heard: Vec<String>,
@@ -120,6 +122,7 @@ impl Driver {
             gather: Gather::default(),
             unsent: Ceiling::new(UNSENT_BYTES_MAX),
             may_stay: false,
+            answer: "ok".to_owned(),
             now,
             heard: Vec::new(),
             end: None,
@@ -148,7 +151,8 @@ impl Driver {
                 }
                 Ok(Input::Request(Request::Plain { route, .. })) => {
                     self.heard.push(format!("{route:?}"));
-                    self.reply(&Response::text("200 OK", "ok"));
+                    let response = Response::text("200 OK", &self.answer);
+                    self.reply(&response);
                 }
                 Ok(Input::Request(Request::Report(report))) => {
                     let content = String::from_utf8_lossy(&report.content);
