@@ -74,8 +74,9 @@ fn read_object(posted: &Posted, text: &str, bounds: Bounds) -> Result<Batch, Unr
     ))
 }
 
-/// Without the white space of JSON around it (RFC 8259, 2).
+/// Without the white space of JSON around it (RFC 8259, 2), and without a byte order mark before it.
 fn trim(body: &[u8]) -> &[u8] {
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     let is_space = |byte: &u8| b" \t\r\n".contains(byte);
     let begin = body.iter().position(|byte| !is_space(byte));
     let end = body.iter().rposition(|byte| !is_space(byte));

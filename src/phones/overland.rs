@@ -12,6 +12,9 @@ use crate::fix::Extra;
 use crate::protocol::{Field, string};
 use crate::refusal::Refusal;
 
+/// Far more than the coordinates of a point take.
+const COORDINATES_BYTES_MAX: usize = 1024;
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Feature<'a> {
@@ -77,7 +80,9 @@ fn read_point(feature: &str) -> serde_json::Result<Option<Report>> {
     }
     let mut coordinates = [Field(None); 2];
     let mut unfilled = coordinates.iter_mut();
-    json::each(geometry.coordinates.list().unwrap_or("[]"), |value| {
+    let list = geometry.coordinates.list();
+    let list = list.filter(|list| list.len() <= COORDINATES_BYTES_MAX);
+    json::each(list.unwrap_or("[]"), |value| {
         if let Some(coordinate) = unfilled.next() {
             *coordinate = Field(Some(value));
         }

@@ -48,6 +48,9 @@ const MEANINGS: [&[&str]; 16] = [
     SPEED_KMH,
 ];
 
+/// Most pairs in a request.
+const PAIRS_MAX: usize = 1000;
+
 /// What stands for bytes that are no text.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
@@ -57,10 +60,18 @@ struct Pairs<'a>(Vec<(&'static str, Cow<'a, str>)>);
 impl<'a> Pairs<'a> {
     /// Of two pairs of one name, the later counts, and so one of the body before one of the query;
     /// but an empty value hides none.
-    fn new(query: &'a str, body: &'a [u8]) -> Pairs<'a> {
+    ///
+    /// # Errors
+    /// There are more of them than any app sends.
+    fn new(query: &'a str, body: &'a [u8]) -> Result<Pairs<'a>, Unreadable> {
         let mut pairs: Vec<(&str, Cow<str>)> = Vec::new();
         let query = form_urlencoded::parse(query.as_bytes());
-        for (name, value) in query.chain(form_urlencoded::parse(body)) {
+        for (number, (name, value)) in query.chain(form_urlencoded::parse(body)).enumerate() {
+            if number == PAIRS_MAX {
+                return Err(Unreadable::Malformed(format!(
+                    "there are more than {PAIRS_MAX} pairs: send one position at a time"
+                )));
+            }
             let mut names = MEANINGS.iter().copied().flatten();
             let Some(name) = names.find(|known| **known == name) else {
                 continue;
@@ -71,7 +82,7 @@ impl<'a> Pairs<'a> {
                 None => pairs.push((name, value)),
             }
         }
-        Pairs(pairs)
+        Ok(Pairs(pairs))
     }
 
     /// Whether the name is there, be it without a value.
@@ -163,15 +174,17 @@ impl<'a> Pairs<'a> {
 
 /// Reads pairs. Without coordinates they are a sign of life of somebody.
 pub(super) fn read(query: &str, body: &[u8]) -> Result<Batch, Unreadable> {
-    let pairs = Pairs::new(query, body);
+    let pairs = Pairs::new(query, body)?;
     let id = pairs.id(IDS);
     if pairs.has_coordinates() {
         let fix = pairs.point().fix();
         return Ok(Batch::of_one(Dialect::Osmand, Report { id, fix }));
     }
     match id {
-        Some(id) => Ok(Batch::without_points(Dialect::Osmand, Some(id))),
-        None => Err(Unreadable::Malformed(
+        id if !pairs.0.is_empty() || body.is_empty() => {
+            Ok(Batch::without_points(Dialect::Osmand, id))
+        }
+        _ => Err(Unreadable::Malformed(
             "there is no position in this: send the pairs id, lat and lon, or the JSON of a tracker app".to_owned(),
         )),
     }
@@ -179,15 +192,24 @@ pub(super) fn read(query: &str, body: &[u8]) -> Result<Batch, Unreadable> {
 
 /// Whether a query brings coordinates, right or wrong.
 pub fn has_coordinates(query: &str) -> bool {
-    Pairs::new(query, b"").has_coordinates()
+    has_any(query, &[LAT, LNG, LOCATION])
 }
 
 /// Whether a query says whose position or sign of life it is.
 pub fn has_id(query: &str) -> bool {
-    Pairs::new(query, b"").value(IDS).is_some()
+    has_any(query, &[IDS])
+}
+
+/// Whether one of these names has a value. It is asked of every query before anybody knows what
+/// that may cost, so no name is decoded: apps write these as they are.
+fn has_any(query: &str, names: &[&[&str]]) -> bool {
+    query.split('&').any(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or_default();
+        !value.is_empty() && names.iter().any(|names| names.contains(&name))
+    })
 }
 
 /// The user that OwnTracks names in a query.
 pub(super) fn owntracks_user(query: &str) -> Option<String> {
-    Pairs::new(query, b"").id(OWNTRACKS_USER)
+    Pairs::new(query, b"").ok()?.id(OWNTRACKS_USER)
 }

@@ -9,6 +9,9 @@ use super::rate::Bucket;
 /// How often those are looked for who have kept the pace since.
 const FORGET_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Most users whose pace is kept; more keep what pace they like.
+const USERS_MAX: usize = 100_000;
+
 /// The buckets of all users of whom a report came within the last seconds.
 #[derive(Debug, Default)]
 pub(super) struct Paces {
@@ -32,6 +35,9 @@ impl Paces {
             return false;
         }
         for (user, count) in counts {
+            if self.buckets.len() >= USERS_MAX && !self.buckets.contains_key(*user) {
+                continue;
+            }
             (self.buckets.entry(Box::from(*user)))
                 .or_insert_with(|| Bucket::new(rate, now))
                 .take_up_to(*count);

@@ -32,10 +32,17 @@ impl Server {
                 origin,
                 token,
             } => return self.admit(id, &accept, &origin, token.as_ref()),
-            Request::Report(_) if !has_room => self.reply_to(id, &Response::full()),
-            Request::Plain { route, origin, .. } | Request::Options { route, origin }
-                if !has_room =>
-            {
+            Request::Report(_) if !has_room => self.refuse_report(id, &Response::full()),
+            Request::Plain {
+                route,
+                origin,
+                head_only,
+                ..
+            } if !has_room => {
+                let response = Response::full().head_only(head_only);
+                self.send_response(id, &route, &origin, response);
+            }
+            Request::Options { route, origin } if !has_room => {
                 self.send_response(id, &route, &origin, Response::full());
             }
             Request::Report(report) => self.report(id, *report),
@@ -77,12 +84,8 @@ impl Server {
         self.reply_to(id, &response);
     }
 
-    /// Counts a connection among those of plain HTTP, or says that there is no room for it. Who
-    /// wants to know how the server is has always room.
+    /// Whether a request may be answered. Who wants to know how the server is may always.
     fn has_room_for(&mut self, id: ConnectionId, request: &Request) -> bool {
-        if matches!(request, Request::Upgrade { .. }) {
-            return true;
-        }
         let is_watchful = matches!(
             request,
             Request::Plain {
@@ -90,8 +93,39 @@ impl Server {
                 ..
             }
         );
-        (self.connections.get_mut(id))
-            .is_none_or(|entry| self.door.enter_http(entry) || is_watchful)
+        match request {
+            Request::Upgrade { .. } => true,
+            // It takes nobody's place.
+            _ if is_watchful => {
+                if let Some(entry) = self.connections.get_mut(id) {
+                    self.door.enter_http(entry);
+                }
+                true
+            }
+            _ => self.has_room_for_http(id),
+        }
+    }
+
+    /// Counts a connection among those of plain HTTP, or says that there is no room for it. Who has
+    /// rested longest makes room.
+    pub(super) fn has_room_for_http(&mut self, id: ConnectionId) -> bool {
+        let Some(entry) = self.connections.get_mut(id) else {
+            return false;
+        };
+        if self.door.enter_http(entry) {
+            return true;
+        }
+        while let Some(slot) = self.queues.next_resting() {
+            if let Some((resting, entry)) = self.connections.in_slot(slot)
+                && entry.connection.is_resting()
+                && entry.is_http
+            {
+                self.door.leave_http(entry);
+                self.queues.add_end(resting, entry, CloseReason::Answered);
+                break;
+            }
+        }
+        (self.connections.get_mut(id)).is_some_and(|entry| self.door.enter_http(entry))
     }
 
     /// Answers; the connection stays if it is counted and the server is not about to go.

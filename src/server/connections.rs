@@ -24,6 +24,11 @@ pub(super) struct ConnectionId {
 }
 
 impl ConnectionId {
+    /// Its place among all connections, which another has later.
+    pub(super) fn slot(self) -> u32 {
+        self.slot
+    }
+
     /// The number that logs know the connection by.
     pub(super) fn serial(self) -> u32 {
         self.serial
@@ -118,6 +123,13 @@ impl Connections {
             .filter(|entry| entry.serial == id.serial)
     }
 
+    /// The connection in this slot, with its id.
+    pub(super) fn in_slot(&mut self, slot: u32) -> Option<(ConnectionId, &mut Entry)> {
+        let entry = self.entries.get_mut(slot as usize)?;
+        let serial = entry.serial;
+        Some((ConnectionId { slot, serial }, entry))
+    }
+
     /// Notes that the relay knows a connection as this member from now on.
     pub(super) fn join(&mut self, id: ConnectionId, member: MemberKey) {
         if self.members.len() <= member.index() {
@@ -129,9 +141,7 @@ impl Connections {
     /// The connection of a member that has not left, with its id.
     pub(super) fn by_member(&mut self, member: MemberKey) -> Option<(ConnectionId, &mut Entry)> {
         let slot = *self.members.get(member.index())?;
-        let entry = self.entries.get_mut(slot as usize)?;
-        let serial = entry.serial;
-        Some((ConnectionId { slot, serial }, entry))
+        self.in_slot(slot)
     }
 
     /// Takes the connection out.

@@ -13,6 +13,9 @@ use crate::user::Freshness;
 /// Upper bounds of the histogram of tick durations, in seconds.
 const TICK_BUCKETS_S: [f64; 8] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0];
 
+/// What reports are refused with.
+const REPORT_STATUSES: [&str; 6] = ["400", "401", "403", "413", "429", "503"];
+
 /// What the server counts since it started.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
@@ -26,6 +29,8 @@ pub(super) struct Metrics {
     positions_received: [u64; Dialect::ALL.len()],
     /// Positions refused, by error code.
     positions_rejected: BTreeMap<&'static str, u64>,
+    /// Reports of which nothing was taken, by HTTP status.
+    reports_rejected: BTreeMap<&'static str, u64>,
     /// Positions older than their runner's newest, which are not relayed.
     pub positions_late: u64,
     /// Positions sent to followers.
@@ -71,6 +76,7 @@ impl Metrics {
         Metrics {
             closed: reasons.collect(),
             handshakes_rejected: refuse_handshakes.collect(),
+            reports_rejected: REPORT_STATUSES.map(|status| (status, 0)).into(),
             positions_rejected: refuse_positions.map(|code| (code.word(), 0)).collect(),
             started_unix_ms,
             ..Metrics::default()
@@ -100,6 +106,11 @@ impl Metrics {
     /// Counts a refused position.
     pub(super) fn reject_position(&mut self, code: Code) {
         *self.positions_rejected.entry(code.word()).or_default() += 1;
+    }
+
+    /// Counts a report of which nothing was taken, by HTTP status.
+    pub(super) fn reject_report(&mut self, status: &'static str) {
+        *self.reports_rejected.entry(status).or_default() += 1;
     }
 
     /// Counts one turn of the loop.
@@ -192,6 +203,13 @@ impl Metrics {
             "Positions refused, by error code.",
             "reason",
             &self.positions_rejected,
+        )?;
+        counters(
+            out,
+            "spectate_reports_rejected_total",
+            "Reports over HTTP of which nothing was taken, by status.",
+            "status",
+            &self.reports_rejected,
         )?;
         counter(
             out,

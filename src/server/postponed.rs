@@ -42,6 +42,8 @@ pub(super) struct Reporting {
     pub(super) points: vec::IntoIter<(String, Fix)>,
     /// What became of the others.
     pub(super) counts: Counts,
+    /// Whom it moved last.
+    pub(super) moved: Option<String>,
     /// Who sends it.
     pub(super) authority: Authority,
 }

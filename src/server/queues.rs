@@ -8,6 +8,7 @@ use super::connections::{ConnectionId, Connections, Entry};
 use super::postponed::Postponed;
 use super::waits::Wait;
 use super::wire::close::CloseReason;
+use crate::queue::SlotQueue;
 
 /// The queues of the tick's steps.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(super) struct Queues {
     /// How many of them still wait for the release.
     held_count: usize,
     ends: VecDeque<(ConnectionId, CloseReason)>,
+    /// Slots of connections that were kept for another request, the longest kept first.
+    resting: SlotQueue,
     flush_interval: Duration,
     release_at: Instant,
 }
@@ -33,6 +36,7 @@ impl Queues {
             held: Vec::new(),
             held_count: 0,
             ends: VecDeque::new(),
+            resting: SlotQueue::default(),
             flush_interval,
             release_at: now + flush_interval,
         }
@@ -50,6 +54,15 @@ impl Queues {
         entry.postponed = Some(Box::new(work));
         if entry.waits.add(Wait::Work) {
             self.works.push_back(id);
+        }
+    }
+
+    /// The same with work that was begun, which comes before all that was not: what is begun takes
+    /// more room.
+    pub(super) fn postpone_first(&mut self, id: ConnectionId, entry: &mut Entry, work: Postponed) {
+        entry.postponed = Some(Box::new(work));
+        if entry.waits.add(Wait::Work) {
+            self.works.push_front(id);
         }
     }
 
@@ -96,6 +109,24 @@ impl Queues {
         if entry.waits.add(Wait::End) {
             self.ends.push_back((id, reason));
         }
+    }
+
+    /// Has a connection rest until it has another request.
+    pub(super) fn rest(&mut self, id: ConnectionId) {
+        self.resting.remove(id.slot());
+        self.resting.push(id.slot());
+    }
+
+    /// Says that a connection rests no longer.
+    pub(super) fn forget_resting(&mut self, id: ConnectionId) {
+        self.resting.remove(id.slot());
+    }
+
+    /// The slot of the connection that has rested longest, or has rested once.
+    pub(super) fn next_resting(&mut self) -> Option<u32> {
+        let slot = self.resting.first()?;
+        self.resting.remove(slot);
+        Some(slot)
     }
 
     /// Those whose turn it is. Who is added from now on has the next one.

@@ -17,6 +17,9 @@ use crate::refusal::{Code, Refusal, quote};
 use crate::relay::{Authority, Published};
 use crate::user::{Written, is_id};
 
+/// More than they take in an answer.
+const FRIENDS_BYTES_MAX: usize = 64 * 1024;
+
 /// Most friends that a runner's app is told of.
 const FRIENDS_MAX: usize = 100;
 
@@ -25,8 +28,44 @@ impl Server {
     pub(super) fn report(&mut self, id: ConnectionId, report: Report) {
         match self.judge(id, &report) {
             Ok(reporting) => self.go_on_reporting(id, reporting),
-            Err(response) => self.reply_to(id, &response),
+            Err(response) => self.refuse_report(id, &response),
         }
+    }
+
+    /// Welcomes a report whose body is still to come, unless its head says already that it will not
+    /// be taken.
+    pub(super) fn expect_report(&mut self, id: ConnectionId) {
+        let has_room = self.has_room_for_http(id);
+        let Some(entry) = self.connections.get_mut(id) else {
+            return;
+        };
+        let Some(report) = entry.connection.expected_report().cloned() else {
+            return;
+        };
+        let is_welcome = match (has_room, self.drain.is_some()) {
+            (_, true) => Err(Response::restarting()),
+            (false, false) => Err(Response::full()),
+            (true, false) => self.authority_of(id, &report).map(|_| ()),
+        };
+        match is_welcome {
+            Ok(()) => {
+                if let Some(entry) = self.connections.get_mut(id) {
+                    entry.connection.welcome_body();
+                }
+            }
+            Err(response) => {
+                if let Some(entry) = self.connections.get_mut(id) {
+                    entry.connection.refuse_body();
+                }
+                self.refuse_report(id, &response);
+            }
+        }
+    }
+
+    /// Answers a report of which nothing is taken.
+    pub(super) fn refuse_report(&mut self, id: ConnectionId, response: &Response) {
+        self.metrics.reject_report(response.status());
+        self.reply_to(id, response);
     }
 
     /// Relays the next points of a report; answers behind the last.
@@ -47,12 +86,13 @@ impl Server {
             }
             counts.accepted += 1;
             self.metrics.receive_position(dialect);
+            reporting.moved = Some(user);
             self.relieve();
         }
         if reporting.points.len() > 0 {
             if let Some(entry) = self.connections.get_mut(id) {
                 self.queues
-                    .postpone(id, entry, Postponed::Reporting(reporting));
+                    .postpone_first(id, entry, Postponed::Reporting(reporting));
             }
             return;
         }
@@ -67,8 +107,9 @@ impl Server {
             reporting.dialect.word()
         );
         let Answer { media_type, body } = match reporting.dialect {
-            Dialect::OwnTracks => {
-                phones::answer_friends(self.friends(&reporting.authority).into_iter())
+            Dialect::OwnTracks if self.unsent.has_room(FRIENDS_BYTES_MAX) => {
+                let friends = self.friends(&reporting.authority, reporting.moved.as_deref());
+                phones::answer_friends(friends.into_iter())
             }
             dialect => phones::answer(dialect, reporting.counts),
         };
@@ -106,6 +147,7 @@ impl Server {
             dialect: batch.dialect,
             points: Vec::new().into_iter(),
             counts: Counts::default(),
+            moved: None,
             authority,
         };
         let points = self.points(batch, &mut reporting)?;
@@ -201,8 +243,9 @@ impl Server {
         self.door.verify(token, self.now)
     }
 
-    /// Whom a token names to be followed, as far as it is known where they are.
-    fn friends(&self, by: &Authority) -> Vec<Friend<'_>> {
+    /// Whom a token names to be followed, as far as it is known where they are, but for itself and
+    /// for whom it moved.
+    fn friends(&self, by: &Authority, moved: Option<&str>) -> Vec<Friend<'_>> {
         let Some(Grant {
             user,
             follow: Follow::Only(ids),
@@ -213,7 +256,7 @@ impl Server {
         };
         let now = self.now;
         (ids.iter())
-            .filter(|id| id != user)
+            .filter(|id| id != user && Some(*id) != moved)
             .filter_map(|id| self.relay.known(self.relay.visible(by, id)?, now.monotonic))
             .take(FRIENDS_MAX)
             .map(|known| Friend {

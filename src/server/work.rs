@@ -106,6 +106,7 @@ pub(super) fn cost_us(input: &Input, needs_tokens: bool, follows: usize) -> u32 
                 + TOKEN_US * usize::from(needs_tokens)
         }
         Input::Request(Request::Options { .. }) | Input::Refused(_) => ANSWER_US,
+        Input::Expected => TOKEN_US * usize::from(needs_tokens),
         Input::Blocked | Input::TurnOver => 0,
     };
     u32::try_from(cost).unwrap_or(u32::MAX)

@@ -105,6 +105,7 @@ impl Attack {
 pub(crate) fn run(program: &Program, cores: Cores, attack: Attack) -> Result<Outcome, String> {
     let process = match attack {
         Attack::ShowTokens => Process::start(&program.with(badge::FLAGS), cores)?,
+        Attack::Read(_) | Attack::Visit => Process::start_for_http(program, cores)?,
         _ => Process::start(program, cores)?,
     };
     match attack {

@@ -176,14 +176,13 @@ impl Connection {
             outcome.opened = true;
             at = end;
         }
-        while let [first, length @ 0..126, rest @ ..] = &bytes[at..] {
-            let Some(payload) = rest.get(..usize::from(*length)) else {
-                break;
-            };
-            at += 2 + payload.len();
-            if *first == 0x80 | TEXT
-                && payload.len() == POSITION_BYTES
-                && let Some((runner, number)) = wire::read_position(payload)
+        while let Some((first, payload, rest)) = wire::split_server_frame(&bytes[at..]) {
+            at = bytes.len() - rest.len();
+            if first == 0x80 | TEXT
+                && let Some((runner, number)) = match payload.len() {
+                    POSITION_BYTES => wire::read_position(payload),
+                    _ => wire::read_long_position(payload),
+                }
             {
                 sink.delivery(index, runner, number, now_ns);
                 continue;
@@ -201,7 +200,7 @@ impl Connection {
             }
         }
         // No message to the load is longer.
-        if bytes[at..].get(1).is_some_and(|&length| length >= 126) {
+        if bytes[at..].get(1).is_some_and(|&length| length > 126) {
             self.close(outcome, "a frame of an unknown kind".to_owned());
         }
         at

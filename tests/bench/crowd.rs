@@ -56,7 +56,8 @@ pub(crate) struct Crowd {
     buffer: Vec<u8>,
     source: Ipv4Addr,
     next_port: u16,
-    began: Instant,
+    /// When its clock began.
+    pub(crate) began: Instant,
     /// How long it took until all were open.
     pub(crate) handshaking: Duration,
     pub(crate) tally: Tally,

@@ -1,6 +1,7 @@
 //! The yardstick: what the release binary needs for each delivery, beside two floors that run in
 //! the same minutes: relays that do nothing but write(2).
 
+mod app;
 mod attack;
 mod badge;
 mod bystander;
@@ -13,6 +14,8 @@ mod follow;
 mod idle;
 mod machine;
 mod peer;
+mod phone;
+mod phones;
 mod process;
 mod relay;
 mod report;

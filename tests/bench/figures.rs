@@ -99,6 +99,26 @@ pub(crate) static PEAK: Figure = figure("rss_peak_mib", "peak MiB", 1);
 pub(crate) static DONE: Figure = figure("carried_out", "carried out", 0);
 pub(crate) static TOOK: Figure = figure("attack_ms", "attack ms", 0);
 
+pub(crate) static REPORTS: Figure = figure("reports_per_s", "reports/s", 0);
+pub(crate) static REPORT: Figure = figure("cpu_us_per_report", "CPU µs/report", 2);
+pub(crate) static POSITION: Figure = figure("cpu_us_per_position", "CPU µs/position", 2);
+pub(crate) static TO_POSITION: Figure = figure("report_to_position", "ratio", 2).ranged();
+pub(crate) static ANSWERED: [Figure; 3] = [
+    figure("answered_p50_ms", "answered p50 ms", 2),
+    figure("answered_p99_ms", "p99 ms", 2),
+    figure("answered_max_ms", "max ms", 2),
+];
+pub(crate) static DELIVERED: [Figure; 3] = [
+    figure("delivered_p50_ms", "delivered p50 ms", 2),
+    figure("delivered_p99_ms", "p99 ms", 2),
+    figure("delivered_max_ms", "max ms", 2),
+];
+pub(crate) static BY_WEBSOCKET: [Figure; 3] = [
+    figure("by_websocket_p50_ms", "WebSocket p50 ms", 2),
+    figure("by_websocket_p99_ms", "p99 ms", 2),
+    figure("by_websocket_max_ms", "max ms", 2),
+];
+
 pub(crate) static GROWTH: Figure = figure("rss_growth_mib", "RSS growth MiB", 2).ranged();
 pub(crate) static NEWEST: Figure = figure("newest_arrived_percent", "newest arrived %", 1).ranged();
 pub(crate) static ARRIVED: Figure = figure("missed_arrived_percent", "of the missed, %", 2);

@@ -56,6 +56,11 @@ pub(crate) struct Faults {
     pub(crate) invented: u64,
 }
 
+/// For times in nanoseconds.
+pub(crate) fn histogram() -> Result<Histogram<u64>, String> {
+    Histogram::new_with_bounds(1_000, 600_000_000_000, 3).map_err(|error| error.to_string())
+}
+
 pub(crate) struct Flight {
     edges: Vec<Edge>,
     /// Where each connection's edges begin; they are sorted by runner.
@@ -105,8 +110,7 @@ impl Flight {
             unpaced: 0,
             expected: 0,
             in_flight: 0,
-            latency: Histogram::new_with_bounds(1_000, 600_000_000_000, 3)
-                .map_err(|error| error.to_string())?,
+            latency: histogram()?,
             measured_from_ns: u64::MAX,
             ready: (0..window)
                 .flat_map(|_| 0..graph.runners as u32)

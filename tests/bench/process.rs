@@ -11,6 +11,10 @@ use std::time::Instant;
 use crate::floor::Floor;
 use crate::machine::{Cores, MachineTime, read};
 
+/// Connections of plain HTTP where nobody asks for any: servers may keep descriptors for them that the
+/// largest crowds need.
+const HTTP_CONNECTIONS_FEW: &str = "8";
+
 /// What can be measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
@@ -42,8 +46,21 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a server and waits until it listens.
+    /// Starts a server for WebSockets and waits until it listens.
     pub(crate) fn start(program: &Program, cores: Cores) -> Result<Process, String> {
+        Process::start_with(program, cores, Some(HTTP_CONNECTIONS_FEW))
+    }
+
+    /// The same for plain HTTP beside them.
+    pub(crate) fn start_for_http(program: &Program, cores: Cores) -> Result<Process, String> {
+        Process::start_with(program, cores, None)
+    }
+
+    fn start_with(
+        program: &Program,
+        cores: Cores,
+        http_connections_max: Option<&str>,
+    ) -> Result<Process, String> {
         let mut command = match program {
             Program::Spectate { path, flags } => {
                 let mut command = Command::new(path);
@@ -64,6 +81,8 @@ impl Process {
                 command.env_remove(name);
             }
         }
+        // Servers that have no such limit pass over it.
+        command.envs(http_connections_max.map(|most| ("SPECTATE_MAX_HTTP_CONNECTIONS", most)));
         // A child inherits the core, and so do threads that it may start.
         cores.pin_to_server();
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();

@@ -12,10 +12,10 @@ use crate::process::{Mark, Process, Program};
 use crate::wire;
 
 /// Time before the measured span.
-const WARM_UP_SECONDS: f64 = 0.5;
+pub(crate) const WARM_UP_SECONDS: f64 = 0.5;
 
 /// Messages that a runner may have under way at a fixed rate, before it waits for the server.
-const FIXED_RATE_WINDOW: usize = 256;
+pub(crate) const FIXED_RATE_WINDOW: usize = 256;
 
 /// When a runner sends.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub(crate) enum Length {
 pub(crate) struct Pace {
     load: Load,
     began_ns: u64,
-    sent: u64,
+    pub(crate) sent: u64,
 }
 
 impl Pace {
@@ -51,7 +51,18 @@ impl Pace {
 
     /// Sends what is due and allowed. What is late counts from when it was due.
     pub(crate) fn publish(&mut self, crowd: &mut Crowd, flight: &mut Flight) {
-        let now_ns = crowd.now_ns();
+        self.publish_by(crowd.now_ns(), flight, |runner, number, _| {
+            crowd.send(runner as usize, &wire::position(runner, number));
+        });
+    }
+
+    /// The same with another way to send: it takes the runner, the number, and when it was due.
+    pub(crate) fn publish_by(
+        &mut self,
+        now_ns: u64,
+        flight: &mut Flight,
+        mut send: impl FnMut(u32, u64, u64),
+    ) {
         loop {
             let due_ns = match self.load {
                 Load::Closed { .. } => now_ns,
@@ -66,7 +77,7 @@ impl Pace {
                 return;
             };
             self.sent += 1;
-            crowd.send(runner as usize, &wire::position(runner, number));
+            send(runner, number, due_ns);
         }
     }
 }

@@ -213,6 +213,8 @@ pub(crate) fn legend() -> String {
          each round, and below 1.00 where less is spent than by the floor (deliveries/s: above 1.00 is faster).\n\
          worst, median: a bystander's round trips while an attack lasts; for half of that time, they took longer \
          than the median. peak: the server's resident memory at its most.\n\
+         report, position: by HTTP, and the same by WebSocket, with what it costs to deliver it; ratio: of both. \
+         answered, delivered: from when a report was due.\n\
          server %: of its core. per read: deliveries that the load finds in one read(2). \
          others %: of the machine, used by others; rows over {:.0} % are disturbed.",
         DISTURBED_FROM * 100.0

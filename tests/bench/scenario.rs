@@ -5,21 +5,23 @@ use std::path::PathBuf;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::app::App;
 use crate::attack::Attack;
 use crate::figures::Outcome;
 use crate::flight::Graph;
 use crate::floor::Floor;
 use crate::follow::Runners;
 use crate::machine::Cores;
+use crate::phones::Audience;
 use crate::process::Program;
 use crate::relay::{Length, Load};
-use crate::{attack, follow, idle, relay, slow};
+use crate::{attack, follow, idle, phones, relay, slow};
 
 /// Followers of the largest crowds.
 const CROWD: usize = 19_000;
 
 /// What can be asked for by name.
-pub(crate) const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 11] = [
     "ring",
     "star",
     "race",
@@ -29,6 +31,7 @@ pub(crate) const NAMES: [&str; 10] = [
     "follow",
     "slow",
     "bystander",
+    "phones",
     "scale",
 ];
 
@@ -55,6 +58,11 @@ pub(crate) enum Work {
     Leave(usize),
     Slow,
     Attack(Attack),
+    Phones {
+        app: App,
+        audience: Audience,
+        seconds: f64,
+    },
 }
 
 /// One row.
@@ -89,6 +97,11 @@ impl Case {
             Work::Leave(followers) => follow::leave(program, cores, *followers),
             Work::Slow => slow::run(program, cores),
             Work::Attack(attack) => attack::run(program, cores, *attack),
+            Work::Phones {
+                app,
+                audience,
+                seconds,
+            } => phones::run(program, cores, *app, *audience, *seconds),
         }
     }
 
@@ -245,8 +258,49 @@ pub(crate) fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
                 ..Case::of(scenario, attack.words(), Work::Attack(attack))
             })
             .into(),
+        "phones" => phones(scenario, setting),
         _ => scale(scenario, setting),
     }
+}
+
+/// Reports of each app beside the same positions by WebSocket.
+fn phones(scenario: &'static str, setting: &Setting) -> Vec<Case> {
+    let apps = [App::Traccar, App::OsmAnd];
+    // Each runner has a WebSocket and a phone.
+    let taken = 2 * phones::RUNNERS;
+    let followers = Fitting::new(1000, setting.connections_max.saturating_sub(taken));
+    let followed = apps.map(|app| {
+        let words = format!(
+            "{} runners at 1 Hz, {}, {followers} followers of {} each",
+            phones::RUNNERS,
+            app.words(),
+            phones::FOLLOWS_EACH
+        );
+        (app, Audience::Followers(followers.count), words)
+    });
+    let alone = apps.map(|app| {
+        let words = format!(
+            "{} runners, {}, 1 in flight, nobody follows",
+            phones::SENDERS,
+            app.words()
+        );
+        (app, Audience::Nobody, words)
+    });
+    let cases = followed.into_iter().chain(alone);
+    cases
+        .map(|(app, audience, words)| Case {
+            has_floors: false,
+            ..Case::of(
+                scenario,
+                words,
+                Work::Phones {
+                    app,
+                    audience,
+                    seconds: setting.seconds,
+                },
+            )
+        })
+        .collect()
 }
 
 /// Ten times the followers or runners, all else equal.

@@ -67,6 +67,28 @@ pub(crate) fn read_position(message: &[u8]) -> Option<(u32, u64)> {
     Some((id, u64::from(high) * 1_000_000 + u64::from(low)))
 }
 
+/// The same of a position with more fields, whose id is a string.
+pub(crate) fn read_long_position(message: &[u8]) -> Option<(u32, u64)> {
+    let rest = message.strip_prefix(b"{\"userId\":\"")?;
+    let (id, rest) = rest.split_at_checked(DIGITS)?;
+    let (high, rest) = (rest.strip_prefix(b"\"")?.strip_prefix(LAT)?).split_at_checked(DIGITS)?;
+    let (low, rest) = rest.strip_prefix(LNG)?.split_at_checked(DIGITS)?;
+    rest.starts_with(b",").then_some(())?;
+    let number = u64::from(read_digits(high)?) * 1_000_000 + u64::from(read_digits(low)?);
+    Some((read_digits(id)?.checked_sub(FIRST_ID)?, number))
+}
+
+/// Opcode and payload of a server's frame, and what comes behind it; `None` if it is not all here.
+pub(crate) fn split_server_frame(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (first, length, rest) = match bytes {
+        [first, 126, high, low, rest @ ..] => (first, u16::from_be_bytes([*high, *low]), rest),
+        [first, length @ 0..126, rest @ ..] => (first, u16::from(*length), rest),
+        _ => return None,
+    };
+    let (payload, rest) = rest.split_at_checked(length.into())?;
+    Some((*first, payload, rest))
+}
+
 /// The runner of a position; `None` for any other message.
 pub(crate) fn runner_of(message: &[u8; POSITION_BYTES]) -> Option<u32> {
     if &message[..HEAD.len()] != HEAD {

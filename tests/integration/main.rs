@@ -25,6 +25,7 @@ mod pages;
 mod phone;
 mod positions;
 mod presence;
+mod proxies;
 mod readme;
 mod relay;
 mod reports;

@@ -6,7 +6,7 @@ use crate::slow::position;
 use crate::support::{Server, promtool};
 
 /// All names, each with its type.
-const NAMES: [(&str, &str); 22] = [
+const NAMES: [(&str, &str); 23] = [
     ("spectate_connections", "gauge"),
     ("spectate_http_connections", "gauge"),
     ("spectate_connections_accepted_total", "counter"),
@@ -16,6 +16,7 @@ const NAMES: [(&str, &str); 22] = [
     ("spectate_runners", "gauge"),
     ("spectate_positions_received_total", "counter"),
     ("spectate_positions_rejected_total", "counter"),
+    ("spectate_reports_rejected_total", "counter"),
     ("spectate_positions_late_total", "counter"),
     ("spectate_positions_delivered_total", "counter"),
     ("spectate_positions_conflated_total", "counter"),

@@ -330,6 +330,7 @@ fn tokens_say_whose_positions_come_by_each_way_that_they_travel() {
         ),
         (with("id=5", ""), Err(401)),
         (with("id=5", &bearer(&access::expired())), Err(401)),
+        // A sign of life needs no id where a token says whose it is.
     ] {
         let answer = Phone::new(&server).ask(&request);
         let texts = watcher.barrier();
@@ -411,6 +412,12 @@ fn pages_elsewhere_move_nobody_unless_they_may_come_in() {
         (format!("{basic}{evil}"), 403),
         (format!("{basic}Origin: null\r\n"), 403),
         (format!("{basic}{cross_site}"), 403),
+        (format!("{basic}Referer: https://evil.example/a/b\r\n"), 403),
+        (format!("{basic}Referer: http://test/?follow=5\r\n"), 200),
+        (
+            format!("{basic}Referer: https://evil.example\r\nOrigin: http://test\r\n"),
+            200,
+        ),
         // No page can send it, whatever the program says of itself.
         (format!("{bearer}{evil}"), 200),
         (format!("Authorization: Bearer x\r\n{evil}"), 403),
@@ -495,6 +502,18 @@ fn an_app_that_shows_friends_is_told_where_those_are_whom_its_token_names() {
     assert!(
         ask(Follow::Everybody).is_empty(),
         "everybody is no list of friends"
+    );
+    // Nor is anybody told of whom it moved itself.
+    let gateway = grant("x", Follow::Only(ids(&["x", "phone"])), Publish::Everybody);
+    let headers = format!(
+        "Authorization: Bearer {}\r\n",
+        signed(&gateway, access::SECRET)
+    );
+    assert_eq!(
+        Phone::new(&server)
+            .post("/pub?u=phone", &headers, report)
+            .body,
+        "[]"
     );
     let friends = ask(Follow::Only(ids(&["anna", "bert", "me", "nobody"])));
     assert_eq!(friends.len(), 2, "{friends:?}");

@@ -3,8 +3,9 @@
 
 use std::time::Instant;
 
+use crate::access;
 use crate::phone::{Phone, get, post};
-use crate::support::{Server, WAIT, read_head, reset, upgrade};
+use crate::support::{Answer, Server, WAIT, read_head, reset, upgrade};
 
 const OWN: &str = r#"{"userId":5,"lat":1,"lng":2}"#;
 const TAKEN: &str = r#"{"accepted":1,"late":0,"refused":0}"#;
@@ -86,6 +87,20 @@ fn what_leaves_a_doubt_about_its_end_is_refused_and_nothing_behind_it_is_a_reque
         "Content-Length: 5\r\n Content-Length: 6",
         "\u{b}Transfer-Encoding: chunked",
     ];
+    // Where a chunk or the trailer ends differently for others.
+    for body in [
+        "2;\nxx\r\n{}\r\n0\r\n\r\n",
+        "2\r\n{}\r\n0\r\n\n",
+        "2\r\n{}\r\n0\r\n \r\n",
+        "2\r\n{}\r\n0\r\nx y\r\n\r\n",
+    ] {
+        let mut phone = Phone::new(&server);
+        phone.send(format!(
+            "POST /track HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n{body}{smuggled}"
+        ));
+        assert_eq!(phone.receive().status, 400, "{body:?}");
+        assert!(phone.is_ended(), "{body:?}");
+    }
     for end in ends {
         for line in [
             "POST /track HTTP/1.1",
@@ -173,42 +188,90 @@ fn a_report_that_breaks_off_anywhere_moves_nobody() {
     }
 }
 
+/// The head of a report whose body is still to come.
+fn begin(headers: &str) -> String {
+    format!(
+        "POST /track HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n{headers}\r\n",
+        OWN.len()
+    )
+}
+
 #[test]
 fn phones_and_watchers_do_not_crowd_each_other_out() {
     let server = Server::start(&["--max-http-connections", "2", "--max-connections", "2"]);
+    // A report counts from its head on.
     let mut phones = [(); 2].map(|()| Phone::new(&server));
     for phone in &mut phones {
-        assert_eq!(phone.post("/track", "", OWN).status, 200);
+        phone.send(begin("Expect: 100-continue\r\n"));
+        assert_eq!(read_head(&mut phone.0), "HTTP/1.1 100 Continue\r\n\r\n");
     }
-    let mut third = Phone::new(&server);
-    let answer = third.post("/track", "", OWN);
-    assert_eq!(answer.status, 503);
-    assert!(answer.header("Retry-After").is_some(), "{answer:?}");
-    assert!(third.is_ended());
+    for request in [post("/track", "", OWN), begin("Expect: 100-continue\r\n")] {
+        let mut third = Phone::new(&server);
+        let answer = third.ask(&request);
+        assert_eq!(answer.status, 503);
+        assert!(answer.header("Retry-After").is_some(), "{answer:?}");
+        assert!(third.is_ended());
+    }
     for path in ["/", "/positions?ids=5"] {
         assert_eq!(server.get(path).status, 503, "{path}");
     }
+    let head = get("/", "").replacen("GET", "HEAD", 1);
+    assert_eq!(Answer::to(server.socket(), head.as_bytes()).body, "");
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(server.get(path).status, 200, "{path}");
     }
     assert_eq!(server.metric("spectate_http_connections"), 2.0);
+    assert_eq!(
+        server.metric("spectate_reports_rejected_total{status=\"503\"}"),
+        2.0
+    );
     let mut watchers = [(); 2].map(|()| server.join("7", "[5]"));
     for watcher in &mut watchers {
         watcher.barrier();
     }
-    // Those who are in stay in, and the place of one that goes is free.
-    let moved = r#"{"userId":5,"lat":3,"lng":4}"#;
-    assert_eq!(phones[0].post("/track", "", moved).body, TAKEN);
+    // Those who are in stay in.
+    phones[0].send(OWN);
+    assert_eq!(phones[0].receive().body, TAKEN);
     for watcher in &mut watchers {
-        assert_eq!(watcher.receive(), r#"{"userId":"5","lat":3,"lng":4}"#);
+        assert_eq!(watcher.receive(), r#"{"userId":"5","lat":1,"lng":2}"#);
     }
-    let [first, second] = phones;
-    drop(first);
-    let begin = Instant::now();
-    while Phone::new(&server).post("/track", "", OWN).status != 200 {
-        assert!(begin.elapsed() < WAIT, "its place is not free");
+}
+
+#[test]
+fn who_has_rested_longest_makes_room_for_who_has_something_to_say() {
+    let server = Server::start(&["--max-http-connections", "2"]);
+    let mut phones = [(); 2].map(|()| Phone::new(&server));
+    for phone in &mut phones {
+        assert_eq!(phone.post("/track", "", OWN).body, TAKEN);
     }
-    drop(second);
+    // The first has rested for less time now.
+    assert_eq!(phones[0].post("/track", "", OWN).body, TAKEN);
+    let mut third = Phone::new(&server);
+    assert_eq!(third.post("/track", "", OWN).body, TAKEN);
+    assert!(phones[1].is_ended());
+    assert_eq!(phones[0].post("/track", "", OWN).body, TAKEN);
+    assert_eq!(third.post("/track", "", OWN).body, TAKEN);
+}
+
+#[test]
+fn whoever_will_be_refused_is_told_before_the_body_comes() {
+    let (server, _file) = access::start("expected", &[]);
+    let good = format!("Authorization: Bearer {}\r\n", access::five());
+    for (headers, status) in [
+        (String::new(), 401),
+        ("Authorization: Bearer x\r\n".to_owned(), 401),
+        ("Origin: http://evil.example\r\n".to_owned(), 403),
+    ] {
+        let mut phone = Phone::new(&server);
+        let answer = phone.ask(&begin(&headers));
+        assert_eq!(answer.status, status, "{headers}");
+        assert_eq!(answer.header("Connection"), Some("close"));
+        assert!(phone.is_ended());
+    }
+    let mut phone = Phone::new(&server);
+    phone.send(begin(&good));
+    phone.send(OWN);
+    assert_eq!(phone.receive().body, TAKEN);
 }
 
 #[test]

@@ -160,6 +160,7 @@ impl Driver {
                         .push(format!("report {} {content}", report.query));
                     self.reply(&Response::text("200 OK", "taken"));
                 }
+                Ok(Input::Expected) => self.connection.welcome_body(),
                 Ok(Input::Request(Request::Options { route, .. })) => {
                     self.reply(&Response::options(route.allow()));
                 }

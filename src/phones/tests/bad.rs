@@ -63,12 +63,9 @@ fn what_is_nothing_at_all_says_what_to_mend() {
     let object =
         "400 there is no position in this: an object has lat and lng, or is that of a tracker app";
     for (text, expected) in [
-        ("", pairs),
-        (" ", pairs),
         ("hello", pairs),
-        ("id=&timestamp=1", pairs),
         ("null", pairs),
-        ("\u{feff}{}", pairs),
+        ("\u{feff}{}", object),
         ("{}", object),
         (
             r#"{"_type":null,"location":null,"locations":{},"latitude":1}"#,
@@ -180,4 +177,28 @@ fn long_rows_of_anything_are_answered() {
     assert_eq!(told(&body(&deep)), "json - lat=1 lng=2");
     let zeros = format!("id=5&lat=0.{0}1&lon={0}2", "0".repeat(BYTES));
     assert_eq!(told(&query(&zeros)), "osmand 5 lat=0 lng=2");
+}
+
+#[test]
+fn a_sign_of_life_may_leave_it_to_a_token_whose_it_is() {
+    for text in ["", " ", "id=&timestamp=1"] {
+        let batch = read(&body(text)).expect(text);
+        assert_eq!((batch.id, batch.reports.len()), (None, 0), "{text}");
+    }
+}
+
+#[test]
+fn more_pairs_than_any_app_sends_are_not_read() {
+    let pairs = |count: usize| "a&".repeat(count - 3) + "id=5&lat=1&lon=2";
+    assert!(read(&body(&pairs(1000))).is_ok());
+    let Err(Unreadable::Malformed(line)) = read(&body(&pairs(1001))) else {
+        panic!("one more");
+    };
+    assert!(line.contains("1000 pairs"), "{line}");
+    let list = format!("[{}1,2]", "0,".repeat(1000));
+    let feature = format!(
+        r#"{{"locations":[{{"geometry":{{"type":"Point","coordinates":{list}}},"properties":{{"device_id":"5"}}}}]}}"#
+    );
+    let batch = read(&body(&feature)).expect("a queue");
+    assert!(batch.reports[0].fix.is_err());
 }

@@ -122,6 +122,11 @@ impl Body {
         self.content.len()
     }
 
+    /// Room that they take.
+    pub fn heap_bytes(&self) -> usize {
+        self.content.capacity()
+    }
+
     /// The content.
     pub fn into_content(self) -> Vec<u8> {
         self.content
@@ -171,6 +176,10 @@ impl Body {
             Place::Size => match parse_chunk_size(bytes) {
                 Ok(Status::Partial) if bytes.len() < LINE_BYTES_MAX => return Ok(None),
                 Ok(Status::Partial) | Err(InvalidChunkSize) => return Err(bad_chunk()),
+                // What a proxy might take for the end of the line is no extension.
+                Ok(Status::Complete((count, _))) if !is_text(&bytes[..count - 2]) => {
+                    return Err(bad_chunk());
+                }
                 Ok(Status::Complete((count, 0))) => (Place::Trailer(0), count),
                 Ok(Status::Complete((count, size))) => match usize::try_from(size) {
                     Ok(size) if size <= BODY_BYTES_MAX - self.content.len() => {
@@ -181,11 +190,15 @@ impl Body {
             },
             Place::Trailer(received) => match bytes.iter().position(|byte| *byte == b'\n') {
                 None if bytes.len() < LINE_BYTES_MAX => return Ok(None),
-                Some(at) if bytes[..at].trim_ascii().is_empty() => (Place::End, at + 1),
-                Some(at) if received + at < TRAILER_BYTES_MAX => {
+                Some(1) if bytes[0] == b'\r' => (Place::End, 2),
+                Some(at) if received + at < TRAILER_BYTES_MAX && is_field_line(&bytes[..at]) => {
                     (Place::Trailer(received + at + 1), at + 1)
                 }
-                _ => return Err(Response::bad_request("the trailer of the body is too long")),
+                _ => {
+                    return Err(Response::bad_request(
+                        "the trailer of the body is too long, or no header lines",
+                    ));
+                }
             },
         };
         self.place = next;
@@ -197,6 +210,22 @@ impl Body {
         self.content.extend_from_slice(&bytes[..count]);
         count
     }
+}
+
+/// Whether nothing of this ends a line, for whomever.
+fn is_text(bytes: &[u8]) -> bool {
+    (bytes.iter()).all(|byte| *byte == b'\t' || !byte.is_ascii_control())
+}
+
+/// Whether this is a header line, with its CR and without its LF.
+fn is_field_line(line: &[u8]) -> bool {
+    let Some((name, value)) = (line.strip_suffix(b"\r"))
+        .and_then(|line| Some(line.split_at(line.iter().position(|byte| *byte == b':')?)))
+    else {
+        return false;
+    };
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !name.is_empty() && name.iter().all(is_name) && is_text(value)
 }
 
 fn bad_chunk() -> Response {
@@ -298,6 +327,15 @@ mod tests {
             ("5\r\nhello!", "400"),
             ("5\r\nhello\n", "400"),
             ("10000000000000000\r\n", "400"),
+            ("2;\nxx\r\naa\r\n0\r\n\r\n", "400"),
+            ("2;\0\r\naa\r\n0\r\n\r\n", "400"),
+            ("0\r\n\n", "400"),
+            ("0\r\n \r\n", "400"),
+            ("0\r\n\t\r\r\n", "400"),
+            ("0\r\nfoo\r\n\r\n", "400"),
+            ("0\r\nfoo bar: x\r\n\r\n", "400"),
+            ("0\r\nfoo: \0\r\n\r\n", "400"),
+            ("0\r\nfoo: x\n\r\n", "400"),
             (&long_line, "400"),
             (&long_trailer, "400"),
             ("ffffffffffffffff\r\n", "413"),

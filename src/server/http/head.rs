@@ -94,7 +94,9 @@ fn read_head(request: &httparse::Request, bytes: usize) -> Result<CompleteHead, 
         return Err(Response::bad_request("a request needs one Host header"));
     }
     let framing = Framing::read(headers, is_1_1)?;
-    let mut expectations = list_items(headers, "expect").peekable();
+    let mut expectations = (list_items(headers, "expect"))
+        .filter(|item| !item.is_empty())
+        .peekable();
     let expects_continue = is_1_1 && expectations.peek().is_some();
     if !expectations.all(|item| item.eq_ignore_ascii_case(b"100-continue")) {
         return Err(Response::refuse(

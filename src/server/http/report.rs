@@ -90,6 +90,19 @@ impl Credentials {
     }
 }
 
+/// Where a report comes from: a browser names the page in `Referer` where it names no origin, as it
+/// does for what a page shows.
+fn origin_of_page(headers: &[Header]) -> Origin {
+    let origin = origin(headers);
+    let referer = only(headers, "referer").filter(|_| !origin.is_named());
+    let Some(referer) = referer else {
+        return origin;
+    };
+    let mut slashes = (referer.iter().enumerate()).filter(|(_, byte)| **byte == b'/');
+    let end = slashes.nth(2).map_or(referer.len(), |(at, _)| at);
+    Origin::new(Some(&referer[..end]), only(headers, "host"))
+}
+
 impl Report {
     /// What the head of a report says.
     pub(super) fn read(method: &str, target: &str, headers: &[Header]) -> Report {
@@ -99,7 +112,7 @@ impl Report {
             query: query.into(),
             limit_user: limit_user.filter(|user| !user.is_empty()).map(Box::from),
             credentials: Credentials::read(headers, query),
-            origin: origin(headers),
+            origin: origin_of_page(headers),
             is_cross_site: values(headers, "sec-fetch-site")
                 .any(|site| site.eq_ignore_ascii_case(b"cross-site")),
             has_content: method == "POST",

@@ -95,6 +95,8 @@ impl Server {
             match entry.connection.expire(&timeouts, now) {
                 Ok(false) => {}
                 Ok(true) => self.queues.add_flush(id, entry),
+                // Whether its body is welcome waits for us.
+                Err(CloseReason::BodyTimeout) if entry.postponed.is_some() => {}
                 // Its socket may take bytes again: the flush of this tick will tell.
                 Err(CloseReason::Stalled) if entry.waits.has(Wait::Flush) => {}
                 Err(reason) => self.queues.add_end(id, entry, reason),

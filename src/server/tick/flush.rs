@@ -64,6 +64,7 @@ impl Server {
             self.queues.add_turn(id, entry);
         }
         if entry.connection.has_answered(self.now.monotonic) {
+            self.queues.rest(id);
             self.queues.add_turn(id, entry);
         }
         if let Some(reason) = left {

@@ -142,6 +142,10 @@ impl Server {
                 self.refuse(id, &refused);
                 return Ok(EndsTurn::No);
             }
+            Input::Expected => {
+                self.expect_report(id);
+                return Ok(EndsTurn::No);
+            }
             Input::Blocked | Input::TurnOver => return Ok(EndsTurn::Yes),
         };
         let Some(entry) = self.connections.get_mut(id) else {

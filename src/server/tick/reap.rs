@@ -83,6 +83,7 @@ impl Server {
         };
         self.queues.unhold(&mut entry);
         self.door.leave_http(&mut entry);
+        self.queues.forget_resting(id);
         // A descriptor is free for one that could not be accepted.
         self.listeners.is_acceptable |= self.listeners.has_failed;
         let reason = entry.connection.ending().unwrap_or(reason);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tungstenite::Utf8Bytes;
 
-use super::ceiling::Ceiling;
+use super::ceiling::{Ceiling, Held};
 use super::close::CloseReason;
 use super::frames::Frames;
 use super::head::next_head;
@@ -15,7 +15,7 @@ use super::outbox::{Flushed, Gather, Newest, Outbox};
 use super::reader::{Filled, Frame, Reader, Unread};
 use super::receiving::{Received, Receiving};
 use super::stream::Stream;
-use crate::server::http::{Head, RefusedRequest, Request, Response};
+use crate::server::http::{Head, RefusedRequest, Report, Request, Response};
 
 /// How long the peer of an HTTP answer may take none of it.
 const REPLY_STALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -81,6 +81,8 @@ pub enum Input {
     Refused(RefusedRequest),
     /// A text message.
     Text(Utf8Bytes),
+    /// The head of a report, whose body is to be welcomed or refused.
+    Expected,
     /// Nothing more now.
     Blocked,
     /// This turn is over, and there may be more.
@@ -101,6 +103,8 @@ pub struct Connection<S> {
     unread: Unread,
     /// The request whose body is being read.
     receiving: Option<Box<Receiving>>,
+    /// What the body of a request that is not answered yet holds.
+    held: Option<Held>,
     /// Whether another request may come behind this one.
     is_persistent: bool,
     /// What is still to be sent.
@@ -119,6 +123,7 @@ impl<S: Read + Write> Connection<S> {
             blocked_since: None,
             unread: Unread::default(),
             receiving: None,
+            held: None,
             is_persistent: false,
             outbox: Outbox::default(),
         }
@@ -138,6 +143,11 @@ impl<S: Read + Write> Connection<S> {
     pub fn open_for(&self, now: Instant) -> Option<Duration> {
         self.is_open()
             .then(|| now.saturating_duration_since(self.since))
+    }
+
+    /// Whether it is kept for another request, of which nothing came yet.
+    pub fn is_resting(&self) -> bool {
+        self.phase == Phase::Resting
     }
 
     /// Whether it owes no answer, and no complete request has come that would need one.
@@ -228,11 +238,13 @@ impl<S: Read + Write> Connection<S> {
         reader.consume(head.bytes);
         self.is_persistent = head.is_persistent;
         if let Request::Report(report) = head.request {
-            return match Receiving::new(report, head.framing, head.expects_continue) {
+            let receiving =
+                Receiving::new(report, head.framing, head.expects_continue, &reader.bodies);
+            return match receiving {
                 Ok(receiving) => {
                     self.receiving = Some(Box::new(receiving));
                     self.enter(Phase::Receiving, now);
-                    self.next_body(reader)
+                    self.next_body(reader).or(Some(Input::Expected))
                 }
                 Err(response) => Some(self.refuse(response.into())),
             };
@@ -245,25 +257,39 @@ impl<S: Read + Write> Connection<S> {
         let receiving = self.receiving.as_deref_mut()?;
         match receiving.take(reader) {
             Ok(Received::All) => {
-                let receiving = self.receiving.take()?;
+                let (report, held) = self.receiving.take()?.into_parts();
+                self.held = Some(held);
                 self.phase = Phase::Asking;
-                Some(Input::Request(Request::Report(receiving.into_report())))
+                Some(Input::Request(Request::Report(report)))
             }
-            Ok(Received::Part) => {
-                if std::mem::take(&mut receiving.is_awaited) {
-                    self.outbox.push_wire(CONTINUE);
-                }
-                None
-            }
+            Ok(Received::Part) => None,
             Err(response) => Some(self.refuse(response.into())),
         }
     }
 
-    /// A request that cannot be served, behind which nothing can be read.
-    fn refuse(&mut self, refused: RefusedRequest) -> Input {
+    /// The report whose body is being received, as far as its head says it.
+    pub fn expected_report(&self) -> Option<&Report> {
+        self.receiving.as_deref().map(Receiving::report)
+    }
+
+    /// Has the body sent that is being received, if its sender waits for a word.
+    pub fn welcome_body(&mut self) {
+        let receiving = self.receiving.as_deref_mut();
+        if receiving.is_some_and(|receiving| std::mem::take(&mut receiving.is_awaited)) {
+            self.outbox.push_wire(CONTINUE);
+        }
+    }
+
+    /// Receives no more of the body; the answer will be the last on this connection.
+    pub fn refuse_body(&mut self) {
         self.receiving = None;
         self.is_persistent = false;
         self.phase = Phase::Asking;
+    }
+
+    /// A request that cannot be served, behind which nothing can be read.
+    fn refuse(&mut self, refused: RefusedRequest) -> Input {
+        self.refuse_body();
         Input::Refused(refused)
     }
 
@@ -288,6 +314,7 @@ impl<S: Read + Write> Connection<S> {
     /// Answers a plain HTTP request, after which another may come, or else the connection ends.
     pub fn reply(&mut self, response: &Response, may_stay: bool, unsent: &Ceiling, now: Instant) {
         let stays = may_stay && self.is_persistent;
+        self.held = None;
         self.outbox.push_reply(response, stays, unsent);
         let phase = match stays {
             true => Phase::Answering,

@@ -19,7 +19,7 @@ pub(super) fn next_head(reader: &mut Reader, is_first_look: bool) -> Head {
     };
     if bytes.len() >= HEAD_BYTES_MAX || has_end(bytes, seen) {
         http::parse(bytes)
-    } else if seen < BEGINNING_BYTES_MAX {
+    } else if seen < BEGINNING_BYTES_MAX && seen < bytes.len() {
         http::parse(&bytes[..bytes.len().min(BEGINNING_BYTES_MAX)])
     } else {
         Head::Partial
@@ -38,5 +38,9 @@ fn empty_lines(bytes: &[u8]) -> usize {
 /// Whether an empty line ends behind the bytes that were seen before.
 fn has_end(bytes: &[u8], seen: usize) -> bool {
     let bytes = &bytes[seen.saturating_sub(2)..];
-    bytes.windows(2).any(|end| end == b"\n\n") || bytes.windows(3).any(|end| end == b"\n\r\n")
+    let ends_line = |(_, byte): &(usize, &u8)| **byte == b'\n';
+    (bytes.iter().enumerate()).filter(ends_line).any(|(at, _)| {
+        let behind = &bytes[at + 1..];
+        behind.starts_with(b"\n") || behind.starts_with(b"\r\n")
+    })
 }

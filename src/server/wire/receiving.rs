@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ceiling::Held;
+use super::ceiling::{Ceiling, Held};
 use super::reader::Reader;
 use crate::server::http::{Body, Framing, Report, Response};
 
@@ -23,8 +23,8 @@ pub(super) enum Received {
 pub(super) struct Receiving {
     report: Box<Report>,
     body: Body,
-    /// What it holds over more than one read.
-    held: Option<Held>,
+    /// What it holds.
+    held: Held,
     /// Whether the body comes only when it is said to be welcome.
     pub(super) is_awaited: bool,
 }
@@ -38,11 +38,12 @@ impl Receiving {
         report: Box<Report>,
         framing: Framing,
         is_awaited: bool,
+        bodies: &Ceiling,
     ) -> Result<Receiving, Response> {
         Ok(Receiving {
             report,
             body: Body::new(framing)?,
-            held: None,
+            held: bodies.hold(0),
             is_awaited,
         })
     }
@@ -50,28 +51,33 @@ impl Receiving {
     /// Takes what was read.
     ///
     /// # Errors
-    /// It is no body, it is too long, or there is no room for it. One that comes at once needs none.
+    /// It is no body, it is too long, or there is no room for it. The last piece needs none, so that
+    /// one which comes at once is always taken.
     pub(super) fn take(&mut self, reader: &mut Reader) -> Result<Received, Response> {
         let taken = self.body.take(reader.rest())?;
         reader.consume(taken);
-        if self.body.is_complete() {
-            return Ok(Received::All);
+        let more_bytes = self.body.heap_bytes().saturating_sub(self.held.bytes());
+        let has_room = self.body.is_complete() || reader.bodies.has_room(more_bytes);
+        self.held.grow_to(self.body.heap_bytes());
+        match (self.body.is_complete(), has_room) {
+            (true, _) => Ok(Received::All),
+            (false, true) => Ok(Received::Part),
+            (false, false) => Err(Response::no_room()),
         }
-        let held = (self.held).get_or_insert_with(|| reader.bodies.hold(0));
-        if !reader.bodies.has_room(self.body.received() - held.bytes()) {
-            return Err(Response::no_room());
-        }
-        held.grow_to(self.body.received());
-        Ok(Received::Part)
     }
 
-    /// The request with its content.
-    pub(super) fn into_report(self) -> Box<Report> {
+    /// What the head says.
+    pub(super) fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The request with its content, and what that holds.
+    pub(super) fn into_parts(self) -> (Box<Report>, Held) {
         let mut report = self.report;
         if report.has_content {
             report.content = self.body.into_content();
         }
-        report
+        (report, self.held)
     }
 
     /// How much longer it may take for what was received.

@@ -113,6 +113,7 @@ impl Talk {
                     self.heard.push(format!("report {:?}", report.content));
                     self.reply(&Response::text("200 OK", "ok"), now);
                 }
+                Input::Expected => self.connection.welcome_body(),
                 Input::Request(Request::Options { route, .. }) => {
                     assert!(self.heard.is_empty(), "one request, and first of all");
                     self.heard.push(format!("{route:?} options"));
