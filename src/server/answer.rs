@@ -70,7 +70,7 @@ impl Server {
     ) {
         let response = match route.is_for_pages_elsewhere() {
             false => response,
-            true if !self.door.asks_for_tokens() => response.for_any_page(),
+            true if route.is_public() || !self.door.asks_for_tokens() => response.for_any_page(),
             true => response.for_page(origin.named().filter(|_| self.door.allows(origin))),
         };
         debug!("request id={} route={route:?}", id.serial());
@@ -164,6 +164,10 @@ impl Server {
             // What HEAD asks about, and moves nobody.
             Route::Report => Response::of_report(None, Vec::new()),
             Route::Page(page) => Response::page(self.pages.get(*page), conditions),
+            Route::Course => match &self.course {
+                Some(course) => Response::page(course.page(), conditions),
+                None => Response::not_found("there is no course: see serve --course"),
+            },
             Route::Healthz => Response::text("200 OK", "ok"),
             Route::Readyz if self.drain.is_some() => {
                 Response::text("503 Service Unavailable", "draining")

@@ -20,6 +20,7 @@ mod bad_row;
 mod clocks;
 mod config;
 mod connections;
+mod course;
 mod deliver;
 mod door;
 mod drain;

@@ -97,6 +97,7 @@ const FLOORS: &[&str] = &[
     "server/wire/connection.rs",
     "server/wire/mod.rs",
     "server/config.rs",
+    "server/course.rs",
     "server/os/limits.rs",
     "server/memory.rs",
     "server/clocks.rs",
@@ -325,6 +326,11 @@ const ROOMS: &[Room] = &[
         "server/metrics.rs",
         &["std"],
         &["net::", "mio::", "log::", "relay::"],
+    ),
+    (
+        "server/course.rs",
+        &["std", "log"],
+        &["net::", "mio::", "time::"],
     ),
     ("server/door.rs", &["std", "log"], &["mio::", "TcpStream"]),
     (

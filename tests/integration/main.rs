@@ -4,6 +4,7 @@
 mod access;
 mod bad_input;
 mod cli;
+mod course;
 mod credentials;
 mod deadlines;
 mod demo;

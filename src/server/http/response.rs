@@ -195,6 +195,11 @@ impl Response {
         )
     }
 
+    /// Something that this server could have and has not.
+    pub fn not_found(body: &str) -> Response {
+        Response::refuse("404 Not Found", "", body)
+    }
+
     /// A request that cannot be carried out as it is.
     pub fn bad_request(body: &str) -> Response {
         Response::refuse("400 Bad Request", "", body)

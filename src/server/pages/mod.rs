@@ -119,7 +119,7 @@ impl Pages {
                 ),
                 _ => (String::new(), (*text).to_owned()),
             };
-            Page::new(media_type, &headers, &text)
+            Page::new(media_type, &headers, text.as_bytes())
         }))
     }
 
@@ -141,13 +141,14 @@ pub struct Page {
 }
 
 impl Page {
-    fn new(media_type: &'static str, headers: &str, text: &str) -> Page {
+    /// What is kept to be sent often, with these header lines, each with its CRLF.
+    pub(crate) fn new(media_type: &'static str, headers: &str, content: &[u8]) -> Page {
         let headers = format!("{headers}X-Content-Type-Options: nosniff\r\n");
         let gzip_headers = format!("{headers}Content-Encoding: gzip\r\n");
         Page {
             media_type,
-            plain: Representation::new(headers, text.as_bytes().to_vec()),
-            gzip: Representation::new(gzip_headers, gzip::smallest(text.as_bytes())),
+            plain: Representation::new(headers, content.to_vec()),
+            gzip: Representation::new(gzip_headers, gzip::smallest(content)),
         }
     }
 }
