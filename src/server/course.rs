@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use log::{error, info, warn};
 
+use super::gzip;
 use super::pages::Page;
 use crate::gpx::{self, FILE_BYTES_MAX, Track};
 use crate::protocol::{Way, encode_way};
@@ -130,8 +131,10 @@ fn page_of(bytes: &[u8]) -> Result<(Page, Track, Vec<String>), String> {
         gaps: track.gaps(),
     };
     let places = track.points().iter().map(|point| (point.lat, point.lng));
-    let page = Page::new(GEO_JSON, "", &encode_way(way, places));
-    Ok((page, track, flaws))
+    let text = encode_way(way, places);
+    // Connections wait while it is read again.
+    let packed = gzip::fast(&text);
+    Ok((Page::new(GEO_JSON, "", text, packed), track, flaws))
 }
 
 /// A name in one line of a bounded length.

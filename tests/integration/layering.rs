@@ -14,6 +14,7 @@ const FLOORS: &[&str] = &[
     "gpx/reader.rs",
     "gpx/mod.rs",
     "logger.rs",
+    "qr.rs",
     "queue/mod.rs",
     "fix.rs",
     "dialect.rs",
@@ -74,6 +75,7 @@ const FLOORS: &[&str] = &[
     "server/http/origin.rs",
     "server/http/fields.rs",
     "server/http/query.rs",
+    "server/http/link.rs",
     "server/http/response.rs",
     "server/http/routes.rs",
     "server/http/report.rs",
@@ -207,6 +209,11 @@ const ROOMS: &[Room] = &[
         "logger.rs",
         &["std", "log", "rustix", "simple_logger"],
         SOCKETS,
+    ),
+    (
+        "qr.rs",
+        &["std", "qrcodegen"],
+        &["net::", "io::", "fs::", "time::", "log::"],
     ),
     ("queue/", &["std"], &["net::", "io::", "time::"]),
     ("fix.rs", &["std"], &["net::", "io::", "time::", "log::"]),
@@ -345,7 +352,7 @@ const ROOMS: &[Room] = &[
     ),
     (
         "client/cards.rs",
-        &["std", "qrcodegen"],
+        &["std"],
         &["net::", "io::", "fs::", "time::", "log::"],
     ),
     (
@@ -688,6 +695,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("refusal", &["fix", "user"]),
     ("roster", &["user"]),
     ("gpx", &[]),
+    ("qr", &[]),
     ("queue", &[]),
     ("duration", &[]),
     ("logger", &[]),
@@ -708,7 +716,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     ("server/wire", &["auth", "queue", "server/http"]),
     ("server/os", &["server/config"]),
-    ("client", &["auth", "duration", "fix", "roster", "user"]),
+    (
+        "client",
+        &["auth", "duration", "fix", "qr", "roster", "user"],
+    ),
     (
         "simulate",
         &["auth", "client", "duration", "fix", "gpx", "refusal"],

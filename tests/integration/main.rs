@@ -26,6 +26,7 @@ mod pages;
 mod phone;
 mod positions;
 mod presence;
+mod qr;
 mod readme;
 mod relay;
 mod reports;

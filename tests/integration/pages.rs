@@ -241,6 +241,8 @@ fn pages_may_be_kept_and_other_answers_may_not() {
         ("/readyz", "no-store"),
         ("/metrics", "no-store"),
         ("/positions?ids=5", "no-store"),
+        ("/qr?text=http://test/", "no-store"),
+        ("/course", "no-store"),
         ("/nowhere", "no-store"),
     ] {
         let answer = get(

@@ -1,6 +1,7 @@
 //! What a plain request asks for, by its method and target. Knows no headers.
 
 use super::fields::query;
+use super::link::LinkQuery;
 use super::query::IdQuery;
 use super::response::Response;
 use crate::phones;
@@ -27,6 +28,8 @@ pub enum Route {
     Positions(IdQuery),
     /// The way that the runners take.
     Course,
+    /// A code of a link.
+    Qr(LinkQuery),
     /// Positions that an app reports.
     Report,
 }
@@ -68,11 +71,12 @@ pub(super) fn route(method: &str, target: &str) -> Result<Route, Response> {
         "/metrics" => Route::Metrics,
         "/positions" => Route::Positions(IdQuery::of(target)),
         "/course" => Route::Course,
+        "/qr" => Route::Qr(LinkQuery::of(target)),
         _ => Route::Page(PageId::at(path).ok_or_else(|| {
             Response::refuse(
                 "404 Not Found",
                 "",
-                "nothing is here; there are /, /setup, /track, /course, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
+                "nothing is here; there are /, /setup, /track, /course, /qr, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
             )
         })?),
     };

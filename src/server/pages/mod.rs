@@ -119,7 +119,8 @@ impl Pages {
                 ),
                 _ => (String::new(), (*text).to_owned()),
             };
-            Page::new(media_type, &headers, text.as_bytes())
+            let packed = gzip::smallest(text.as_bytes());
+            Page::new(media_type, &headers, text.into_bytes(), packed)
         }))
     }
 
@@ -141,14 +142,19 @@ pub struct Page {
 }
 
 impl Page {
-    /// What is kept to be sent often, with these header lines, each with its CRLF.
-    pub(crate) fn new(media_type: &'static str, headers: &str, content: &[u8]) -> Page {
+    /// What is kept to be sent often, also by gzip, with these header lines, each with its CRLF.
+    pub(crate) fn new(
+        media_type: &'static str,
+        headers: &str,
+        content: Vec<u8>,
+        packed: Vec<u8>,
+    ) -> Page {
         let headers = format!("{headers}X-Content-Type-Options: nosniff\r\n");
         let gzip_headers = format!("{headers}Content-Encoding: gzip\r\n");
         Page {
             media_type,
-            plain: Representation::new(headers, content.to_vec()),
-            gzip: Representation::new(gzip_headers, gzip::smallest(content)),
+            plain: Representation::new(headers, content),
+            gzip: Representation::new(gzip_headers, packed),
         }
     }
 }
