@@ -110,6 +110,7 @@ const FLOORS: &[&str] = &[
     "server/postponed.rs",
     "server/os/listen.rs",
     "server/os/process.rs",
+    "server/os/invitation.rs",
     "server/os/demo.rs",
     "server/os/mod.rs",
     "server/connections.rs",
