@@ -34,6 +34,7 @@ mod requests;
 #[path = "../tokens/scratch.rs"]
 mod scratch;
 mod shell;
+mod simulate;
 mod slow;
 mod storm;
 mod support;
