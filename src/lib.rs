@@ -19,6 +19,7 @@
 //! | [`dialect`] | how a position was said |
 //! | [`roster`] | who runs: the lines of a CSV file |
 //! | [`gpx`] | the tracks in a GPX file |
+//! | `qr` | QR codes as SVG |
 //! | `queue` | a first-in-first-out queue through a table of slots |
 //! | `logger`, `duration` | log lines that never block the loop; times as people write them |
 //!
@@ -34,6 +35,7 @@ pub mod gpx;
 mod logger;
 pub mod phones;
 pub mod protocol;
+mod qr;
 mod queue;
 pub mod refusal;
 mod relay;

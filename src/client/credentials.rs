@@ -37,6 +37,33 @@ pub(crate) struct MintFlags {
     ttl: Duration,
 }
 
+impl MintFlags {
+    /// What to type for a token of somebody who only watches these users, if tokens are asked for.
+    pub(crate) fn command(&self, ids: &str) -> Option<String> {
+        let (flag, file) = match (
+            &self.jwt_private_key_file,
+            self.jwt_hs256_secret_file.first(),
+        ) {
+            (Some(file), _) => ("--jwt-private-key-file", file),
+            (None, Some(file)) => ("--jwt-hs256-secret-file", file),
+            (None, None) => return None,
+        };
+        let mut command = format!(
+            "spectate token --sub me --follow {ids} {flag} {}",
+            file.display()
+        );
+        for (flag, value) in [
+            ("--jwt-audience", &self.jwt_audience),
+            ("--jwt-issuer", &self.jwt_issuer),
+        ] {
+            if let Some(value) = value {
+                command += &format!(" {flag} {value}");
+            }
+        }
+        Some(command)
+    }
+}
+
 /// What makes tokens, and knows when they are due again.
 #[derive(Debug)]
 pub(crate) struct Credentials {

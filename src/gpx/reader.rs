@@ -290,6 +290,7 @@ impl Reading {
         let broken = broken.map(|it| it.followed_by("only what is complete before is used"));
         let values = self.values.fault("elevations and times", text);
         Ok(Gpx {
+            is_whole: broken.is_none(),
             tracks: self.tracks,
             flaws: [broken, points, values].into_iter().flatten().collect(),
         })

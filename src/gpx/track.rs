@@ -9,6 +9,9 @@ pub const FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most points of a file: eleven days of one a second.
 pub const POINTS_MAX: usize = 1_000_000;
 
+/// The earth's mean radius, in metres (IUGG).
+const EARTH_RADIUS_M: f64 = 6_371_008.8;
+
 /// What there is in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gpx {
@@ -17,6 +20,8 @@ pub struct Gpx {
     pub tracks: Vec<Track>,
     /// What could not be used, although the rest was.
     pub flaws: Vec<Fault>,
+    /// Whether the file could be read to its end, whatever was dropped on the way.
+    pub is_whole: bool,
 }
 
 /// A track, or a route, which is a track of one segment. It leads somewhere: at least two of its
@@ -43,6 +48,19 @@ impl Track {
         (self.begins.iter().zip(ends)).map(|(begin, end)| &self.points[*begin..end])
     }
 
+    /// The numbers of the points before which there is a gap: segments begin there.
+    pub fn gaps(&self) -> &[usize] {
+        self.begins.get(1..).unwrap_or_default()
+    }
+
+    /// The way along all segments, in metres by great circles. What lies between segments does
+    /// not count.
+    pub fn length_m(&self) -> f64 {
+        let segments = self.segments();
+        let legs = segments.flat_map(|segment| segment.windows(2));
+        legs.map(|leg| distance_m(&leg[0], &leg[1])).sum()
+    }
+
     pub(super) fn leads_somewhere(&self) -> bool {
         let place = |point: &Point| (point.lat, point.lng);
         let mut places = self.points.iter().map(place);
@@ -64,6 +82,16 @@ pub struct Point {
     pub at_s: Option<f64>,
     /// What it is called, if anything.
     pub name: Option<Box<str>>,
+}
+
+/// The shortest way over a sphere, in metres, by the haversine formula: exact for points near each
+/// other and near a pole, and over the antimeridian.
+fn distance_m(from: &Point, to: &Point) -> f64 {
+    let half_sine = |degrees: f64| (degrees.to_radians() / 2.0).sin();
+    let (north, east) = (half_sine(to.lat - from.lat), half_sine(to.lng - from.lng));
+    let cosines = from.lat.to_radians().cos() * to.lat.to_radians().cos();
+    let haversine = north * north + cosines * east * east;
+    2.0 * EARTH_RADIUS_M * haversine.clamp(0.0, 1.0).sqrt().asin()
 }
 
 /// What is wrong with a file, and where.

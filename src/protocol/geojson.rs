@@ -1,4 +1,4 @@
-//! Last known positions as GeoJSON (RFC 7946).
+//! Last known positions, and a course, as GeoJSON (RFC 7946).
 
 use std::io::Write;
 
@@ -34,6 +34,48 @@ pub fn encode_features<'a>(
     }
     out.extend_from_slice(b"]}\n");
     Some(out)
+}
+
+/// A way on a map.
+#[derive(Clone, Copy, Debug)]
+pub struct Way<'a> {
+    /// What it is called, if anything.
+    pub name: Option<&'a str>,
+    /// How long it is, in metres, without its gaps.
+    pub length_m: f64,
+    /// The numbers of the points before which there is a gap, in ascending order.
+    pub gaps: &'a [usize],
+}
+
+/// Writes a Feature with one line through these points, each north and then east in degrees, also
+/// over gaps.
+pub fn encode_way(way: Way<'_>, points: impl Iterator<Item = (f64, f64)>) -> Vec<u8> {
+    let mut out = Vec::new();
+    // Writes into a Vec cannot fail.
+    let _ = write_way(way, points, &mut out);
+    out
+}
+
+fn write_way(
+    way: Way<'_>,
+    points: impl Iterator<Item = (f64, f64)>,
+    out: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    out.extend_from_slice(br#"{"type":"Feature","geometry":{"type":"LineString","coordinates":["#);
+    for (number, (lat, lng)) in points.enumerate() {
+        let comma = if number > 0 { "," } else { "" };
+        // The shortest digits that are the same number again, with an exponent if there is need.
+        write!(out, "{comma}[{lng:?},{lat:?}]")?;
+    }
+    out.extend_from_slice(br#"]},"properties":{"name":"#);
+    serde_json::to_writer(&mut *out, &way.name)?;
+    write!(out, ",\"length\":{:.1}", way.length_m)?;
+    if !way.gaps.is_empty() {
+        out.extend_from_slice(br#","gaps":"#);
+        serde_json::to_writer(&mut *out, way.gaps)?;
+    }
+    out.extend_from_slice(b"}}\n");
+    Ok(())
 }
 
 /// A Feature with the sender's digits and its way of writing the id. Where the position is none on

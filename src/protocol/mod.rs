@@ -20,7 +20,7 @@ use crate::fix::{self, Bounds, Extra, Fix};
 use crate::refusal::{Refusal, quote};
 use crate::user::{Known, Presence, Spelling, UserId, Written};
 pub(crate) use field::{Field, string};
-pub use geojson::{Feature, encode_features};
+pub use geojson::{Feature, Way, encode_features, encode_way};
 
 /// What a client said.
 #[derive(Debug)]

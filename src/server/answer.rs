@@ -12,10 +12,17 @@ use super::parts::Server;
 use super::wire::close::CloseReason;
 use crate::auth::{Grant, Refused, Token};
 use crate::protocol::{Feature, encode_features};
+use crate::qr;
 use crate::relay::Authority;
 
 /// Longest answer with positions, in bytes: as much as a connection may hold that does not read it.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// A code that a phone reads from a screen; every link of the greatest length fits into it.
+const CODE_VERSION_MAX: u8 = 26;
+
+/// More than a code takes as it is drawn.
+const CODE_BYTES_MAX: usize = 128 * 1024;
 
 /// More than the counters take.
 const METRICS_BYTES_MAX: usize = 32 * 1024;
@@ -53,7 +60,7 @@ impl Server {
                 conditions,
                 head_only,
             } => {
-                let response = self.response(&route, token.as_ref(), &conditions);
+                let response = self.response(&route, &origin, token.as_ref(), &conditions);
                 self.send_response(id, &route, &origin, response.head_only(head_only));
             }
             Request::Options { route, origin } => {
@@ -77,7 +84,7 @@ impl Server {
     ) {
         let response = match route.is_for_pages_elsewhere() {
             false => response,
-            true if !self.door.asks_for_tokens() => response.for_any_page(),
+            true if route.is_public() || !self.door.asks_for_tokens() => response.for_any_page(),
             true => response.for_page(origin.named().filter(|_| self.door.allows(origin))),
         };
         debug!("request id={} route={route:?}", id.serial());
@@ -193,11 +200,31 @@ impl Server {
         checked.map(|_| ())
     }
 
-    fn response(&self, route: &Route, token: Option<&Token>, conditions: &Conditions) -> Response {
+    fn response(
+        &self,
+        route: &Route,
+        origin: &Origin,
+        token: Option<&Token>,
+        conditions: &Conditions,
+    ) -> Response {
         match route {
             // What HEAD asks about, and moves nobody.
             Route::Report => Response::of_report(None, Vec::new()),
             Route::Page(page) => Response::page(self.pages.get(*page), conditions),
+            Route::Qr(_) if !self.unsent.has_room(CODE_BYTES_MAX + METRICS_ROOM_BYTES) => {
+                Response::busy()
+            }
+            Route::Qr(query) => match query.link(origin) {
+                Ok(link) => match qr::svg(&link, CODE_VERSION_MAX) {
+                    Some(drawing) => Response::svg(drawing, conditions),
+                    None => Response::bad_request("this link is too long for a code"),
+                },
+                Err(cause) => Response::bad_request(cause),
+            },
+            Route::Course => match &self.course {
+                Some(course) => Response::page(course.page(), conditions),
+                None => Response::not_found("there is no course: see serve --course"),
+            },
             Route::Healthz => Response::text("200 OK", "ok"),
             Route::Readyz if self.drain.is_some() => {
                 Response::text("503 Service Unavailable", "draining")

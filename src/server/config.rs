@@ -1,6 +1,7 @@
 //! The flags of `serve`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -100,6 +101,10 @@ pub struct Config {
     /// Origins of pages on other hosts that may connect
     #[arg(long, help = "Origin of pages on other hosts that may connect (https://app.example.com, https://*.example.com, '*'); may be given several times", value_name = "ORIGIN", value_delimiter = ',', value_parser = AllowedOrigin::parse)]
     pub allow_origin: Vec<AllowedOrigin>,
+
+    /// GPX file with the way that the runners take, to draw on maps: its first track
+    #[arg(long, value_name = "FILE")]
+    pub course: Option<PathBuf>,
 
     /// Show what there is to see: 25 simulated runners, as clients from a process of their own
     #[arg(long)]

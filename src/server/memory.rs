@@ -2,6 +2,7 @@
 //! counted is the program itself, some 3 MiB.
 
 use super::config::Config;
+use super::course::COURSE_POINTS_MAX;
 use super::http::HEAD_BYTES_MAX;
 use super::os::limits::Limits;
 use super::wire::outbox::ERROR_BYTES_MAX;
@@ -23,6 +24,10 @@ const GRANT_BYTES: u64 = 12 * 1024;
 /// A last known position, and the user whose it is.
 const LAST_KNOWN_BYTES: u64 = 512;
 
+/// A course of the most points, each with the most digits, plain and packed.
+const COURSE_BYTES: u64 = 8 * 1024 * 1024;
+const _: () = assert!(COURSE_BYTES as usize > COURSE_POINTS_MAX * 80);
+
 /// A connection of plain HTTP: itself, and the longest of heads in a buffer that has just grown.
 const HTTP_CONNECTION_BYTES: u64 = CONNECTION_BYTES + 2 * HEAD_BYTES_MAX as u64;
 
@@ -38,6 +43,7 @@ pub(super) fn memory_max(config: &Config, limits: Limits) -> u64 {
     };
     connections * CONNECTION_BYTES
         + grants
+        + config.course.iter().len() as u64 * COURSE_BYTES
         + u64::from(config.max_follows_total) * FOLLOW_BYTES
         + u64::from(config.max_runners) * LAST_KNOWN_BYTES
         + pieces
@@ -78,6 +84,7 @@ mod tests {
             assert!(with(&flags, 1000) < default, "{flags:?}");
         }
         assert!(with(&[], 100) < default);
+        assert!(with(&["--course", "way.gpx"], 1000) > default);
         let small = ["--max-follows-total", "1000000", "--max-runners", "150000"];
         assert!(with(&small, 2000) < 1 << 30);
     }

@@ -20,6 +20,7 @@ mod bad_row;
 mod clocks;
 mod config;
 mod connections;
+mod course;
 mod deliver;
 mod door;
 mod drain;
@@ -52,7 +53,8 @@ use mio::Events;
 
 pub use config::Config;
 use memory::memory_max;
-use os::demo::{Demo, Invitation};
+use os::demo::{Demo, RUNNERS};
+use os::invitation::Invitation;
 use parts::{EVENTS_MAX, Server};
 
 /// Runs the server until it is told to stop. An error is a line for the operator.
@@ -74,13 +76,14 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
     server.warn_if_open(&listening);
     if server.config.demo {
         let demo = Demo::start(&server.config, &listening, server.now.monotonic)?;
-        let invitation = Invitation {
-            config: &server.config,
-            addresses: &listening,
-        };
-        let _ = writeln!(io::stdout(), "{invitation}");
         server.demo = Some(demo);
     }
+    let invitation = Invitation {
+        config: &server.config,
+        addresses: &listening,
+        runners: server.config.demo.then_some(RUNNERS),
+    };
+    let _ = writeln!(io::stdout(), "{invitation}");
     let outcome = server
         .run()
         .map_err(|error| format!("the loop cannot go on: {error}"))?;

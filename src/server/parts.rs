@@ -11,6 +11,7 @@ use signal_hook_mio::v1_0::Signals;
 use super::clocks::read_clocks;
 use super::config::Config;
 use super::connections::Connections;
+use super::course::Course;
 use super::door::Door;
 use super::drain::Drain;
 use super::http::frame_ancestors;
@@ -48,6 +49,8 @@ pub(super) struct Server {
     pub(super) work: Work,
     pub(super) outgoing: Outgoing,
     pub(super) pages: Pages,
+    /// The way that the runners take, if it is known.
+    pub(super) course: Option<Course>,
     /// What all HTTP answers on their way out hold.
     pub(super) unsent: Ceiling,
     pub(super) metrics: Metrics,
@@ -69,7 +72,8 @@ impl Server {
         demo::check(&config, limits.websockets)?;
         let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
         let mut listeners = Listeners::bind(&config.listen, config.backlog)?;
-        let mut signals = if door.asks_for_tokens() {
+        let course = (config.course.as_deref()).map(Course::load).transpose()?;
+        let mut signals = if door.asks_for_tokens() || course.is_some() {
             Signals::new([SIGHUP, SIGINT, SIGTERM])
         } else {
             // There is nothing to read again: one ends the process when its terminal is closed.
@@ -95,6 +99,7 @@ impl Server {
                 &config.tiles,
                 frame_ancestors(&config.allow_origin).as_deref(),
             ),
+            course,
             unsent: Ceiling::new(UNSENT_BYTES_MAX),
             metrics: Metrics::new(now.unix_ms),
             now,

@@ -2,7 +2,7 @@
 //! carries out so many of the costly ones that the others wait for it by milliseconds. The others
 //! never wait for a budget.
 
-use super::http::{Request, Route};
+use super::http::{LINK_BYTES_MAX, Request, Route};
 use super::wire::connection::Input;
 
 /// What a tick may spend on costly inputs, in estimated microseconds.
@@ -31,6 +31,10 @@ const POINT_US: usize = 20;
 
 /// A page or a short text, and a request for it.
 const ANSWER_US: usize = 50;
+
+/// A code, and each byte of its link.
+const CODE_US: usize = 300;
+const CODE_BYTE_US: usize = 3;
 
 /// All counters as text.
 const METRICS_US: usize = 200;
@@ -95,6 +99,7 @@ pub(super) fn cost_us(input: &Input, needs_tokens: bool, follows: usize) -> u32 
         Input::Request(Request::Plain { route, token, .. }) => {
             let route_us = match route {
                 Route::Metrics => METRICS_US,
+                Route::Qr(query) => CODE_US + CODE_BYTE_US * query.bytes().min(LINK_BYTES_MAX),
                 Route::Positions(query) => POSITION_US * query.count_max(),
                 _ => 0,
             };
@@ -125,9 +130,25 @@ pub(super) fn end_cost_us(follows: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::http::{Head, parse};
 
     fn text(bytes: usize) -> Input {
         Input::Text("x".repeat(bytes).into())
+    }
+
+    #[test]
+    fn a_tick_has_room_for_few_of_the_largest_codes() {
+        let head = |length: usize| {
+            let link = format!("http://h/{}", "x".repeat(length));
+            let head = parse(format!("GET /qr?text={link} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
+            let Head::Complete(head) = head else {
+                panic!("{head:?}");
+            };
+            cost_us(&Input::Request(head.request), false, 0)
+        };
+        assert!((300..500).contains(&head(20)));
+        assert!((3000..4000).contains(&head(900)));
+        assert_eq!(head(1000), head(10_000));
     }
 
     #[test]

@@ -23,34 +23,21 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Longest wait for the answers to our goodbyes.
 const GOODBYE_WAIT: Duration = Duration::from_secs(2);
 
-/// Connects the ledger's users, has them send at this pace, waits for what is due and takes leave.
-/// Returns the ledger, closed, and how long it took from the first position to the last delivery.
-///
-/// # Errors
-/// A line that says why no run came about.
-pub(crate) fn run(
-    endpoint: &Endpoint,
-    credentials: Option<Credentials>,
-    ledger: Ledger,
-    pace: Pace,
-) -> Result<(Ledger, Duration), String> {
-    let mut check = Check::connect(endpoint, credentials, ledger)?;
-    let begun_at = Instant::now();
-    check.ledger.begin(unix_ms());
-    check.publish(&Schedule::new(pace, begun_at))?;
-    let published_at = Instant::now();
-    check.settle(Round::Published)?;
-    check.settle(Round::Delivered)?;
-    check.leave()?;
-    let mut ledger = check.ledger;
-    ledger.close();
-    let ended_at = ledger
-        .arrived_last()
-        .map_or(published_at, |last| last.max(published_at));
-    Ok((ledger, ended_at - begun_at))
+/// Longest time in which we see which ids somebody else publishes, once we know that somebody does:
+/// runners send every second.
+const IN_USE_WAIT: Duration = Duration::from_secs(2);
+
+/// What came of a run.
+pub(crate) enum Outcome {
+    /// The ledger, closed, and how long it took from the first position to the last delivery.
+    Checked(Ledger, Duration),
+    /// The server takes latitudes on Earth alone. These tokens are for the users of another run.
+    Refused(Option<Credentials>),
 }
 
-struct Check<'a> {
+/// A run whose users are connected.
+pub(crate) struct Check<'a> {
+    endpoint: &'a Endpoint,
     crowd: Crowd<'a>,
     ledger: Ledger,
     round: Round,
@@ -60,6 +47,8 @@ struct Check<'a> {
     lost: usize,
     /// When a delivery or an awaited answer last came.
     heard_at: Instant,
+    /// When it was sure that somebody else publishes ids of ours.
+    in_use_at: Option<Instant>,
 }
 
 /// What a ping asks. Its number is the ping's payload, and comes back in the pong.
@@ -84,20 +73,28 @@ impl Round {
 
 impl<'a> Check<'a> {
     /// Connects all users of the ledger, and returns when every follow is in force.
-    fn connect(
+    ///
+    /// # Errors
+    /// A line that says why they cannot connect.
+    pub(crate) fn connect(
         endpoint: &'a Endpoint,
         credentials: Option<Credentials>,
         ledger: Ledger,
     ) -> Result<Check<'a>, String> {
         let users = ledger.users();
+        let population = Population::Users {
+            first_id: ledger.id(0),
+        };
         let progress = progress::of_connects(users);
         let mut check = Check {
-            crowd: Crowd::new(endpoint, credentials, Population::Users, users)?,
+            endpoint,
+            crowd: Crowd::new(endpoint, credentials, population, users)?,
             ledger,
             round: Round::Hello,
             awaited: (0..users).collect(),
             lost: 0,
             heard_at: Instant::now(),
+            in_use_at: None,
         };
         while !check.awaited.is_empty() {
             check.crowd.connect_more(users - check.awaited.len())?;
@@ -107,6 +104,43 @@ impl<'a> Check<'a> {
         progress.finish_and_clear();
         check.round = Round::Published;
         Ok(check)
+    }
+
+    /// Has all users send at this pace, waits for what is due and takes leave.
+    ///
+    /// # Errors
+    /// A line that says why no run came about, or that ids were in use.
+    pub(crate) fn run(mut self, pace: Pace) -> Result<Outcome, String> {
+        let begun_at = Instant::now();
+        self.ledger.begin(unix_ms());
+        self.publish(&Schedule::new(pace, begun_at))?;
+        let published_at = Instant::now();
+        if !self.ledger.is_refused() {
+            self.settle(Round::Published)?;
+            self.settle(Round::Delivered)?;
+        }
+        while let Some(left) = self.until_in_use_is_known() {
+            self.turn(left)?;
+        }
+        self.leave()?;
+        if let Some(ids) = self.ledger.in_use() {
+            return Err(in_use(ids, self.endpoint));
+        }
+        if self.ledger.is_refused() {
+            return Ok(Outcome::Refused(self.crowd.into_credentials()));
+        }
+        let mut ledger = self.ledger;
+        ledger.close();
+        let ended_at = ledger
+            .arrived_last()
+            .map_or(published_at, |last| last.max(published_at));
+        Ok(Outcome::Checked(ledger, ended_at - begun_at))
+    }
+
+    /// How long to look on whose ids are in use; `None` if none are, or they were seen.
+    fn until_in_use_is_known(&self) -> Option<Duration> {
+        let left = IN_USE_WAIT.checked_sub(self.in_use_at?.elapsed());
+        left.filter(|left| !left.is_zero())
     }
 
     /// Sends the positions, each of the user whose turn it is or a random one. The next one waits
@@ -137,7 +171,11 @@ impl<'a> Check<'a> {
                 self.stopped("a connection ended");
                 break;
             }
-            if schedule.ends_at.is_some_and(|end| now >= end) {
+            if schedule.ends_at.is_some_and(|end| now >= end) || self.ledger.is_refused() {
+                break;
+            }
+            let until_known = self.until_in_use_is_known();
+            if self.in_use_at.is_some() && until_known.is_none() {
                 break;
             }
             if held_back && self.is_silent_since(sent_at)? {
@@ -149,7 +187,8 @@ impl<'a> Check<'a> {
                 false => schedule.due_at(self.ledger.sent(), now),
             };
             let wake_at = schedule.ends_at.map_or(wake_at, |end| wake_at.min(end));
-            self.turn(wake_at.saturating_duration_since(now))?;
+            let timeout = wake_at.saturating_duration_since(now);
+            self.turn(until_known.map_or(timeout, |left| left.min(timeout)))?;
             progress::show(&progress, schedule, self.ledger.sent(), now);
         }
         progress.finish_and_clear();
@@ -182,9 +221,11 @@ impl<'a> Check<'a> {
             match event {
                 Event::Opened => self.send(user, Round::Hello.ping())?,
                 Event::Text(text) => self.receive(user, &text)?,
-                Event::Binary => self.ledger.faults.note(Fault::Unexpected, || {
-                    format!("user {user} got a binary message")
-                }),
+                Event::Binary => {
+                    let id = self.ledger.id(user);
+                    let told = || format!("user {id} got a binary message");
+                    self.ledger.faults.note(Fault::Unexpected, told);
+                }
                 Event::Pong(payload) if payload.as_ref() == [self.round as u8] => {
                     self.answered(user);
                 }
@@ -212,6 +253,9 @@ impl<'a> Check<'a> {
         if self.ledger.arrived() > arrived {
             self.heard_at = now;
         }
+        if self.in_use_at.is_none() && self.ledger.in_use().is_some() {
+            self.in_use_at = Some(now);
+        }
         Ok(())
     }
 
@@ -229,9 +273,8 @@ impl<'a> Check<'a> {
         self.ledger.disconnect(user);
         if self.round != Round::Goodbye {
             self.lost += 1;
-            self.ledger
-                .faults
-                .note(Fault::Closed, || format!("user {user}: {ended}"));
+            let id = self.ledger.id(user);
+            (self.ledger.faults).note(Fault::Closed, || format!("user {id}: {ended}"));
         }
         Ok(())
     }
@@ -268,9 +311,9 @@ impl<'a> Check<'a> {
             self.turn(SILENCE_MAX)?;
         }
         for user in std::mem::take(&mut self.awaited) {
-            let wait_s = SILENCE_MAX.as_secs();
+            let (id, wait_s) = (self.ledger.id(user), SILENCE_MAX.as_secs());
             self.ledger.faults.note(Fault::Unanswered, || {
-                format!("user {user}: no answer to a ping for {wait_s} s")
+                format!("user {id}: no answer to a ping for {wait_s} s")
             });
         }
         Ok(())
@@ -295,4 +338,14 @@ impl<'a> Check<'a> {
         }
         Ok(())
     }
+}
+
+/// The line for somebody whose users' ids are others' too.
+fn in_use((lowest, highest): (usize, usize), endpoint: &Endpoint) -> String {
+    let ids = match lowest == highest {
+        true => format!("id {lowest} is in use"),
+        false => format!("ids {lowest} to {highest} are in use"),
+    };
+    let next = highest + 1;
+    format!("{ids}: somebody else publishes them at {endpoint} (try --first-id {next})")
 }

@@ -32,25 +32,24 @@ pub(crate) const OPENING_WAIT: Duration = Duration::from_secs(10);
 /// Who the members of a crowd are. The loop counts them from 0.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Population {
-    /// Users 0 to N - 1, each following itself and the next.
-    Users,
-    /// Runners 1 to N, who follow nobody.
-    Runners,
+    /// Users with ids from this one on, each following itself and the next.
+    Users { first_id: usize },
+    /// Runners with ids from this one on, who follow nobody.
+    Runners { first_id: usize },
 }
 
 impl Population {
     fn id(self, member: usize) -> usize {
         match self {
-            Population::Users => member,
-            Population::Runners => member + 1,
+            Population::Users { first_id } | Population::Runners { first_id } => first_id + member,
         }
     }
 
     /// Whom a member follows besides itself.
     fn also_follows(self, id: usize) -> Option<usize> {
         match self {
-            Population::Users => Some(id + 1),
-            Population::Runners => None,
+            Population::Users { .. } => Some(id + 1),
+            Population::Runners { .. } => None,
         }
     }
 
@@ -65,8 +64,8 @@ impl Population {
 impl fmt::Display for Population {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
-            Population::Users => "users",
-            Population::Runners => "runners",
+            Population::Users { .. } => "users",
+            Population::Runners { .. } => "runners",
         })
     }
 }
@@ -291,12 +290,17 @@ impl<'a> Crowd<'a> {
         }
     }
 
+    /// The end of all connections, and what made their tokens.
+    pub(crate) fn into_credentials(self) -> Option<Credentials> {
+        self.credentials
+    }
+
     /// The line that says why everything ends with this member.
     pub(crate) fn failure(&self, index: usize, reason: &dyn fmt::Display) -> String {
         let (id, endpoint) = (self.population.id(index), self.endpoint);
         match self.population {
-            Population::Users => format!("cannot connect user {id} to {endpoint}: {reason}"),
-            Population::Runners => format!("runner {id} at {endpoint}: {reason}"),
+            Population::Users { .. } => format!("cannot connect user {id} to {endpoint}: {reason}"),
+            Population::Runners { .. } => format!("runner {id} at {endpoint}: {reason}"),
         }
     }
 }

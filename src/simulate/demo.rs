@@ -25,11 +25,14 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) fn run(
     endpoint: &Endpoint,
     credentials: Option<Credentials>,
+    first_id: usize,
     runners: usize,
 ) -> Result<ExitCode, String> {
-    let crowd = Crowd::new(endpoint, credentials, Population::Runners, runners)?;
+    let population = Population::Runners { first_id };
+    let crowd = Crowd::new(endpoint, credentials, population, runners)?;
     let mut demo = Demo {
         crowd,
+        first_id,
         runners,
         opened: 0,
         joggers: Joggers::new(Lake::central_park()),
@@ -49,8 +52,8 @@ pub(crate) fn run(
 }
 
 struct Demo<'a> {
-    /// The first of them has the id 1.
     crowd: Crowd<'a>,
+    first_id: usize,
     runners: usize,
     /// How many of them are connected.
     opened: usize,
@@ -97,7 +100,9 @@ impl Demo<'_> {
             self.past += 1;
             let text = match is_past {
                 true => None,
-                false => self.joggers.text(index + 1, time_s, self.begun_at_ms),
+                false => {
+                    (self.joggers).text(index + 1, self.first_id + index, time_s, self.begun_at_ms)
+                }
             };
             if let Some(text) = text {
                 let sent = self.crowd.send(index, Message::text(text));

@@ -64,9 +64,15 @@ impl Joggers {
         Joggers { lake }
     }
 
-    /// The message with which a runner, counted from 1, says where they are so many seconds after
-    /// the beginning, which was at that unix time; `None` while they have no signal.
-    pub(crate) fn text(&self, runner: usize, time_s: f64, begun_at_ms: u64) -> Option<String> {
+    /// The message with which a runner, counted from 1, says under this id where they are so many
+    /// seconds after the beginning, which was at that unix time; `None` while they have no signal.
+    pub(crate) fn text(
+        &self,
+        runner: usize,
+        id: usize,
+        time_s: f64,
+        begun_at_ms: u64,
+    ) -> Option<String> {
         let in_cycle_s = time_s % LOSES_SIGNAL_EVERY_S;
         if runner == LOSES_SIGNAL && (UNHEARD_S.0..UNHEARD_S.1).contains(&in_cycle_s) {
             return None;
@@ -82,7 +88,7 @@ impl Joggers {
             None => r#""speed":0"#.to_owned(),
         };
         Some(format!(
-            r#"{{"userId":{runner},"lat":{lat:.6},"lng":{lng:.6},"accuracy":{accuracy:.1},"altitude":{altitude:.1},{moves},"timestamp":{timestamp},"battery":{battery:.2}}}"#
+            r#"{{"userId":{id},"lat":{lat:.6},"lng":{lng:.6},"accuracy":{accuracy:.1},"altitude":{altitude:.1},{moves},"timestamp":{timestamp},"battery":{battery:.2}}}"#
         ))
     }
 
@@ -161,7 +167,7 @@ mod tests {
     const BEGUN_AT_MS: u64 = 1_795_262_400_000;
 
     fn fix(runner: usize, time_s: f64) -> Option<Value> {
-        let text = Joggers::new(Lake::central_park()).text(runner, time_s, BEGUN_AT_MS)?;
+        let text = Joggers::new(Lake::central_park()).text(runner, runner, time_s, BEGUN_AT_MS)?;
         Some(serde_json::from_str(&text).expect("JSON"))
     }
 

@@ -29,15 +29,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use self::check::{Check, Outcome};
 use self::course::motion::{Motion, RATE_ON_COURSE_MAX, Race};
 use self::course::track;
 use self::course::wander::POSITIONS_MAX;
 use self::ledger::Ledger;
 use self::report::Report;
 use self::schedule::Pace;
-use crate::client::URL_DEFAULT;
 use crate::client::credentials::{Credentials, MintFlags};
 use crate::client::endpoint::Endpoint;
+use crate::client::{URL_DEFAULT, tell};
 use crate::duration;
 
 /// How many positions are sent if neither a number nor a time is given.
@@ -46,9 +47,13 @@ const MESSAGES_DEFAULT: u64 = 1000;
 /// Flags of `spectate simulate`.
 #[derive(clap::Args, Debug, Clone)]
 pub struct SimulateFlags {
-    /// Number of users, each following itself and the next; their ids, 0 to N-1, must be free on the server
+    /// Number of users, each following itself and the next; nobody else may publish their ids
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = parse_users)]
     users: u32,
+
+    /// The first of their ids; the others have those behind it [default: 0, or 1 with --demo]
+    #[arg(long, value_name = "N", value_parser = parse_first_id)]
+    first_id: Option<u32>,
 
     /// Number of positions to send, each of a random user [default: 1000, or no limit with --duration or --course]
     #[arg(long, value_name = "N", value_parser = parse_messages)]
@@ -74,7 +79,7 @@ pub struct SimulateFlags {
     #[arg(long, value_name = "N", default_value = "1", requires = "course", value_parser = parse_speed)]
     speed: f64,
 
-    /// Instead of a check, show: users 1 to N run round a lake until stdin is closed, as with serve --demo
+    /// Instead of a check, show: users run round a lake until stdin is closed, as with serve --demo
     #[arg(long, conflicts_with_all = ["messages", "rate", "duration", "course", "speed", "json"])]
     demo: bool,
 
@@ -86,6 +91,9 @@ pub struct SimulateFlags {
     mint: MintFlags,
 }
 
+/// Most users whom the link to a map shows.
+const SHOWN_MAX: usize = 1000;
+
 /// Most users: more than any machine has ports for.
 const USERS_MAX: u32 = 1_000_000;
 
@@ -95,6 +103,12 @@ fn parse_users(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|users| (1..=USERS_MAX).contains(users));
     users.ok_or_else(|| format!("{text:?} is no whole number from 1 to {USERS_MAX} (try 100)"))
+}
+
+fn parse_first_id(text: &str) -> Result<u32, String> {
+    let most = u32::MAX;
+    let id = text.parse().ok();
+    id.ok_or_else(|| format!("{text:?} is no whole number from 0 to {most} (try 1000)"))
 }
 
 fn parse_messages(text: &str) -> Result<u64, String> {
@@ -132,13 +146,26 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 /// A line that says why no simulation came about.
 pub fn run(flags: &SimulateFlags) -> Result<ExitCode, String> {
     let users = flags.users as usize;
-    let credentials = Credentials::load(&flags.mint, users)?;
+    let mut credentials = Credentials::load(&flags.mint, users)?;
+    let first_id = |default| flags.first_id.unwrap_or(default) as usize;
     if flags.demo {
-        return demo::run(&flags.url, credentials, users);
+        return demo::run(&flags.url, credentials, first_id(1), users);
     }
-    let (pace, motion) = plan(flags)?;
-    let ledger = Ledger::new(users, motion);
-    let (ledger, time) = check::run(&flags.url, credentials, ledger, pace)?;
+    let first_id = first_id(0);
+    let (pace, mut motion) = plan(flags)?;
+    let (ledger, time) = loop {
+        let ledger = Ledger::new(first_id, users, motion);
+        let check = Check::connect(&flags.url, credentials, ledger)?;
+        if flags.course.is_some() && !flags.json {
+            say(&invitation(flags, first_id));
+        }
+        match check.run(pace)? {
+            Outcome::Checked(ledger, time) => break (ledger, time),
+            Outcome::Refused(theirs) => credentials = theirs,
+        }
+        tell("the server refuses latitudes beyond 90: begun again without them");
+        motion = Motion::random_on_earth(rand::random());
+    };
     let report = Report::new(&ledger, time);
     print(&report, flags.json);
     Ok(if report.is_ok() {
@@ -186,8 +213,27 @@ fn print(report: &Report, json: bool) {
         true => serde_json::to_string(report).expect("numbers and strings are always JSON") + "\n",
         false => report.to_string(),
     };
-    // Nobody is left to tell when stdout is closed; the exit code still says how it went.
+    say(&text);
+}
+
+/// Nobody is left to tell when stdout is closed; the exit code still says how it went.
+fn say(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// The line with the link that shows the users on a map, as many as a connection may follow if
+/// nobody says otherwise.
+fn invitation(flags: &SimulateFlags, first_id: usize) -> String {
+    let shown = (flags.users as usize).min(SHOWN_MAX);
+    let ids: Vec<String> = (first_id..first_id + shown)
+        .map(|id| id.to_string())
+        .collect();
+    let (host, ids) = (flags.url.authority(), ids.join(","));
+    let token = match flags.mint.command(&ids) {
+        Some(command) => format!("#token=TOKEN with a token from: {command}"),
+        None => String::new(),
+    };
+    format!("see it move: http://{host}/?follow={ids}{token}\n")
 }
 
 #[cfg(test)]

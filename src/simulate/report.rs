@@ -150,7 +150,7 @@ mod tests {
     use std::time::Instant;
 
     fn ledger(delivered: bool) -> Ledger {
-        let (now, mut ledger) = (Instant::now(), Ledger::new(1, Motion::random(7)));
+        let (now, mut ledger) = (Instant::now(), Ledger::new(0, 1, Motion::random(7)));
         for _ in 0..7 {
             let text = ledger.publish(0, now);
             if delivered {

@@ -9,7 +9,10 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::needs;
-use crate::support::{Client, Server, frame, program, wait_for_exit, wait_until_readable};
+use crate::scratch::Scratch;
+use crate::support::{
+    Answer, Client, Server, frame, program, socket, wait_for_exit, wait_until_readable,
+};
 
 /// Runs a program that should end by itself: its exit status, stdout and stderr.
 fn run(mut command: Command) -> (Option<i32>, String, String) {
@@ -238,9 +241,58 @@ fn several_addresses_are_listened_on_and_named_in_one_line() {
         assert!(status.success());
         assert_eq!(
             stdout,
-            format!("listening on {}, {}\n", addresses[0], addresses[1])
+            format!(
+                "listening on {0}, {1}\nmap: http://{0}/\n",
+                addresses[0], addresses[1]
+            )
         );
     }
+}
+
+/// The second line on stdout of a server with these arguments, and its port.
+fn map_line(arguments: &[&str]) -> (String, u16) {
+    let server = Server::run(program(&[&["serve"], arguments].concat()));
+    let port = server.address().port();
+    let (_, stdout, _) = server.stop();
+    let line = stdout.lines().nth(1).expect("a second line");
+    (line.to_owned(), port)
+}
+
+#[test]
+fn the_second_line_is_a_link_that_opens_the_map_on_this_machine() {
+    let (line, port) = map_line(&["--listen", "0.0.0.0:0"]);
+    assert_eq!(line, format!("map: http://127.0.0.1:{port}/"));
+    let server = Server::run(program(&["serve", "--listen", "0.0.0.0:0"]));
+    let address = format!("127.0.0.1:{}", server.address().port());
+    let socket = socket(address.parse().expect("an address"));
+    let request = format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    let page = Answer::to(socket, request.as_bytes());
+    assert!(page.status == 200 && page.body.starts_with("<!doctype html>"));
+}
+
+#[test]
+fn where_tokens_are_asked_for_the_second_line_says_how_to_have_one() {
+    let file = Scratch::new("map-link", b"a secret of tests that is long enough");
+    let secret = ["--jwt-hs256-secret-file", file.path()];
+    let arguments = [
+        &["--listen", "127.0.0.1:0", "--jwt-issuer", "us"],
+        &secret[..],
+    ]
+    .concat();
+    let (line, port) = map_line(&arguments);
+    let told = format!(
+        "map: http://127.0.0.1:{port}/#token=TOKEN with a token from: \
+         spectate token --sub me --follow '*' --jwt-hs256-secret-file {} --jwt-issuer us",
+        file.path()
+    );
+    assert_eq!(line, told);
+    let public = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/tokens/keys/ed25519.pub.pem"
+    );
+    let (line, port) = map_line(&["--listen", "127.0.0.1:0", "--jwt-public-key-file", public]);
+    let link = format!("map: http://127.0.0.1:{port}/#token=TOKEN with a token from ");
+    assert!(line.starts_with(&link), "{line}");
 }
 
 #[test]
@@ -287,14 +339,15 @@ fn a_port_in_use_ends_with_1_and_is_named() {
 }
 
 #[test]
-fn a_signal_ends_it_with_0_and_one_line_on_stdout() {
+fn a_signal_ends_it_with_0_and_two_lines_on_stdout() {
     for signal in [Signal::TERM, Signal::INT] {
         let server = Server::start(&[]);
         let address = server.address();
         server.signal(signal);
         let (status, stdout, _) = server.wait();
         assert_eq!(status.code(), Some(0), "{signal:?}");
-        assert_eq!(stdout, format!("listening on {address}\n"));
+        let told = format!("listening on {address}\nmap: http://{address}/\n");
+        assert_eq!(stdout, told);
         assert!(TcpStream::connect(address).is_err(), "nobody listens");
     }
 }

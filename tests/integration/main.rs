@@ -4,6 +4,7 @@
 mod access;
 mod bad_input;
 mod cli;
+mod course;
 mod credentials;
 mod deadlines;
 mod demo;
@@ -26,6 +27,7 @@ mod phone;
 mod positions;
 mod presence;
 mod proxies;
+mod qr;
 mod readme;
 mod relay;
 mod reports;
@@ -33,6 +35,7 @@ mod requests;
 #[path = "../tokens/scratch.rs"]
 mod scratch;
 mod shell;
+mod simulate;
 mod slow;
 mod storm;
 mod support;

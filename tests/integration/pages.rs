@@ -11,13 +11,13 @@ use crate::slow::position;
 use crate::support::Server;
 
 /// An answer whose body need not be text.
-struct Answer {
-    head: String,
-    body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    fn to(server: &Server, method: &str, path: &str, headers: &str) -> Answer {
+    pub(crate) fn to(server: &Server, method: &str, path: &str, headers: &str) -> Answer {
         let request =
             format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n");
         let mut socket = server.socket();
@@ -30,12 +30,12 @@ impl Answer {
         Answer { head, body }
     }
 
-    fn status(&self) -> &str {
+    pub(crate) fn status(&self) -> &str {
         self.head.split(' ').nth(1).expect("a status line")
     }
 
     /// The value of a header; two of the same name are one too many.
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.head.lines().skip(1).filter_map(|line| {
             let (key, value) = line.split_once(": ")?;
             key.eq_ignore_ascii_case(name).then_some(value)
@@ -45,12 +45,12 @@ impl Answer {
         value
     }
 
-    fn etag(&self) -> String {
+    pub(crate) fn etag(&self) -> String {
         self.header("ETag").expect("an entity tag").to_owned()
     }
 
     /// The body without its encoding.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         let read = match self.header("Content-Encoding") {
             None => self.body.as_slice().read_to_string(&mut text),
@@ -62,7 +62,7 @@ impl Answer {
     }
 }
 
-fn get(server: &Server, path: &str, headers: &str) -> Answer {
+pub(crate) fn get(server: &Server, path: &str, headers: &str) -> Answer {
     let answer = Answer::to(server, "GET", path, headers);
     if answer.status() == "200" {
         let length = answer.body.len().to_string();
@@ -267,6 +267,8 @@ fn pages_may_be_kept_and_other_answers_may_not() {
         ("/readyz", "no-store"),
         ("/metrics", "no-store"),
         ("/positions?ids=5", "no-store"),
+        ("/qr?text=http://test/", "no-store"),
+        ("/course", "no-store"),
         ("/nowhere", "no-store"),
     ] {
         let answer = get(

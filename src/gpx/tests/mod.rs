@@ -222,3 +222,60 @@ fn a_longitude_beyond_the_antimeridian_wraps() {
     let track = flawless(text.as_bytes());
     assert_eq!(places(&track), [(1.0, 179.5), (1.0, -179.5)]);
 }
+
+/// The length of a track with these segments, in metres.
+fn length_m(segments: &[&[(f64, f64)]]) -> f64 {
+    let segments: String = (segments.iter())
+        .map(|points| {
+            let points = points.iter();
+            let points: String = points
+                .map(|(lat, lng)| format!(r#"<trkpt lat="{lat}" lon="{lng}"/>"#))
+                .collect();
+            format!("<trkseg>{points}</trkseg>")
+        })
+        .collect();
+    flawless(gpx(&format!("<trk>{segments}</trk>")).as_bytes()).length_m()
+}
+
+#[test]
+fn a_track_is_as_long_as_its_great_circles() {
+    const DEGREE_M: f64 = 111_195.08;
+    for (points, expected_m) in [
+        (&[(0.0, 0.0), (0.0, 1.0)][..], DEGREE_M),
+        (&[(46.0, 7.0), (47.0, 7.0), (46.0, 7.0)], 2.0 * DEGREE_M),
+        // On the parallel it would be 0.238 m more.
+        (&[(80.0, 0.0), (80.0, 1.0)], 19_308.585),
+        (&[(80.0, 179.5), (80.0, -179.5)], 19_308.585),
+        (&[(0.0, 179.9), (0.0, -179.9)], 0.2 * DEGREE_M),
+        // Over the pole.
+        (&[(89.0, 0.0), (89.0, -180.0)], 2.0 * DEGREE_M),
+        (&[(0.0, 0.0), (0.0, -180.0)], 180.0 * DEGREE_M),
+        (&[(46.0, 7.0), (46.000_001, 7.0)], DEGREE_M / 1e6),
+    ] {
+        let length_m = length_m(&[points]);
+        let wrong = (length_m - expected_m).abs() / expected_m;
+        assert!(wrong < 1e-6, "{points:?}: {length_m} m, not {expected_m}");
+    }
+}
+
+#[test]
+fn gaps_between_segments_have_no_length() {
+    let [one, two] = [[(46.0, 7.0), (46.1, 7.0)], [(50.0, 7.0), (50.1, 7.0)]];
+    let apart = length_m(&[&one, &[(48.0, 7.0)], &two]);
+    assert!((apart - 2.0 * length_m(&[&one])).abs() < 1e-3, "{apart}");
+    let text = gpx(&format!(
+        "<trk><trkseg>{TWO}</trkseg><trkseg/><trkseg>{TWO}{TWO}</trkseg><trkseg>{TWO}</trkseg></trk>"
+    ));
+    assert_eq!(flawless(text.as_bytes()).gaps(), [2, 6]);
+    assert_eq!(flawless(track(TWO).as_bytes()).gaps(), [0; 0]);
+}
+
+#[test]
+fn a_file_that_is_cut_off_is_not_whole_and_one_with_bad_points_is() {
+    let whole = track(&format!("{TWO}<trkpt lat='91' lon='0'/>"));
+    let is_whole = |bytes: &[u8]| read(bytes).expect("a track").is_whole;
+    assert!(is_whole(whole.as_bytes()));
+    assert!(!is_whole(whole.trim_end_matches("</gpx>").as_bytes()));
+    let packed = gzip(whole.as_bytes());
+    assert!(is_whole(&packed) && !is_whole(&packed[..packed.len() - 9]));
+}

@@ -29,7 +29,7 @@ pub struct WebOrigin {
 impl WebOrigin {
     /// Reads a serialized origin (RFC 6454, 6.2): a scheme, a host and perhaps a port, and
     /// nothing behind them.
-    fn parse(text: &str) -> Option<WebOrigin> {
+    pub(super) fn parse(text: &str) -> Option<WebOrigin> {
         let text = text.to_ascii_lowercase();
         let (scheme, authority) = text.split_once("://")?;
         let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
@@ -54,6 +54,11 @@ impl WebOrigin {
             scheme: scheme.to_owned(),
             host: host.to_owned(),
         })
+    }
+
+    /// Whether it is one of the web, and not that of an app.
+    pub(super) fn is_http(&self) -> bool {
+        ["http", "https"].contains(&self.scheme.as_str())
     }
 
     fn is_on(&self, host_header: &str) -> bool {
@@ -98,9 +103,13 @@ impl Origin {
             return true;
         };
         let page = str::from_utf8(named).ok().and_then(WebOrigin::parse);
-        let is_same_host = str::from_utf8(&self.host)
-            .is_ok_and(|host| page.as_ref().is_some_and(|page| page.is_on(host)));
+        let is_same_host = page.as_ref().is_some_and(|page| self.is_host_of(page));
         is_same_host || allowed.iter().any(|allowed| allowed.covers(page.as_ref()))
+    }
+
+    /// Whether a page is on the host that the request is for.
+    pub(super) fn is_host_of(&self, page: &WebOrigin) -> bool {
+        str::from_utf8(&self.host).is_ok_and(|host| page.is_on(host))
     }
 
     /// The origin as it was written, if there is one and it is text.

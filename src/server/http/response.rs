@@ -121,6 +121,11 @@ impl Response {
         Response::ok("application/geo+json", body).compressed(conditions)
     }
 
+    /// A drawing.
+    pub fn svg(drawing: String, conditions: &Conditions) -> Response {
+        Response::ok("image/svg+xml", drawing.into_bytes()).compressed(conditions)
+    }
+
     /// The same by gzip, if that is worth it and welcome.
     fn compressed(mut self, conditions: &Conditions) -> Response {
         if let Some(content) = &mut self.content
@@ -193,6 +198,11 @@ impl Response {
             "",
             "a body has at most 1 MiB: send fewer positions at once",
         )
+    }
+
+    /// Something that this server could have and has not.
+    pub fn not_found(body: &str) -> Response {
+        Response::refuse("404 Not Found", "", body)
     }
 
     /// A request that cannot be carried out as it is.

@@ -1,6 +1,7 @@
 //! What a plain request asks for, by its method and target. Knows no headers.
 
 use super::fields::query;
+use super::link::LinkQuery;
 use super::query::IdQuery;
 use super::response::Response;
 use crate::phones;
@@ -25,6 +26,10 @@ pub enum Route {
     Metrics,
     /// Last known positions of these users.
     Positions(IdQuery),
+    /// The way that the runners take.
+    Course,
+    /// A code of a link.
+    Qr(LinkQuery),
     /// Positions that an app reports.
     Report,
 }
@@ -32,7 +37,12 @@ pub enum Route {
 impl Route {
     /// Whether pages of other sites may read the answer, as far as their origin may come in.
     pub fn is_for_pages_elsewhere(&self) -> bool {
-        matches!(self, Route::Positions(_))
+        matches!(self, Route::Positions(_) | Route::Course)
+    }
+
+    /// Whether pages of any site may read the answer, who may come in or not.
+    pub fn is_public(&self) -> bool {
+        matches!(self, Route::Course)
     }
 
     /// What may be done with it, as a header line.
@@ -60,11 +70,13 @@ pub(super) fn route(method: &str, target: &str) -> Result<Route, Response> {
         "/readyz" => Route::Readyz,
         "/metrics" => Route::Metrics,
         "/positions" => Route::Positions(IdQuery::of(target)),
+        "/course" => Route::Course,
+        "/qr" => Route::Qr(LinkQuery::of(target)),
         _ => Route::Page(PageId::at(path).ok_or_else(|| {
             Response::refuse(
                 "404 Not Found",
                 "",
-                "nothing is here; there are /, /setup, /spectate.js, /track, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
+                "nothing is here; there are /, /setup, /spectate.js, /track, /course, /qr, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
             )
         })?),
     };

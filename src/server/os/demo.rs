@@ -3,19 +3,19 @@
 //! its command line; time is handed in.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
+use super::invitation::reachable;
 use crate::server::config::Config;
 
 /// How many runners there are; their ids are 1 to this.
-const RUNNERS: u32 = 25;
+pub(in crate::server) const RUNNERS: u32 = 25;
 
 /// Connections that there must be room for: the runners', and one of whoever wants to see them.
 const CONNECTIONS_MIN: usize = RUNNERS as usize + 1;
@@ -212,75 +212,4 @@ fn command(config: &Config, addresses: &[SocketAddr]) -> io::Result<Command> {
         // What interrupts us on a terminal is for us to pass on, with a goodbye.
         .process_group(0);
     Ok(command)
-}
-
-/// What to open to see the runners, for people.
-pub(in crate::server) struct Invitation<'a> {
-    /// The flags of the server.
-    pub(in crate::server) config: &'a Config,
-    /// Where it listens.
-    pub(in crate::server) addresses: &'a [SocketAddr],
-}
-
-impl fmt::Display for Invitation<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let ids: Vec<String> = (1..=RUNNERS).map(|runner| runner.to_string()).collect();
-        let (address, ids) = (reachable(self.addresses), ids.join(","));
-        write!(f, "see it move: http://{address}/?follow={ids}")?;
-        let keys = &self.config.keys;
-        let Some(secret) = keys.jwt_hs256_secret_file.first() else {
-            return Ok(());
-        };
-        write!(
-            f,
-            "#token=TOKEN with a token from: spectate token --sub me --follow {ids} --jwt-hs256-secret-file {}",
-            secret.display()
-        )?;
-        for (flag, value) in [
-            ("audience", &keys.jwt_audience),
-            ("issuer", &keys.jwt_issuer),
-        ] {
-            if let Some(value) = value {
-                write!(f, " --jwt-{flag} {value}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// An address at which this machine reaches itself: a loopback one if there is one.
-fn reachable(addresses: &[SocketAddr]) -> SocketAddr {
-    let own = addresses.iter().map(|address| {
-        let ip = match address.ip() {
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-            ip => ip,
-        };
-        SocketAddr::new(ip, address.port())
-    });
-    let own: Vec<SocketAddr> = own.collect();
-    let loopback = own.iter().find(|address| address.ip().is_loopback());
-    *loopback.unwrap_or(&own[0])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runners_go_to_an_address_that_is_listened_on() {
-        for (addresses, expected) in [
-            ("127.0.0.1:80", "127.0.0.1:80"),
-            ("0.0.0.0:80", "127.0.0.1:80"),
-            ("[::]:80", "[::1]:80"),
-            ("192.0.2.1:80", "192.0.2.1:80"),
-            ("192.0.2.1:80 [::1]:81", "[::1]:81"),
-        ] {
-            let addresses: Vec<SocketAddr> = addresses
-                .split(' ')
-                .map(|address| address.parse().expect("an address"))
-                .collect();
-            assert_eq!(reachable(&addresses).to_string(), expected);
-        }
-    }
 }

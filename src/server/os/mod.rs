@@ -2,6 +2,7 @@
 //! process and its child. Knows no connections.
 
 pub(super) mod demo;
+pub(super) mod invitation;
 pub(super) mod limits;
 pub(super) mod listen;
 pub(super) mod process;

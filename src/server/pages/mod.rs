@@ -128,7 +128,8 @@ impl Pages {
                 SPECTATE => (FOR_ANY_PAGE.to_owned(), (*text).to_owned()),
                 _ => (String::new(), (*text).to_owned()),
             };
-            Page::new(media_type, &headers, &text)
+            let packed = gzip::smallest(text.as_bytes());
+            Page::new(media_type, &headers, text.into_bytes(), packed)
         }))
     }
 
@@ -150,13 +151,19 @@ pub struct Page {
 }
 
 impl Page {
-    fn new(media_type: &'static str, headers: &str, text: &str) -> Page {
+    /// What is kept to be sent often, also by gzip, with these header lines, each with its CRLF.
+    pub(crate) fn new(
+        media_type: &'static str,
+        headers: &str,
+        content: Vec<u8>,
+        packed: Vec<u8>,
+    ) -> Page {
         let headers = format!("{headers}X-Content-Type-Options: nosniff\r\n");
         let gzip_headers = format!("{headers}Content-Encoding: gzip\r\n");
         Page {
             media_type,
-            plain: Representation::new(headers, text.as_bytes().to_vec()),
-            gzip: Representation::new(gzip_headers, gzip::smallest(text.as_bytes())),
+            plain: Representation::new(headers, content),
+            gzip: Representation::new(gzip_headers, packed),
         }
     }
 }

@@ -50,13 +50,23 @@ impl Server {
         let signals: Vec<i32> = self.signals.pending().collect();
         for signal in signals {
             if signal == SIGHUP {
-                self.door.reload_keys();
+                self.reload();
             } else if self.drain.is_some() {
                 warn!("second signal={signal} open={}", self.door.open());
                 self.stopped = Some(ExitCode::FAILURE);
             } else {
                 self.begin_drain(signal);
             }
+        }
+    }
+
+    /// Reads again what may have changed. Each file for itself: what cannot be used stays as it was.
+    fn reload(&mut self) {
+        if self.door.asks_for_tokens() {
+            self.door.reload_keys();
+        }
+        if let Some(course) = &mut self.course {
+            course.reload();
         }
     }
 

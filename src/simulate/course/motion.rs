@@ -112,6 +112,19 @@ impl Motion {
         Motion::Random(Wander::new(seed))
     }
 
+    /// Random positions of which all are some on Earth.
+    pub(crate) fn random_on_earth(seed: u64) -> Motion {
+        Motion::Random(Wander::on_earth(seed))
+    }
+
+    /// Whether no latitude is beyond a pole.
+    pub(crate) fn is_on_earth(&self) -> bool {
+        match self {
+            Motion::Random(wander) => wander.is_on_earth(),
+            Motion::Course(_) => true,
+        }
+    }
+
     /// Whose turn it is to send the run's position of this number; `None` if it is anybody's.
     pub(crate) fn next_user(&self, position: u64) -> Option<usize> {
         match self {
@@ -127,13 +140,13 @@ impl Motion {
         }
     }
 
-    /// The message that publishes a user's position of this number.
-    pub(crate) fn text(&self, user: usize, number: u64) -> String {
+    /// The message that publishes a user's position of this number, under this id.
+    pub(crate) fn text(&self, user: usize, id: usize, number: u64) -> String {
         match self {
-            Motion::Random(wander) => wander.text(user, number),
+            Motion::Random(wander) => wander.text(user, id, number),
             Motion::Course(race) => {
                 let WrittenPosition { lat, lng, extras } = race.fields(user, number);
-                let mut text = format!(r#"{{"userId":{user},"lat":{lat},"lng":{lng}"#);
+                let mut text = format!(r#"{{"userId":{id},"lat":{lat},"lng":{lng}"#);
                 for (extra, value) in extras {
                     // A write into a String cannot fail.
                     let _ = write!(text, r#","{}":{value}"#, extra.name());
@@ -197,7 +210,7 @@ mod tests {
     #[test]
     fn a_position_on_a_course_has_all_that_is_known() {
         assert_eq!(
-            race(1, 1.0).text(0, 150),
+            race(1, 1.0).text(0, 0, 150),
             r#"{"userId":0,"lat":50.010000,"lng":8.500000,"altitude":100.0,"heading":0,"speed":7.41,"timestamp":1795262550000}"#
         );
     }
@@ -208,8 +221,8 @@ mod tests {
         let turns: Vec<_> = (0..6).map(|position| motion.next_user(position)).collect();
         assert_eq!(turns, [0, 1, 2, 3, 0, 1].map(Some));
         // A quarter of there and back each, and a quarter of a second later each.
-        let text = motion.text(1, 0);
-        assert!(text.contains(r#""lat":50.010017,"#), "{text}");
+        let text = motion.text(1, 11, 0);
+        assert!(text.contains(r#"{"userId":11,"lat":50.010017,"#), "{text}");
         assert!(text.contains(r#""timestamp":1795262400250"#), "{text}");
     }
 
@@ -218,12 +231,12 @@ mod tests {
         for (users, per_second) in [(1, 1.0), (3, 0.7), (7, 700.0), (1, 100.0)] {
             let motion = race(users, per_second);
             for of in (0..2000).chain([1_000_000, 9_999_999_999]) {
-                let text = motion.text(users - 1, of);
+                let text = motion.text(users - 1, users, of);
                 assert_eq!(number(&motion, users - 1, &text), Some(of), "{text}");
             }
         }
         let motion = race(2, 2.0);
-        let text = motion.text(1, 5);
+        let text = motion.text(1, 1, 5);
         assert_eq!(number(&motion, 0, &text), None);
         for (from, to) in [
             ("lat\":5", "lat\":4"),
@@ -244,7 +257,7 @@ mod tests {
     #[test]
     fn a_random_position_has_no_further_fields() {
         let motion = Motion::random(7);
-        let text = motion.text(3, 5);
+        let text = motion.text(3, 3, 5);
         assert_eq!(number(&motion, 3, &text), Some(5));
         let more = text.replace('}', ",\"speed\":3}");
         assert_eq!(number(&motion, 3, &more), None);

@@ -25,18 +25,31 @@ const _: () = assert!(multiply(FACTOR, FACTOR_INVERSE) == 1);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wander {
     seed: u64,
+    /// In degrees.
+    lat_max: u64,
 }
 
 impl Wander {
     /// The same seed leads to the same positions.
     pub(crate) fn new(seed: u64) -> Wander {
-        Wander { seed }
+        Wander { seed, lat_max: 100 }
     }
 
-    /// The message that publishes a user's position of this number, below [`POSITIONS_MAX`].
-    pub(crate) fn text(self, user: usize, number: u64) -> String {
+    /// Others, whose latitudes are some on Earth.
+    pub(crate) fn on_earth(seed: u64) -> Wander {
+        Wander { seed, lat_max: 90 }
+    }
+
+    /// Whether all its latitudes are some on Earth.
+    pub(crate) fn is_on_earth(self) -> bool {
+        self.lat_max <= 90
+    }
+
+    /// The message that publishes a user's position of this number, below [`POSITIONS_MAX`], under
+    /// this id.
+    pub(crate) fn text(self, user: usize, id: usize, number: u64) -> String {
         let (lat, lng) = self.coordinates(user, number);
-        format!("{{\"userId\":{user},\"lat\":{lat},\"lng\":{lng}}}")
+        format!("{{\"userId\":{id},\"lat\":{lat},\"lng\":{lng}}}")
     }
 
     /// Which of the user's positions has these coordinates, to the last digit.
@@ -51,10 +64,10 @@ impl Wander {
         (sent_lat == lat && sent_lng == lng).then_some(number)
     }
 
-    /// `lat` and `lng` from 0 to 100, with all their digits.
+    /// `lat` and `lng` from 0 to 100, or `lat` to 90, with all their digits.
     fn coordinates(self, user: usize, number: u64) -> (String, String) {
         let random = scatter(scatter(self.seed ^ scatter(user as u64)) ^ number);
-        let lat = random % (100 * DEGREE);
+        let lat = random % (self.lat_max * DEGREE);
         let lng = scatter(random) % (100 * DEGREE);
         let digits = (multiply(number, FACTOR) + self.shift(user)) % POSITIONS_MAX;
         (decimal(lat), decimal(lng - lng % POSITIONS_MAX + digits))
@@ -110,6 +123,21 @@ mod tests {
             assert_eq!(wander.number(3, &lat, &lng), Some(number));
             assert_eq!(wander.number(4, &lat, &lng), None);
         }
+    }
+
+    #[test]
+    fn on_earth_no_latitude_is_beyond_the_pole_and_each_tells_its_number() {
+        let latitude_max = |wander: Wander| {
+            let latitudes = (0..1000).map(|number| {
+                let (lat, lng) = wander.coordinates(3, number);
+                assert_eq!(wander.number(3, &lat, &lng), Some(number));
+                lat.parse::<f64>().expect("a number")
+            });
+            latitudes.fold(0.0, f64::max)
+        };
+        assert!(latitude_max(Wander::new(7)) > 90.0);
+        assert!((80.0..90.0).contains(&latitude_max(Wander::on_earth(7))));
+        assert!(Wander::on_earth(7).is_on_earth() && !Wander::new(7).is_on_earth());
     }
 
     #[test]

@@ -27,6 +27,8 @@ const LATENCY_US_MAX: u64 = 3_600_000_000;
 #[derive(Debug)]
 pub(crate) struct Ledger {
     motion: Motion,
+    /// The id of the first user; the others have those behind it.
+    first_id: usize,
     users: Vec<User>,
     in_flight: usize,
     sent: u64,
@@ -36,6 +38,13 @@ pub(crate) struct Ledger {
     /// Deliveries that may still come.
     outstanding: u64,
     latency_us: Histogram<u64>,
+    /// The lowest and the highest id of which positions came that we did not send.
+    strangers: Option<(usize, usize)>,
+    /// Whether some of these cannot be ours in other words: there were more of them than were
+    /// missing of ours.
+    is_shared: bool,
+    /// Whether a latitude beyond a pole was refused.
+    is_refused: bool,
     /// What was wrong so far.
     pub(crate) faults: Faults,
 }
@@ -60,16 +69,20 @@ struct View {
     /// Numbers that were passed over, in ascending order.
     gaps: Vec<Range<u64>>,
     arrived: u64,
+    /// Positions that we did not send, or not so.
+    strange: u64,
     /// Whether a last known position came.
     last_known: bool,
 }
 
 impl Ledger {
-    /// A ledger for users 0 to `users` - 1, of which each follows itself and the next.
-    pub(crate) fn new(users: usize, motion: Motion) -> Ledger {
+    /// A ledger for so many users with ids from `first_id` on, of which each follows itself and the
+    /// next.
+    pub(crate) fn new(first_id: usize, users: usize, motion: Motion) -> Ledger {
         let latency_us = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3);
         Ledger {
             motion,
+            first_id,
             users: (0..users).map(|_| User::default()).collect(),
             in_flight: 0,
             sent: 0,
@@ -78,8 +91,27 @@ impl Ledger {
             arrived_last: None,
             outstanding: 0,
             latency_us: latency_us.expect("the bounds are in order and 3 digits are possible"),
+            strangers: None,
+            is_shared: false,
+            is_refused: false,
             faults: Faults::default(),
         }
+    }
+
+    /// The id of a user, who is counted from 0.
+    pub(crate) fn id(&self, user: usize) -> usize {
+        self.first_id + user
+    }
+
+    /// The lowest and the highest id that somebody else was seen to publish, if it is sure that
+    /// somebody does: a server that changes positions of ours lets as many of them go missing.
+    pub(crate) fn in_use(&self) -> Option<(usize, usize)> {
+        self.strangers.filter(|_| self.is_shared)
+    }
+
+    /// Whether the server takes latitudes on Earth alone, and was sent others.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.is_refused
     }
 
     /// Says when the run begins, in milliseconds since 1970 UTC; before the first position.
@@ -109,35 +141,47 @@ impl Ledger {
             self.expected += 1;
             self.outstanding += u64::from(!self.users[follower].gone);
         }
-        self.motion.text(user, number)
+        self.motion.text(user, self.id(user), number)
     }
 
     /// Enters what a user's connection received.
     pub(crate) fn receive(&mut self, follower: usize, text: &str, now: Instant) {
         match message::decode(text) {
             ServerMessage::Position(seen) => match self.view(follower, &seen) {
-                Err(fault) => self.faults.note(fault, || told(follower, text)),
+                Err(fault) => self.note(fault, follower, text),
                 Ok(user) => match seen.age {
                     Some(age) => self.last_known(follower, user, age, text),
                     None => self.deliver(follower, user, &seen, text, now),
                 },
             },
-            ServerMessage::Error { code, message } => {
-                self.faults.note(Fault::Error, || {
-                    format!("to user {follower}: {code}: {message}")
-                });
+            ServerMessage::Error { code, .. }
+                if code == "bad_position" && !self.motion.is_on_earth() =>
+            {
+                self.is_refused = true;
             }
-            ServerMessage::Other => self.faults.note(Fault::Unexpected, || told(follower, text)),
+            ServerMessage::Error { code, message } => {
+                let id = self.id(follower);
+                (self.faults).note(Fault::Error, || format!("to user {id}: {code}: {message}"));
+            }
+            ServerMessage::Other => self.note(Fault::Unexpected, follower, text),
         }
+    }
+
+    fn note(&mut self, fault: Fault, follower: usize, text: &str) {
+        let id = self.id(follower);
+        let told = || format!("user {id} got {}", crate::refusal::quote(text));
+        self.faults.note(fault, told);
     }
 
     /// Whose position a follower saw, if it follows that user.
     fn view(&self, follower: usize, seen: &Sighting) -> Result<usize, Fault> {
         match seen.user.parse::<usize>() {
-            Ok(user) if user.to_string() != seen.user => Err(Fault::WrongContent),
-            Ok(user) if followers(user).any(|other| other == follower) => Ok(user),
-            Ok(user) if user == follower + 1 => Ok(user),
-            Ok(_) => Err(Fault::Foreign),
+            Ok(id) if id.to_string() != seen.user => Err(Fault::WrongContent),
+            Ok(id) => {
+                let user = id.checked_sub(self.first_id);
+                let user = user.filter(|user| (follower..=follower + 1).contains(user));
+                user.ok_or(Fault::Foreign)
+            }
             // Somebody's id, but no number, though all were sent as numbers.
             Err(_) => Err(Fault::WrongContent),
         }
@@ -151,10 +195,9 @@ impl Ledger {
             .parse::<f64>()
             .is_ok_and(|age| age >= 0.0 && age.is_finite())
         {
-            self.faults
-                .note(Fault::WrongContent, || told(follower, text));
+            self.note(Fault::WrongContent, follower, text);
         } else if view.next > 0 || std::mem::replace(&mut view.last_known, true) {
-            self.faults.note(Fault::Unexpected, || told(follower, text));
+            self.note(Fault::Unexpected, follower, text);
         }
     }
 
@@ -167,9 +210,8 @@ impl Ledger {
         // The keys that were compared, and no others may have come with them.
         let keys = 3 + seen.extras().count();
         let Some(number) = number.filter(|_| message::key_count(text) == Some(keys)) else {
-            return self
-                .faults
-                .note(Fault::WrongContent, || told(follower, text));
+            self.stranger(follower, user);
+            return self.note(Fault::WrongContent, follower, text);
         };
         let view = user - follower;
         let view = &mut self.users[follower].views[view];
@@ -182,15 +224,31 @@ impl Ledger {
             }
             self.record_latency(user, number, now);
         } else if take_from_gaps(&mut view.gaps, number) {
-            self.faults.note(Fault::OutOfOrder, || told(follower, text));
+            self.note(Fault::OutOfOrder, follower, text);
         } else {
-            return self.faults.note(Fault::Doubled, || told(follower, text));
+            return self.note(Fault::Doubled, follower, text);
         }
         self.users[follower].views[user - follower].arrived += 1;
         self.arrived += 1;
         self.arrived_last = Some(now);
         self.outstanding -= 1;
         self.forget_arrived(user);
+        self.judge_strangers(follower, user);
+    }
+
+    /// Enters a position of a user that we did not send.
+    fn stranger(&mut self, follower: usize, user: usize) {
+        let id = self.id(user);
+        let (lowest, highest) = self.strangers.unwrap_or((id, id));
+        self.strangers = Some((lowest.min(id), highest.max(id)));
+        self.users[follower].views[user - follower].strange += 1;
+        self.judge_strangers(follower, user);
+    }
+
+    fn judge_strangers(&mut self, follower: usize, user: usize) {
+        let sent = self.users.get(user).map_or(0, |user| user.sent);
+        let view = &self.users[follower].views[user - follower];
+        self.is_shared |= view.strange > sent - view.arrived;
     }
 
     /// Gives up on the oldest gap when there are too many to remember.
@@ -203,12 +261,11 @@ impl Ledger {
     }
 
     fn note_missing(&mut self, follower: usize, user: usize, numbers: Range<u64>) {
+        let (id, follower) = (self.id(user), self.id(follower));
         for number in numbers {
             self.faults.note(Fault::Missing, || {
-                format!(
-                    "user {follower} did not get {}",
-                    self.motion.text(user, number)
-                )
+                let text = self.motion.text(user, id, number);
+                format!("user {follower} did not get {text}")
             });
         }
     }
@@ -303,10 +360,6 @@ impl Ledger {
 /// Who follows a user: itself, and the one before.
 fn followers(user: usize) -> impl Iterator<Item = usize> {
     user.saturating_sub(1)..=user
-}
-
-fn told(follower: usize, text: &str) -> String {
-    format!("user {follower} got {}", crate::refusal::quote(text))
 }
 
 /// Whether the number was in a gap; it is no more.

@@ -21,7 +21,7 @@ fn tally(ledger: &Ledger, fault: Fault) -> &Tally {
 /// for what `tamper` makes of those to user 1.
 fn run(sent: usize, tamper: impl Fn(Vec<String>) -> Vec<String>) -> Vec<(&'static str, u64)> {
     let now = Instant::now();
-    let mut ledger = Ledger::new(4, Motion::random(7));
+    let mut ledger = Ledger::new(0, 4, Motion::random(7));
     let texts: Vec<String> = (0..sent).map(|_| ledger.publish(2, now)).collect();
     for text in &texts {
         ledger.receive(2, text, now);
@@ -96,7 +96,7 @@ fn other_digits_are_wrong_content_even_where_the_number_is_the_same() {
 
 #[test]
 fn another_users_position_is_foreign_and_one_never_sent_is_wrong() {
-    let (now, mut ledger) = (Instant::now(), Ledger::new(4, Motion::random(7)));
+    let (now, mut ledger) = (Instant::now(), Ledger::new(0, 4, Motion::random(7)));
     let text = ledger.publish(0, now);
     ledger.receive(0, &text, now);
     ledger.receive(2, &text, now);
@@ -108,7 +108,7 @@ fn another_users_position_is_foreign_and_one_never_sent_is_wrong() {
 
 #[test]
 fn errors_and_strange_messages_are_told_and_last_known_positions_are_not() {
-    let (now, mut ledger) = (Instant::now(), Ledger::new(2, Motion::random(7)));
+    let (now, mut ledger) = (Instant::now(), Ledger::new(0, 2, Motion::random(7)));
     ledger.receive(0, r#"{"userId":1,"lat":1,"lng":2,"age":0.1}"#, now);
     ledger.receive(
         0,
@@ -125,7 +125,7 @@ fn errors_and_strange_messages_are_told_and_last_known_positions_are_not() {
 
 #[test]
 fn room_ends_at_the_window_and_comes_back_with_the_last_follower() {
-    let (now, mut ledger) = (Instant::now(), Ledger::new(2, Motion::random(7)));
+    let (now, mut ledger) = (Instant::now(), Ledger::new(0, 2, Motion::random(7)));
     let mut texts = Vec::new();
     while ledger.has_room(1) {
         texts.push(ledger.publish(1, now));
@@ -139,7 +139,7 @@ fn room_ends_at_the_window_and_comes_back_with_the_last_follower() {
 
 #[test]
 fn latency_runs_from_when_a_position_was_due() {
-    let (due, mut ledger) = (Instant::now(), Ledger::new(1, Motion::random(7)));
+    let (due, mut ledger) = (Instant::now(), Ledger::new(0, 1, Motion::random(7)));
     let text = ledger.publish(0, due);
     ledger.receive(0, &text, due + Duration::from_millis(1));
     assert_eq!(ledger.latency_us().max(), 1000);
@@ -148,7 +148,7 @@ fn latency_runs_from_when_a_position_was_due() {
 
 #[test]
 fn a_lost_connection_leaves_nothing_outstanding_but_misses_its_deliveries() {
-    let (now, mut ledger) = (Instant::now(), Ledger::new(2, Motion::random(7)));
+    let (now, mut ledger) = (Instant::now(), Ledger::new(0, 2, Motion::random(7)));
     let text = ledger.publish(1, now);
     ledger.disconnect(0);
     ledger.disconnect(0);
@@ -161,7 +161,7 @@ fn a_lost_connection_leaves_nothing_outstanding_but_misses_its_deliveries() {
 
 #[test]
 fn gaps_beyond_those_remembered_are_still_counted() {
-    let (now, mut ledger) = (Instant::now(), Ledger::new(1, Motion::random(7)));
+    let (now, mut ledger) = (Instant::now(), Ledger::new(0, 1, Motion::random(7)));
     for number in 0..2 * GAPS_MAX + 100 {
         let text = ledger.publish(0, now);
         if number % 2 == 1 {
@@ -170,4 +170,65 @@ fn gaps_beyond_those_remembered_are_still_counted() {
     }
     ledger.close();
     assert_eq!(counts(&ledger), [("missing", GAPS_MAX as u64 + 50)]);
+}
+
+#[test]
+fn ids_begin_with_any_number() {
+    let (now, mut ledger) = (Instant::now(), Ledger::new(100, 2, Motion::random(7)));
+    for user in [1, 0, 1] {
+        let text = ledger.publish(user, now);
+        assert!(text.starts_with(&format!("{{\"userId\":{},", 100 + user)));
+        for follower in followers(user) {
+            ledger.receive(follower, &text, now);
+        }
+    }
+    assert_eq!(counts(&ledger), []);
+    ledger.receive(0, r#"{"userId":99,"lat":1,"lng":2}"#, now);
+    ledger.receive(0, r#"{"userId":0,"lat":1,"lng":2}"#, now);
+    assert_eq!(counts(&ledger), [("foreign", 2)]);
+    assert_eq!(
+        tally(&ledger, Fault::Foreign).examples[0],
+        r#"user 100 got {"userId":99,"lat":1,"lng":2}"#
+    );
+}
+
+#[test]
+fn ids_are_in_use_once_more_came_than_can_be_ours_in_other_words() {
+    let (now, mut ledger) = (Instant::now(), Ledger::new(5, 3, Motion::random(7)));
+    let other = |id: usize| format!(r#"{{"userId":{id},"lat":1,"lng":2}}"#);
+    let texts: Vec<String> = (0..2).map(|_| ledger.publish(1, now)).collect();
+    ledger.receive(1, &other(6), now);
+    ledger.receive(1, &other(6), now);
+    assert_eq!(ledger.in_use(), None, "both may be ours");
+    ledger.receive(1, &texts[0], now);
+    assert_eq!(ledger.in_use(), Some((6, 6)), "one of two is not");
+    ledger.receive(1, &other(7), now);
+    ledger.receive(2, &other(8), now);
+    assert_eq!(ledger.in_use(), Some((6, 8)));
+}
+
+#[test]
+fn positions_that_a_server_changes_are_no_use_of_ids() {
+    let (now, mut ledger) = (Instant::now(), Ledger::new(0, 2, Motion::random(7)));
+    for _ in 0..20 {
+        let text = ledger.publish(1, now).replace("\"lat\":", "\"lat\":1");
+        ledger.receive(0, &text, now);
+        ledger.receive(1, &text, now);
+    }
+    assert_eq!(ledger.in_use(), None);
+    ledger.close();
+    assert_eq!(counts(&ledger), [("missing", 40), ("wrong content", 40)]);
+}
+
+#[test]
+fn a_latitude_that_is_refused_is_told_apart_where_there_was_one_beyond_a_pole() {
+    let refusal = r#"{"error":{"code":"bad_position","message":"lat"}}"#;
+    let now = Instant::now();
+    let mut ledger = Ledger::new(0, 1, Motion::random(7));
+    ledger.receive(0, refusal, now);
+    assert!(ledger.is_refused() && ledger.faults.is_empty());
+    let mut ledger = Ledger::new(0, 1, Motion::random_on_earth(7));
+    ledger.receive(0, refusal, now);
+    assert!(!ledger.is_refused());
+    assert_eq!(counts(&ledger), [("error", 1)]);
 }
