@@ -7,8 +7,17 @@ use qrcodegen::{QrCode, QrCodeEcc, QrSegment, Version};
 /// Light modules around a code (ISO/IEC 18004, 6.3.8).
 const QUIET_ZONE_MODULES: i32 = 4;
 
-/// The code of a text; `None` if it takes a larger version than this, from 1 to 40.
+/// What makes a file of an element that stands in HTML.
+const NAMESPACE: &str = "xmlns=\"http://www.w3.org/2000/svg\"";
+
+/// The code of a text as a file; `None` if it takes a larger version than this, from 1 to 40.
 pub(crate) fn svg(text: &str, version_max: u8) -> Option<String> {
+    let element = svg_in_html(text, version_max)?;
+    Some(element.replacen("<svg", &format!("<svg {NAMESPACE}"), 1))
+}
+
+/// The same as an element to stand in HTML.
+pub(crate) fn svg_in_html(text: &str, version_max: u8) -> Option<String> {
     let segments = [QrSegment::make_bytes(text.as_bytes())];
     let code = QrCode::encode_segments_advanced(
         &segments,
@@ -39,7 +48,7 @@ fn draw(code: &QrCode) -> String {
     }
     let side = size + 2 * QUIET_ZONE_MODULES;
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {side} {side}\" role=\"img\" aria-label=\"QR code\" shape-rendering=\"crispEdges\">\
+        "<svg viewBox=\"0 0 {side} {side}\" role=\"img\" aria-label=\"QR code\" shape-rendering=\"crispEdges\">\
          <path fill=\"#fff\" d=\"M0 0h{side}v{side}H0z\"/><path stroke=\"#000\" d=\"{dark}\"/></svg>"
     )
 }

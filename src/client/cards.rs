@@ -73,7 +73,7 @@ pub(super) fn page(cards: &[Card], host: &str, until: &str) -> Result<String, St
 
 /// The QR code of a text, as SVG.
 fn code(text: &str) -> Result<String, String> {
-    qr::svg(text, VERSION_MAX).ok_or_else(|| {
+    qr::svg_in_html(text, VERSION_MAX).ok_or_else(|| {
         format!(
             "a link of {} bytes is too long for a code on a card: try --follow '*', \
              or another kind of key",
