@@ -181,6 +181,7 @@ fn an_authority_without_a_grant_can_do_nothing_where_one_is_needed() {
         user: user.to_owned(),
         publish: Publish::Own,
         follow: Follow::Everybody,
+        name: None,
         expires_at_s: 2_000_000_000,
     };
     let mut runner = Authority::of_request(Some(granted("5")));
