@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::fix::FixError;
-use crate::user::ID_BYTES_MAX;
+use crate::user::{ID_BYTES_MAX, NAME_BYTES_MAX};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:ident = $word:literal,)*) => {
@@ -90,6 +90,10 @@ pub enum Refusal {
     ReportWithoutId,
     /// An audience asked for on a connection that declared no `userId`.
     AudienceOfNobody,
+    /// A name that is no text for one.
+    BadName,
+    /// A name on a connection that declared no `userId`.
+    NameOfNobody,
     /// The position is none.
     BadPosition(FixError),
     /// The connection declared another user, given as JSON, than the message names.
@@ -117,12 +121,14 @@ impl Refusal {
             | Refusal::NoMessage
             | Refusal::PingWithoutNumber
             | Refusal::NotAList(_)
-            | Refusal::NotASwitch(_) => Code::BadMessage,
+            | Refusal::NotASwitch(_)
+            | Refusal::BadName => Code::BadMessage,
             Refusal::BadIds(..)
             | Refusal::BadUser(_)
             | Refusal::MissingUser
             | Refusal::ReportWithoutId
-            | Refusal::AudienceOfNobody => Code::BadId,
+            | Refusal::AudienceOfNobody
+            | Refusal::NameOfNobody => Code::BadId,
             Refusal::BadPosition(_) => Code::BadPosition,
             Refusal::WrongUser(_) => Code::WrongUser,
             Refusal::TooManyFollows(..) | Refusal::TooManyFollowsTotal(..) => Code::TooManyFollows,
@@ -171,6 +177,14 @@ impl fmt::Display for Refusal {
             Refusal::AudienceOfNobody => write!(
                 f,
                 "userId is missing: an audience is told to a connection that says who it is"
+            ),
+            Refusal::BadName => write!(
+                f,
+                "name must be a string of 1 to {NAME_BYTES_MAX} bytes without control characters"
+            ),
+            Refusal::NameOfNobody => write!(
+                f,
+                "userId is missing: a name is that of a connection that says who it is"
             ),
             Refusal::BadPosition(error) => error.fmt(f),
             Refusal::WrongUser(declared) => {

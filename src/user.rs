@@ -176,11 +176,22 @@ pub struct Known<'a> {
     pub dialect: Dialect,
 }
 
+/// What a user is called, and the colour that goes with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Called<'a> {
+    /// A display name.
+    pub name: Option<&'a str>,
+    /// `#rrggbb`.
+    pub color: Option<&'a str>,
+}
+
 /// What is known of a user besides positions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Presence<'a> {
     /// The text of the user's id.
     pub user: &'a str,
+    /// What the user is called.
+    pub called: Called<'a>,
     /// How to write it.
     pub spelling: Spelling,
     /// How fresh the last known position is.

@@ -2,11 +2,13 @@
 //! Knows no sockets, no clocks, and nobody's follows.
 //!
 //! [keys]: crate::server#tokens-and-keys
+//! [roster]: crate::server#the-roster
 //! [commands]: crate::server#other-commands
 #![doc = include_str!("README.md")]
 
 mod field;
 mod geojson;
+mod names;
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -18,9 +20,11 @@ use serde_json::value::RawValue;
 use crate::auth::Token;
 use crate::fix::{self, Bounds, Extra, Fix};
 use crate::refusal::{Refusal, quote};
-use crate::user::{Known, Presence, Spelling, UserId, Written};
+use crate::user::{Known, Presence, Spelling, UserId, Written, is_name};
 pub(crate) use field::{Field, string};
 pub use geojson::{Feature, encode_features};
+use names::CalledFields;
+pub use names::encode_roster;
 
 /// What a client said.
 #[derive(Debug)]
@@ -54,6 +58,8 @@ impl ClientMessage<'_> {
 pub struct Hello<'a> {
     /// The user that this connection is; `None` for a pure spectator.
     pub user: Option<Result<UserId<'a>, Refusal>>,
+    /// What to call that user.
+    pub name: Option<Result<Cow<'a, str>, Refusal>>,
     /// What shows who this is.
     pub token: Option<Token<'a>>,
     /// Whether to send presence from now on; `None` leaves it as it was.
@@ -101,6 +107,7 @@ struct Fields<'a> {
     #[serde(borrow)]
     initial_request: Field<'a>,
     user_id: Field<'a>,
+    name: Field<'a>,
     following: Field<'a>,
     follow: Field<'a>,
     unfollow: Field<'a>,
@@ -158,6 +165,7 @@ pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> 
     if fields.initial_request.is_true() {
         return Ok(ClientMessage::Hello(Hello {
             user: fields.user_id.known().map(user_id),
+            name: fields.name.known().map(name),
             token: fields.token.known().map(token),
             presence: fields.presence.switch("presence"),
             audience: fields.audience.switch("audience"),
@@ -211,6 +219,11 @@ pub(crate) fn decode_position(text: &str, bounds: Bounds) -> Result<LonePosition
 /// Reads a token: what is no string is no good one, as the keys will say.
 fn token(json: &str) -> Token<'_> {
     Token::new(string(json).unwrap_or(Cow::Borrowed(json)))
+}
+
+/// Reads a display name.
+fn name(json: &str) -> Result<Cow<'_, str>, Refusal> {
+    (string(json).filter(|name| is_name(name))).ok_or(Refusal::BadName)
 }
 
 /// Reads a user id from one JSON value.
@@ -287,8 +300,9 @@ pub fn encode_presence(presence: &Presence, out: &mut Vec<u8>) {
     // Writes into a Vec cannot fail.
     let _ = write!(
         out,
-        "{{\"presence\":{{\"userId\":{},\"state\":\"{}\",\"connected\":{}",
+        "{{\"presence\":{{\"userId\":{}{},\"state\":\"{}\",\"connected\":{}",
         written.json(presence.user),
+        CalledFields(presence.called),
         presence.freshness.word(),
         presence.is_connected
     );

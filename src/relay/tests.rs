@@ -164,6 +164,7 @@ fn a_crowd_whose_positions_turn_stale_together_does_so_in_steps() {
 fn an_authority_without_a_grant_can_do_nothing_where_one_is_needed() {
     let mut relay = Relay::new(Rules {
         needs_grant: true,
+        follows_all: false,
         follows_max: 10,
         follows_total_max: 10,
         rate_max: None,

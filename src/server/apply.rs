@@ -144,6 +144,11 @@ impl Effects<'_> {
             Some(Err(refusal)) => refusals.push(refusal),
             Some(Ok(user)) => refusals.extend(self.relay.declare(by, &user).err()),
         }
+        match hello.name {
+            None => {}
+            Some(Err(refusal)) => refusals.push(refusal),
+            Some(Ok(name)) => refusals.extend(self.relay.call(by, &name).err()),
+        }
         // Whom it follows already comes before whom it follows from now on.
         match hello.presence {
             None => {}

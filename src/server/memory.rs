@@ -15,13 +15,17 @@ const CONNECTION_BYTES: u64 = 1024;
 
 /// A follow of somebody whom nobody else knows, with the longest of ids, and what marks that its
 /// follower is behind on it.
-const FOLLOW_BYTES: u64 = 330;
+const FOLLOW_BYTES: u64 = 338;
 
 /// What the longest of tokens grants, where tokens are asked for.
 const GRANT_BYTES: u64 = 12 * 1024;
 
 /// A last known position, and the user whose it is.
 const LAST_KNOWN_BYTES: u64 = 512;
+
+/// What a user is called by a token and by itself, both at the longest: of each whose last known
+/// position is kept, and of each that a connection is.
+const NAMES_BYTES: u64 = 208;
 
 /// A connection of plain HTTP: itself, and the longest of heads in a buffer that has just grown.
 const HTTP_CONNECTION_BYTES: u64 = CONNECTION_BYTES + 2 * HEAD_BYTES_MAX as u64;
@@ -40,6 +44,7 @@ pub(super) fn memory_max(config: &Config, limits: Limits) -> u64 {
         + grants
         + u64::from(config.max_follows_total) * FOLLOW_BYTES
         + u64::from(config.max_runners) * LAST_KNOWN_BYTES
+        + (connections + u64::from(config.max_runners)) * NAMES_BYTES
         + pieces
         + limits.http as u64 * HTTP_CONNECTION_BYTES
         + BODIES_BYTES_MAX as u64

@@ -9,6 +9,7 @@
 //!
 //! [`CloseReason`]: wire::close::CloseReason
 //! [protocol]: crate::protocol
+//! [everybody]: crate::protocol#everybody
 //! [tokens]: crate::protocol#tokens
 //! [errors]: crate::protocol#errors
 //! [close codes]: crate::protocol#close-codes
@@ -36,6 +37,7 @@ mod parts;
 mod postponed;
 mod queues;
 mod reporting;
+mod roster;
 mod source;
 mod sweep;
 mod tick;

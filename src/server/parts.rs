@@ -22,6 +22,7 @@ use super::os::listen::Listeners;
 use super::outgoing::Outgoing;
 use super::pages::Pages;
 use super::queues::Queues;
+use super::roster::RosterFile;
 use super::source::Source;
 use super::sweep::Sweep;
 use super::wire::ceiling::Ceiling;
@@ -48,6 +49,7 @@ pub(super) struct Server {
     pub(super) work: Work,
     pub(super) outgoing: Outgoing,
     pub(super) pages: Pages,
+    pub(super) roster: RosterFile,
     /// What all HTTP answers on their way out hold.
     pub(super) unsent: Ceiling,
     pub(super) metrics: Metrics,
@@ -67,9 +69,12 @@ impl Server {
         let limits = Limits::new(config.max_connections, config.max_http_connections)?;
         let door = Door::new(&config, limits)?;
         demo::check(&config, limits.websockets)?;
+        let (roster, names) = RosterFile::load(config.roster.clone())?;
+        let mut relay = Relay::new(config.rules(door.asks_for_tokens()));
+        relay.set_roster(names);
         let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
         let mut listeners = Listeners::bind(&config.listen, config.backlog)?;
-        let mut signals = if door.asks_for_tokens() {
+        let mut signals = if door.asks_for_tokens() || roster.is_given() {
             Signals::new([SIGHUP, SIGINT, SIGTERM])
         } else {
             // There is nothing to read again: one ends the process when its terminal is closed.
@@ -85,7 +90,7 @@ impl Server {
             have_signals_come: false,
             listeners,
             connections: Connections::default(),
-            relay: Relay::new(config.rules(door.asks_for_tokens())),
+            relay,
             door,
             queues: Queues::new(config.flush_interval, now.monotonic),
             reader: Reader::new(config.max_message_bytes as usize),
@@ -95,6 +100,7 @@ impl Server {
                 &config.tiles,
                 frame_ancestors(&config.allow_origin).as_deref(),
             ),
+            roster,
             unsent: Ceiling::new(UNSENT_BYTES_MAX),
             metrics: Metrics::new(now.unix_ms),
             now,

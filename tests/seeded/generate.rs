@@ -66,7 +66,8 @@ const VALUES: [&str; 31] = [
     "{\"userId\":5}",
 ];
 
-const OTHER_KEYS: [&str; 13] = [
+const OTHER_KEYS: [&str; 14] = [
+    "name",
     "token",
     "presence",
     "audience",
@@ -254,7 +255,7 @@ impl Generator {
             ("exp", self.pick(&TIMES)),
         ];
         for _ in 0..self.below(4) {
-            let name = self.pick(&["nbf", "follow", "publish", "aud", "iss", "follow", "x"]);
+            let name = self.pick(&["nbf", "follow", "publish", "aud", "iss", "name", "x"]);
             claims.push(match (name, self.rarely(6)) {
                 (_, true) => (name, self.pick(&VALUES)),
                 ("nbf", _) => (name, self.pick(&TIMES)),

@@ -18,7 +18,7 @@ pub use conditions::Conditions;
 pub use head::{CompleteHead, HEAD_BYTES_MAX, HEADERS_MAX, Head, RefusedRequest, parse};
 pub use origin::Origin;
 pub(crate) use origin::{AllowedOrigin, frame_ancestors};
-pub use query::IdQuery;
+pub use query::{Asked, IdQuery};
 pub use report::{Credentials, Report};
 pub use request::{Request, Shown};
 pub use response::Response;

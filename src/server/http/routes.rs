@@ -25,6 +25,8 @@ pub enum Route {
     Metrics,
     /// Last known positions of these users.
     Positions(IdQuery),
+    /// Who is on the roster.
+    Roster,
     /// Positions that an app reports.
     Report,
 }
@@ -32,7 +34,7 @@ pub enum Route {
 impl Route {
     /// Whether pages of other sites may read the answer, as far as their origin may come in.
     pub fn is_for_pages_elsewhere(&self) -> bool {
-        matches!(self, Route::Positions(_))
+        matches!(self, Route::Positions(_) | Route::Roster)
     }
 
     /// What may be done with it, as a header line.
@@ -59,12 +61,13 @@ pub(super) fn route(method: &str, target: &str) -> Result<Route, Response> {
         "/healthz" => Route::Healthz,
         "/readyz" => Route::Readyz,
         "/metrics" => Route::Metrics,
+        "/roster" => Route::Roster,
         "/positions" => Route::Positions(IdQuery::of(target)),
         _ => Route::Page(PageId::at(path).ok_or_else(|| {
             Response::refuse(
                 "404 Not Found",
                 "",
-                "nothing is here; there are /, /setup, /track, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
+                "nothing is here; there are /, /setup, /track, /healthz, /readyz, /metrics, /positions and /roster, and WebSockets on any path",
             )
         })?),
     };

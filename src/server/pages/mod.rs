@@ -119,7 +119,7 @@ impl Pages {
                 ),
                 _ => (String::new(), (*text).to_owned()),
             };
-            Page::new(media_type, &headers, &text)
+            Page::new(media_type, &headers, &text, gzip::smallest)
         }))
     }
 
@@ -141,13 +141,23 @@ pub struct Page {
 }
 
 impl Page {
-    fn new(media_type: &'static str, headers: &str, text: &str) -> Page {
+    /// JSON that is made while the server runs, and may be long.
+    pub fn of_json(text: &str) -> Page {
+        Page::new("application/json", "", text, gzip::fast)
+    }
+
+    fn new(
+        media_type: &'static str,
+        headers: &str,
+        text: &str,
+        compress: impl Fn(&[u8]) -> Vec<u8>,
+    ) -> Page {
         let headers = format!("{headers}X-Content-Type-Options: nosniff\r\n");
         let gzip_headers = format!("{headers}Content-Encoding: gzip\r\n");
         Page {
             media_type,
             plain: Representation::new(headers, text.as_bytes().to_vec()),
-            gzip: Representation::new(gzip_headers, gzip::smallest(text.as_bytes())),
+            gzip: Representation::new(gzip_headers, compress(text.as_bytes())),
         }
     }
 }

@@ -50,13 +50,23 @@ impl Server {
         let signals: Vec<i32> = self.signals.pending().collect();
         for signal in signals {
             if signal == SIGHUP {
-                self.door.reload_keys();
+                self.reload();
             } else if self.drain.is_some() {
                 warn!("second signal={signal} open={}", self.door.open());
                 self.stopped = Some(ExitCode::FAILURE);
             } else {
                 self.begin_drain(signal);
             }
+        }
+    }
+
+    /// Reads again what was read at the start: each file for itself, all of it or nothing.
+    fn reload(&mut self) {
+        if self.door.asks_for_tokens() {
+            self.door.reload_keys();
+        }
+        if let Some(roster) = self.roster.reload() {
+            self.relay.set_roster(roster);
         }
     }
 
