@@ -94,6 +94,10 @@ pub enum Refusal {
     BadName,
     /// A name on a connection that declared no `userId`.
     NameOfNobody,
+    /// A goodbye on a connection that declared no `userId`.
+    GoodbyeOfNobody,
+    /// The field of this name says something if it is true, and nothing else.
+    NotTrue(&'static str),
     /// The position is none.
     BadPosition(FixError),
     /// The connection declared another user, given as JSON, than the message names.
@@ -122,13 +126,15 @@ impl Refusal {
             | Refusal::PingWithoutNumber
             | Refusal::NotAList(_)
             | Refusal::NotASwitch(_)
+            | Refusal::NotTrue(_)
             | Refusal::BadName => Code::BadMessage,
             Refusal::BadIds(..)
             | Refusal::BadUser(_)
             | Refusal::MissingUser
             | Refusal::ReportWithoutId
             | Refusal::AudienceOfNobody
-            | Refusal::NameOfNobody => Code::BadId,
+            | Refusal::NameOfNobody
+            | Refusal::GoodbyeOfNobody => Code::BadId,
             Refusal::BadPosition(_) => Code::BadPosition,
             Refusal::WrongUser(_) => Code::WrongUser,
             Refusal::TooManyFollows(..) | Refusal::TooManyFollowsTotal(..) => Code::TooManyFollows,
@@ -149,7 +155,7 @@ impl fmt::Display for Refusal {
             Refusal::NoMessage => write!(
                 f,
                 "no message has these keys: send initialRequest true for a hello, lat and lng for a position, \
-                 follow or unfollow, or ping"
+                 follow, unfollow or goodbye, or ping"
             ),
             Refusal::PingWithoutNumber => {
                 write!(f, "ping must be a number: it comes back as pong")
@@ -186,6 +192,11 @@ impl fmt::Display for Refusal {
                 f,
                 "userId is missing: a name is that of a connection that says who it is"
             ),
+            Refusal::GoodbyeOfNobody => write!(
+                f,
+                "userId is missing: goodbye is said by a connection that said who it is"
+            ),
+            Refusal::NotTrue(field) => write!(f, "{field} must be true"),
             Refusal::BadPosition(error) => error.fmt(f),
             Refusal::WrongUser(declared) => {
                 write!(

@@ -79,7 +79,7 @@ pub struct Publication<'a> {
     pub fix: Fix,
 }
 
-/// Another token, follows to add, and then follows to end.
+/// Another token, follows to add, then follows to end, and then goodbye.
 #[derive(Debug)]
 pub struct Change<'a> {
     /// What shows for longer who this is.
@@ -88,6 +88,8 @@ pub struct Change<'a> {
     pub follow: Ids<'a>,
     /// Users to follow no longer.
     pub unfollow: Ids<'a>,
+    /// Whether this user's positions end here; `None` if nothing is said of it.
+    pub goodbye: Option<Result<(), Refusal>>,
 }
 
 /// A list of user ids, as far as it was one.
@@ -114,6 +116,7 @@ struct Fields<'a> {
     token: Field<'a>,
     presence: Field<'a>,
     audience: Field<'a>,
+    goodbye: Field<'a>,
     ping: Field<'a>,
     lat: Field<'a>,
     lng: Field<'a>,
@@ -177,14 +180,13 @@ pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> 
         let user = fields.user_id.0.map(user_id).transpose()?;
         return Ok(ClientMessage::Position(Publication { user, fix }));
     }
-    if [fields.follow, fields.unfollow, fields.token]
-        .iter()
-        .any(|field| field.known().is_some())
-    {
+    let changes = [fields.follow, fields.unfollow, fields.token, fields.goodbye];
+    if changes.iter().any(|field| field.known().is_some()) {
         return Ok(ClientMessage::Change(Change {
             token: fields.token.known().map(token),
             follow: ids("follow", fields.follow),
             unfollow: ids("unfollow", fields.unfollow),
+            goodbye: fields.goodbye.only_true("goodbye"),
         }));
     }
     match fields.ping.0 {

@@ -321,6 +321,30 @@ fn a_name_is_a_text_of_a_line() {
 }
 
 #[test]
+fn goodbye_is_a_change_that_is_true_and_means_nothing_elsewhere() {
+    let goodbye = |text: &str| match decode(text, Bounds::Finite) {
+        Ok(ClientMessage::Change(change)) => change.goodbye,
+        other => panic!("no change: {other:?}"),
+    };
+    assert_eq!(goodbye(r#"{"goodbye":true}"#), Some(Ok(())));
+    assert_eq!(goodbye(r#"{"goodbye":true,"unfollow":[5]}"#), Some(Ok(())));
+    assert_eq!(goodbye(r#"{"goodbye":null,"unfollow":[5]}"#), None);
+    for value in ["false", "1", r#""true""#, "[]"] {
+        let said = goodbye(&format!(r#"{{"goodbye":{value}}}"#));
+        assert_eq!(said, Some(Err(Refusal::NotTrue("goodbye"))), "{value}");
+    }
+    assert_eq!(Refusal::NotTrue("goodbye").code().word(), "bad_message");
+    assert_eq!(refused(r#"{"goodbye":null}"#).0, "bad_message");
+    assert_eq!(refused(r#"{"goodbye":true,"goodbye":true}"#).0, "bad_json");
+    let hello = decode(r#"{"initialRequest":true,"goodbye":1}"#, Bounds::Finite);
+    assert!(matches!(hello, Ok(ClientMessage::Hello(_))));
+    assert_eq!(
+        relayed(r#"{"userId":5,"lat":1,"lng":2,"goodbye":7,"name":{}}"#),
+        r#"{"userId":5,"lat":1,"lng":2}"#
+    );
+}
+
+#[test]
 fn presence_and_the_roster_tell_what_users_are_called() {
     let presence = |name, color| {
         let mut out = Vec::new();

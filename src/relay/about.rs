@@ -1,10 +1,10 @@
-//! What is said of users besides where they are: what they are called.
+//! What is said of users besides where they are: what they are called, and that they leave.
 
 use super::authority::Authority;
 use super::keys::RunnerKey;
 use super::names::NamedBy;
 use super::service::Relay;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, quote};
 use crate::roster::Roster;
 
 impl Relay {
@@ -27,6 +27,29 @@ impl Relay {
         {
             self.hub.set_name(runner, NamedBy::Token, Some(name));
         }
+    }
+
+    /// The user whom [`Relay::forget`] would be about, if the authority says goodbye.
+    ///
+    /// # Errors
+    /// It is nobody, or may not publish for its user.
+    pub(crate) fn leaving(&mut self, by: &Authority) -> Result<RunnerKey, Refusal> {
+        let runner = self.own_runner(by)?.ok_or(Refusal::GoodbyeOfNobody)?;
+        let (user, member) = (self.hub.id(runner), by.member());
+        match by.grant() {
+            Some(grant) if !grant.may_publish(user) => {
+                let json = member.map(|member| self.hub.declaration(member));
+                Err(Refusal::MayNotPublish(quote(&json.unwrap_or_default())))
+            }
+            _ => Ok(runner),
+        }
+    }
+
+    /// Forgets where a user is, and what it called itself. To be called when all is on its way that
+    /// was owed of it: a position behind the word of this would be one of a user who came back.
+    pub(crate) fn forget(&mut self, runner: RunnerKey) {
+        self.hub.set_name(runner, NamedBy::Hello, None);
+        self.hub.forget_last_known(runner);
     }
 
     /// Has users be called as on this roster, and no longer as on the one before.
@@ -176,5 +199,47 @@ mod tests {
         assert_eq!(name(&relay, "5").as_deref(), Some("Third"));
         relay.advance(at.monotonic + Duration::from_secs(61));
         assert_eq!(called(&relay, "5"), Some((None, None)));
+    }
+
+    #[test]
+    fn goodbye_ends_the_position_and_leaves_what_the_token_says() {
+        let mut relay = relay(true);
+        let mut five = Authority::of_member(relay.join(), Some(grant(Publish::Own, Some("Token"))));
+        assert_eq!(relay.call(&five, "Hello"), Ok(()));
+        let published = relay.publish(&mut five, None, fix("1", None), now());
+        assert!(published.is_ok());
+        let runner = relay.leaving(&five).expect("it may");
+        relay.forget(runner);
+        assert!(relay.known(runner, Instant::now()).is_none());
+        assert_eq!(relay.known_total(), 0);
+        assert_eq!(name(&relay, "5").as_deref(), Some("Token"));
+        relay.forget(runner);
+        let published = relay.publish(&mut five, None, fix("2", None), now());
+        assert!(published.is_ok() && relay.known_total() == 1, "it is back");
+    }
+
+    #[test]
+    fn goodbye_forgets_what_the_user_called_itself() {
+        let mut relay = relay(false);
+        let five = UserId::from_integer("5").expect("an id");
+        let authority = Authority::of_member(relay.join(), None);
+        relay.declare(&authority, &five).expect("free");
+        assert_eq!(relay.call(&authority, "Anna"), Ok(()));
+        let runner = relay.leaving(&authority).expect("it may");
+        relay.forget(runner);
+        assert_eq!(called(&relay, "5"), Some((None, None)));
+    }
+
+    #[test]
+    fn who_may_not_say_goodbye_is_told_why() {
+        let mut relay = relay(true);
+        let stranger = Authority::of_member(relay.join(), None);
+        assert_eq!(relay.leaving(&stranger), Err(Refusal::Unauthorized));
+        let silent = Authority::of_member(relay.join(), Some(grant(Publish::Nobody, None)));
+        let denied = Err(Refusal::MayNotPublish("\"5\"".to_owned()));
+        assert_eq!(relay.leaving(&silent), denied);
+        let mut open = self::relay(false);
+        let spectator = Authority::of_member(open.join(), None);
+        assert_eq!(open.leaving(&spectator), Err(Refusal::GoodbyeOfNobody));
     }
 }

@@ -155,7 +155,7 @@ impl Hub {
     }
 
     /// Forgets where a runner was last, if that is known.
-    fn forget_last_known(&mut self, runner: RunnerKey) {
+    pub(super) fn forget_last_known(&mut self, runner: RunnerKey) {
         let RunnerKey(key) = runner;
         self.heard.unqueue(key);
         let runner = &mut self.runners[key as usize];

@@ -1,4 +1,4 @@
-//! What runners are called, and who is on the roster.
+//! What runners are called, who is on the roster, and goodbye.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use spectate::auth::{Follow, Publish};
 use crate::access::{self, SECRET, grant, hello, ids, signed};
 use crate::phone::Phone;
 use crate::scratch::Scratch;
-use crate::slow::position;
+use crate::slow::{FILLER, fall_behind, follower, position};
 use crate::support::{
     Answer, Client, Server, WAIT, assert_last_known, error, program, wait_for_exit,
 };
@@ -441,4 +441,139 @@ fn everybodys_positions_are_for_those_who_may_follow_everybody() {
     assert_eq!(ask("").status, 401);
     assert_eq!(ask(&bearer(&access::five())).status, 403);
     assert_eq!(users(&ask(&bearer(&everybody()))), ["5"]);
+}
+
+#[test]
+fn goodbye_forgets_the_runner_and_tells_its_watchers_until_it_is_back() {
+    let server = Server::start(&[]);
+    let mut watcher = watcher(&server, "[5]", "");
+    watcher.barrier();
+    let mut runner = server.connect();
+    runner.send(r#"{"initialRequest":true,"userId":5,"name":"Anna"}"#);
+    let here = r#""userId":5,"name":"Anna","state":"unknown","connected":true"#;
+    assert_eq!(presence(&watcher.receive()), here);
+    watcher.hear_nothing_for(PACE);
+    runner.send(&position(5, 1));
+    assert!(presence(&watcher.receive()).contains("live"));
+    assert_eq!(watcher.receive(), position(5, 1));
+    watcher.hear_nothing_for(PACE);
+    // In one go: the position goes out before the word that there is none.
+    runner.send(&position(5, 2));
+    runner.send(r#"{"goodbye":true}"#);
+    assert!(runner.barrier().is_empty());
+    assert_eq!(watcher.receive(), position(5, 2));
+    let is_gone = r#""userId":5,"state":"unknown","connected":true"#;
+    let text = watcher.receive();
+    assert_eq!(presence(&text), is_gone);
+    assert!(!text.contains("age"), "{text}");
+    let empty = "{\"type\":\"FeatureCollection\",\"features\":[]}\n";
+    assert_eq!(server.get("/positions?ids=5").body, empty);
+    assert_eq!(server.spectator("[5]").1, [""; 0]);
+    // Once more does nothing.
+    runner.send(r#"{"goodbye":true}"#);
+    watcher.hear_nothing_for(PACE);
+    runner.send(&position(5, 3));
+    let is_back = r#""userId":5,"state":"live","connected":true"#;
+    assert_eq!(presence(&watcher.receive()), is_back);
+    assert_eq!(watcher.receive(), position(5, 3));
+}
+
+#[test]
+fn goodbye_comes_behind_what_was_held_for_followers() {
+    let server = Server::start(&["--flush-interval", "1m"]);
+    let mut watcher = watcher(&server, "[5]", "");
+    watcher.barrier();
+    let mut runner = server.join("5", "[]");
+    runner.send(&position(5, 1));
+    runner.barrier();
+    assert!(presence(&watcher.receive()).contains("live"));
+    runner.send(r#"{"goodbye":true}"#);
+    assert_eq!(watcher.receive(), position(5, 1));
+    assert!(presence(&watcher.receive()).contains("unknown"));
+}
+
+#[test]
+fn goodbye_is_the_last_of_the_changes_of_its_message() {
+    let server = Server::start(&[]);
+    let mut runner = server.join("5", "[]");
+    runner.send(&position(5, 1));
+    runner.barrier();
+    runner.send(r#"{"goodbye":true,"follow":[5]}"#);
+    let texts = runner.barrier();
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    assert_last_known(&texts[0], &position(5, 1));
+    assert_eq!(
+        codes(&mut runner, r#"{"goodbye":1,"follow":[6]}"#),
+        ["bad_message"]
+    );
+    runner.send(&position(5, 2));
+    assert_eq!(runner.receive(), position(5, 2));
+    // Elsewhere it means nothing.
+    runner.send(r#"{"initialRequest":true,"goodbye":true}"#);
+    runner.send(r#"{"userId":5,"lat":3,"lng":0,"goodbye":true}"#);
+    assert_eq!(runner.receive(), position(5, 3));
+    let (_, last_known) = server.spectator("[5]");
+    assert_eq!(last_known.len(), 1, "{last_known:?}");
+}
+
+#[test]
+fn goodbye_is_for_who_declared_a_user_and_may_publish_for_it() {
+    let server = Server::start(&[]);
+    let mut gateway = server.connect();
+    gateway.send(&position(5, 1));
+    assert_eq!(codes(&mut gateway, r#"{"goodbye":true}"#), ["bad_id"]);
+    for value in ["false", "0", r#""true""#, "{}"] {
+        let text = format!(r#"{{"goodbye":{value}}}"#);
+        assert_eq!(codes(&mut gateway, &text), ["bad_message"], "{value}");
+    }
+    assert_eq!(codes(&mut gateway, r#"{"goodbye":null}"#), ["bad_message"]);
+
+    let (server, _file) = access::start("goodbye", &[]);
+    let mut stranger = server.connect();
+    assert_eq!(
+        codes(&mut stranger, r#"{"goodbye":true}"#),
+        ["unauthorized"]
+    );
+    let mut gateway = server.connect();
+    gateway.send(&hello(&access::gateway(), ""));
+    gateway.send(&position(5, 1));
+    gateway.barrier();
+    let ask = || get(&server, "/positions?ids=5", &bearer(&everybody())).body;
+    let silent = signed(&grant("5", Follow::Own, Publish::Nobody), SECRET);
+    let mut five = server.connect();
+    five.send(&hello(&silent, ""));
+    assert_eq!(codes(&mut five, r#"{"goodbye":true}"#), ["not_allowed"]);
+    assert!(ask().contains("Point"));
+    // In the message of the token that allows it.
+    let text = format!(r#"{{"goodbye":true,"token":"{}"}}"#, access::five());
+    assert!(codes(&mut five, &text).is_empty());
+    assert!(!ask().contains("Point"));
+}
+
+#[test]
+fn a_slow_follower_is_sent_nothing_of_one_who_said_goodbye() {
+    let server = Server::start(&[]);
+    let mut gateway = server.connect();
+    let mut runner = server.join("5", "[]");
+    let mut slow = follower(&server, &[5, 6]);
+    fall_behind(&server, &mut gateway);
+    // The newest position of each waits as a mark, and a last known one too.
+    runner.send(&position(5, 1));
+    runner.barrier();
+    gateway.send(&position(6, 1));
+    gateway.barrier();
+    slow.send(r#"{"unfollow":[5]}"#);
+    slow.send(r#"{"follow":[5]}"#);
+    runner.send(r#"{"goodbye":true}"#);
+    runner.barrier();
+    gateway.send(&position(1001, 0));
+    let filler = format!(r#"{{"userId":{FILLER},"#);
+    let mut texts = Vec::new();
+    while texts.last() != Some(&position(1001, 0)) {
+        let text = slow.receive();
+        if !text.starts_with(&filler) {
+            texts.push(text);
+        }
+    }
+    assert_eq!(texts, [position(6, 1), position(1001, 0)]);
 }

@@ -59,6 +59,8 @@ enum Operation {
     Token(u32, u32),
     /// Another roster: of each user on it a name, and perhaps a colour.
     Roster(Vec<(u32, u32, bool)>),
+    /// The user of a member leaves.
+    Goodbye(u32),
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -73,9 +75,10 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => connection.clone().prop_map(Operation::Leave),
         2 => (connection.clone(), prop::bool::weighted(0.7)).prop_map(|(c, on)| Operation::AskPresence(c, on)),
         2 => (connection.clone(), prop::bool::weighted(0.7)).prop_map(|(c, on)| Operation::AskAudience(c, on)),
-        2 => (connection, NAMES).prop_map(|(c, n)| Operation::Hello(c, n)),
+        2 => (connection.clone(), NAMES).prop_map(|(c, n)| Operation::Hello(c, n)),
         1 => (user.clone(), NAMES).prop_map(|(u, n)| Operation::Token(u, n)),
         1 => roster.prop_map(|entries| Operation::Roster(entries.collect())),
+        1 => connection.prop_map(Operation::Goodbye),
         5 => (user, prop::option::of(-90..90i32)).prop_map(|(u, t)| Operation::Publish(u, t)),
         1 => (0..20u32).prop_map(Operation::Forget),
         2 => (0..10u32).prop_map(Operation::Stale),
@@ -173,6 +176,15 @@ proptest! {
                         .map(|(user, name, has_color)| (user.to_string(), (name.to_string(), has_color.then(|| "#cc3300".to_owned()))))
                         .collect();
                     hub.set_roster(model.csv());
+                }
+                Operation::Goodbye(connection) => {
+                    if let Some(user) = model.declared.get(&connection) {
+                        let runner = hub.runner(user).expect("declared");
+                        hub.set_name(runner, NamedBy::Hello, None);
+                        hub.forget_last_known(runner);
+                        model.by_hello.remove(user);
+                        model.last_known.remove(user);
+                    }
                 }
                 Operation::AskAudience(connection, wants) => {
                     let is_first = wants && model.declared.contains_key(&connection) && !model.askers.contains_key(&connection);

@@ -174,6 +174,9 @@ impl Server {
         if let Some(runner) = applied.moved {
             self.deliver(runner);
         }
+        if let Some(runner) = applied.left {
+            self.forget(runner);
+        }
         self.reply(id, &applied)?;
         Ok(match applied.ends_turn {
             true => EndsTurn::Yes,

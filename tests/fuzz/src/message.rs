@@ -21,7 +21,7 @@ const CODES: [&str; 4] = ["bad_json", "bad_message", "bad_id", "bad_position"];
 /// Longest error message, in bytes of JSON.
 const ERROR_BYTES_MAX: usize = 512;
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "initialRequest",
     "userId",
     "name",
@@ -31,6 +31,7 @@ const KEYS: [&str; 19] = [
     "token",
     "presence",
     "audience",
+    "goodbye",
     "ping",
     "lat",
     "lng",
@@ -97,6 +98,11 @@ fn check(text: &str, decoded: &Result<ClientMessage, Refusal>, bounds: Bounds) {
             assert!(!fields.has("lat") && !fields.has("lng"));
             check_ids(&change.follow, fields.known("follow"));
             check_ids(&change.unfollow, fields.known("unfollow"));
+            match (&change.goodbye, fields.known("goodbye")) {
+                (None, None) | (Some(Ok(())), Some("true")) => {}
+                (Some(Err(refusal)), Some(written)) if written != "true" => check_refusal(refusal),
+                (said, written) => panic!("{said:?} for {written:?}"),
+            }
         }
         Ok(ClientMessage::Ping(number)) => {
             let fields = read.expect("a ping is JSON");
@@ -185,7 +191,7 @@ impl Fields<'_> {
         let is_position = self.has("lat") || self.has("lng");
         if is_hello
             || !is_position
-                && ["follow", "unfollow", "token"]
+                && ["follow", "unfollow", "token", "goodbye"]
                     .iter()
                     .any(|name| self.known(name).is_some())
         {
