@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::fix::FixError;
-use crate::user::ID_BYTES_MAX;
+use crate::user::{ID_BYTES_MAX, NAME_BYTES_MAX};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:ident = $word:literal,)*) => {
@@ -90,6 +90,14 @@ pub enum Refusal {
     ReportWithoutId,
     /// An audience asked for on a connection that declared no `userId`.
     AudienceOfNobody,
+    /// A name that is no text for one.
+    BadName,
+    /// A name on a connection that declared no `userId`.
+    NameOfNobody,
+    /// A goodbye on a connection that declared no `userId`.
+    GoodbyeOfNobody,
+    /// The field of this name says something if it is true, and nothing else.
+    NotTrue(&'static str),
     /// The position is none.
     BadPosition(FixError),
     /// The connection declared another user, given as JSON, than the message names.
@@ -117,12 +125,16 @@ impl Refusal {
             | Refusal::NoMessage
             | Refusal::PingWithoutNumber
             | Refusal::NotAList(_)
-            | Refusal::NotASwitch(_) => Code::BadMessage,
+            | Refusal::NotASwitch(_)
+            | Refusal::NotTrue(_)
+            | Refusal::BadName => Code::BadMessage,
             Refusal::BadIds(..)
             | Refusal::BadUser(_)
             | Refusal::MissingUser
             | Refusal::ReportWithoutId
-            | Refusal::AudienceOfNobody => Code::BadId,
+            | Refusal::AudienceOfNobody
+            | Refusal::NameOfNobody
+            | Refusal::GoodbyeOfNobody => Code::BadId,
             Refusal::BadPosition(_) => Code::BadPosition,
             Refusal::WrongUser(_) => Code::WrongUser,
             Refusal::TooManyFollows(..) | Refusal::TooManyFollowsTotal(..) => Code::TooManyFollows,
@@ -143,7 +155,7 @@ impl fmt::Display for Refusal {
             Refusal::NoMessage => write!(
                 f,
                 "no message has these keys: send initialRequest true for a hello, lat and lng for a position, \
-                 follow or unfollow, or ping"
+                 follow, unfollow or goodbye, or ping"
             ),
             Refusal::PingWithoutNumber => {
                 write!(f, "ping must be a number: it comes back as pong")
@@ -172,6 +184,19 @@ impl fmt::Display for Refusal {
                 f,
                 "userId is missing: an audience is told to a connection that says who it is"
             ),
+            Refusal::BadName => write!(
+                f,
+                "name must be a string of 1 to {NAME_BYTES_MAX} bytes without control characters"
+            ),
+            Refusal::NameOfNobody => write!(
+                f,
+                "userId is missing: a name is that of a connection that says who it is"
+            ),
+            Refusal::GoodbyeOfNobody => write!(
+                f,
+                "userId is missing: goodbye is said by a connection that said who it is"
+            ),
+            Refusal::NotTrue(field) => write!(f, "{field} must be true"),
             Refusal::BadPosition(error) => error.fmt(f),
             Refusal::WrongUser(declared) => {
                 write!(

@@ -1,5 +1,7 @@
 //! The roster of a race: a CSV file (RFC 4180) to who runs, by which id, under which name and in
-//! which colour. Pure: knows no files, no clocks and nothing of what a roster is used for.
+//! which colour. Knows no clocks and nothing of what a roster is used for; its file is read in `file`.
+
+mod file;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;
@@ -7,19 +9,17 @@ use std::fmt;
 
 use csv::{ReaderBuilder, StringRecord};
 
-use crate::user::is_id;
-
-/// Longest file to read, in bytes: some 200,000 runners.
-pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// Longest display name, in bytes of UTF-8.
-pub const NAME_BYTES_MAX: usize = 64;
+use crate::user::{NAME_BYTES_MAX, is_id, is_name};
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// Who is on the roster, in the order of the file; no id comes twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Roster(Vec<Entry>);
+pub struct Roster {
+    entries: Vec<Entry>,
+    /// Where each id stands.
+    places: HashMap<String, usize>,
+}
 
 /// One runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,25 +64,31 @@ impl Roster {
             cause: "the header is missing: begin with a line like id,name".to_owned(),
         })?;
         let columns = Columns::of(&header).map_err(|cause| Fault { line, cause })?;
-        let (mut entries, mut first_lines) = (Vec::new(), HashMap::new());
+        let (mut roster, mut lines) = (Roster::default(), Vec::new());
         while let Some((line, row)) = rows.next()? {
             let entry = columns.entry(&row).map_err(|cause| Fault { line, cause })?;
-            match first_lines.entry(entry.id.clone()) {
-                Place::Vacant(place) => place.insert(line),
+            match roster.places.entry(entry.id.clone()) {
+                Place::Vacant(place) => place.insert(lines.len()),
                 Place::Occupied(first) => {
-                    let (id, first) = (first.key(), first.get());
+                    let (id, first) = (first.key(), lines[*first.get()]);
                     let cause = format!("the id {id:?} is that of line {first} too: give it once");
                     return Err(Fault { line, cause });
                 }
             };
-            entries.push(entry);
+            lines.push(line);
+            roster.entries.push(entry);
         }
-        Ok(Roster(entries))
+        Ok(roster)
     }
 
     /// Everybody on it.
     pub fn entries(&self) -> &[Entry] {
-        &self.0
+        &self.entries
+    }
+
+    /// Whoever has this id on it.
+    pub fn get(&self, id: &str) -> Option<&Entry> {
+        self.entries.get(*self.places.get(id)?)
     }
 }
 
@@ -211,8 +217,8 @@ impl Columns {
                 self.count
             ));
         }
-        let text = |what: &str, at: usize| match &row[at] {
-            text if is_id(text) => Ok(text.to_owned()),
+        let text = |what: &str, at: usize, is_valid: fn(&str) -> bool| match &row[at] {
+            text if is_valid(text) => Ok(text.to_owned()),
             "" => Err(format!("the {what} is missing")),
             text => Err(format!(
                 "the {what} {text:?} is none: 1 to {NAME_BYTES_MAX} bytes without control characters"
@@ -228,8 +234,8 @@ impl Columns {
             }
         };
         Ok(Entry {
-            id: text("id", self.id)?,
-            name: text("name", self.name)?,
+            id: text("id", self.id, is_id)?,
+            name: text("name", self.name, is_name)?,
             color,
         })
     }

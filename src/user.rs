@@ -10,9 +10,21 @@ use crate::fix::Fix;
 /// Longest user id, in bytes of its text (UTF-8, after unescaping).
 pub const ID_BYTES_MAX: usize = 64;
 
+/// Longest display name, in bytes of UTF-8.
+pub const NAME_BYTES_MAX: usize = 64;
+
 /// Whether a text is that of a user id: 1 to [`ID_BYTES_MAX`] bytes without control characters.
 pub fn is_id(text: &str) -> bool {
-    (1..=ID_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+    is_line(text, ID_BYTES_MAX)
+}
+
+/// Whether a text is a display name: 1 to [`NAME_BYTES_MAX`] bytes without control characters.
+pub fn is_name(text: &str) -> bool {
+    is_line(text, NAME_BYTES_MAX)
+}
+
+fn is_line(text: &str, bytes_max: usize) -> bool {
+    (1..=bytes_max).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 /// A user id as a client wrote it: `5` and `"5"` are the same user, written in two ways.
@@ -164,11 +176,22 @@ pub struct Known<'a> {
     pub dialect: Dialect,
 }
 
+/// What a user is called, and the colour that goes with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Called<'a> {
+    /// A display name.
+    pub name: Option<&'a str>,
+    /// `#rrggbb`.
+    pub color: Option<&'a str>,
+}
+
 /// What is known of a user besides positions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Presence<'a> {
     /// The text of the user's id.
     pub user: &'a str,
+    /// What the user is called.
+    pub called: Called<'a>,
     /// How to write it.
     pub spelling: Spelling,
     /// How fresh the last known position is.

@@ -5,7 +5,7 @@ use super::grant::{Follow, Grant, IdSet, Publish};
 use super::object::{Object, list, string};
 use super::refused::{Part, Refused};
 use super::{EXPIRES_AT_S_MAX, NOT_BEFORE_LEEWAY_S};
-use crate::user::UserId;
+use crate::user::{UserId, is_name};
 
 /// Reads claims at a time in seconds since the start of 1970 UTC. Expiry is looked at last, so
 /// that only a token that was good is said to have expired.
@@ -45,6 +45,10 @@ pub(super) fn grant(
         user,
         publish,
         follow,
+        name: claims
+            .get("name")
+            .and_then(string)
+            .filter(|name| is_name(name)),
         expires_at_s,
     })
 }

@@ -12,6 +12,8 @@ pub struct Grant {
     pub publish: Publish,
     /// Who may be followed.
     pub follow: Follow,
+    /// What to call the user (`name`; OpenID Connect Core, 5.1).
+    pub name: Option<String>,
     /// When it ends, in seconds since the start of 1970 UTC: in force before this second, no
     /// longer from it on. At most [`EXPIRES_AT_S_MAX`](super::EXPIRES_AT_S_MAX).
     pub expires_at_s: u64,

@@ -99,26 +99,7 @@ impl SigningKey {
         audience: Option<&str>,
         issuer: Option<&str>,
     ) -> Result<String, MintError> {
-        self.sign_claims(&claims(grant, audience, issuer))
-    }
-
-    /// The same, which also says a display name (OpenID Connect Core, 5.1).
-    ///
-    /// # Errors
-    /// As [`mint`](SigningKey::mint).
-    pub fn mint_named(
-        &self,
-        grant: &Grant,
-        name: &str,
-        audience: Option<&str>,
-        issuer: Option<&str>,
-    ) -> Result<String, MintError> {
-        let mut claims = claims(grant, audience, issuer);
-        claims["name"] = name.into();
-        self.sign_claims(&claims)
-    }
-
-    fn sign_claims(&self, claims: &Value) -> Result<String, MintError> {
+        let claims = claims(grant, audience, issuer);
         let header = json!({"alg": self.algorithm.name(), "typ": "JWT"});
         let mut token = encode(header.to_string().as_bytes());
         token.push('.');
@@ -171,6 +152,7 @@ fn claims(grant: &Grant, audience: Option<&str>, issuer: Option<&str>) -> Value 
     for (name, value) in [
         ("publish", publish),
         ("follow", follow),
+        ("name", grant.name.as_deref().map(Value::from)),
         ("aud", audience.map(Value::from)),
         ("iss", issuer.map(Value::from)),
     ] {

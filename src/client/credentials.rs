@@ -128,6 +128,7 @@ impl Credentials {
             user: user.to_string(),
             publish: Publish::Own,
             follow,
+            name: None,
             expires_at_s: (unix_ms() / 1000 + ttl_s).min(EXPIRES_AT_S_MAX),
         };
         let (audience, issuer) = (&self.flags.jwt_audience, &self.flags.jwt_issuer);

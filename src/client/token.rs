@@ -1,7 +1,6 @@
 //! Makes tokens at a command line, and explains them. Speaks to no server; decides nothing about
 //! tokens that the server does not decide in the same way.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,7 +16,7 @@ use crate::auth::{
     load_signing_key,
 };
 use crate::duration::parse_above_zero;
-use crate::roster::{self, Roster};
+use crate::roster::Roster;
 use crate::user::is_id;
 
 /// Most bytes read from stdin: enough to say of a longer token that it is one.
@@ -113,18 +112,19 @@ fn make_cards(flags: &TokenFlags, roster: &Path, now_s: u64) -> Result<ExitCode,
         }
         (_, Some(Err(reason))) => return Ok(refuse_arguments(&format!("--url: {reason}"))),
     };
-    let of_roster = |reason: String| format!("{}: {reason}", roster.display());
-    let runners = read_roster(roster).map_err(of_roster)?;
+    let runners = Roster::load(roster)?;
     if runners.entries().is_empty() {
-        return Err(of_roster(
-            "nobody is on it: write a line for each runner".to_owned(),
+        return Err(format!(
+            "{}: nobody is on it: write a line for each runner",
+            roster.display()
         ));
     }
     let key = signing_key(flags)?;
     let (audience, issuer) = (&flags.keys.jwt_audience, &flags.keys.jwt_issuer);
     let cards = runners.entries().iter().map(|runner| {
-        let grant = grant(flags, &runner.id, now_s);
-        let token = key.mint_named(&grant, &runner.name, audience.as_deref(), issuer.as_deref());
+        let mut grant = grant(flags, &runner.id, now_s);
+        grant.name = Some(runner.name.clone());
+        let token = key.mint(&grant, audience.as_deref(), issuer.as_deref());
         Ok(Card {
             name: &runner.name,
             id: &runner.id,
@@ -168,19 +168,6 @@ fn origin(url: &str) -> Result<&str, String> {
     }
 }
 
-fn read_roster(path: &Path) -> Result<Roster, String> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| {
-        file.take(roster::FILE_BYTES_MAX + 1)
-            .read_to_end(&mut bytes)
-    });
-    read.map_err(|error| plain(&error))?;
-    if bytes.len() as u64 > roster::FILE_BYTES_MAX {
-        return Err(format!("larger than {} MiB", roster::FILE_BYTES_MAX >> 20));
-    }
-    Roster::read(&bytes).map_err(|fault| fault.to_string())
-}
-
 fn signing_key(flags: &TokenFlags) -> Result<SigningKey, String> {
     let mut warnings = Vec::new();
     let key = load_signing_key(
@@ -197,6 +184,7 @@ fn grant(flags: &TokenFlags, user: &str, now_s: u64) -> Grant {
         user: user.to_owned(),
         publish: flags.publish.clone(),
         follow: flags.follow.clone().unwrap_or(Follow::Own),
+        name: None,
         expires_at_s: expires_at_s(flags, now_s),
     }
 }

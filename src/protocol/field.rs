@@ -33,6 +33,14 @@ impl<'a> Field<'a> {
         })
     }
 
+    /// Whether the field of this name, which has a value other than `null`, is true.
+    pub(super) fn only_true(self, name: &'static str) -> Option<Result<(), Refusal>> {
+        self.known().map(|json| match json {
+            "true" => Ok(()),
+            _ => Err(Refusal::NotTrue(name)),
+        })
+    }
+
     pub(crate) fn is_object(self) -> bool {
         self.0.is_some_and(|json| json.starts_with('{'))
     }

@@ -2,14 +2,17 @@
 
 use std::io::Write;
 
+use super::names::CalledFields;
 use crate::fix::Extra;
-use crate::user::{Freshness, Known};
+use crate::user::{Called, Freshness, Known};
 
 /// A user on a map.
 #[derive(Clone, Copy, Debug)]
 pub struct Feature<'a> {
     /// Where.
     pub known: Known<'a>,
+    /// What the user is called.
+    pub name: Option<&'a str>,
     /// How fresh that is.
     pub freshness: Freshness,
     /// Whether a connection is open that declared the user.
@@ -106,7 +109,11 @@ fn write_feature(feature: &Feature, out: &mut Vec<u8>) -> std::io::Result<()> {
     }
     write!(
         out,
-        ",\"properties\":{{\"userId\":{open}{id}{close},\"age\":{:.1},\"state\":\"{}\",\"connected\":{},\"source\":\"{}\"",
+        ",\"properties\":{{\"userId\":{open}{id}{close}{},\"age\":{:.1},\"state\":\"{}\",\"connected\":{},\"source\":\"{}\"",
+        CalledFields(Called {
+            name: feature.name,
+            color: None
+        }),
         age.as_secs_f64(),
         feature.freshness.word(),
         feature.is_connected,

@@ -2,11 +2,13 @@
 //! Knows no sockets, no clocks, and nobody's follows.
 //!
 //! [keys]: crate::server#tokens-and-keys
+//! [roster]: crate::server#the-roster
 //! [commands]: crate::server#other-commands
 #![doc = include_str!("README.md")]
 
 mod field;
 mod geojson;
+mod names;
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -18,9 +20,11 @@ use serde_json::value::RawValue;
 use crate::auth::Token;
 use crate::fix::{self, Bounds, Extra, Fix};
 use crate::refusal::{Refusal, quote};
-use crate::user::{Known, Presence, Spelling, UserId, Written};
+use crate::user::{Known, Presence, Spelling, UserId, Written, is_name};
 pub(crate) use field::{Field, string};
 pub use geojson::{Feature, Way, encode_features, encode_way};
+use names::CalledFields;
+pub use names::encode_roster;
 
 /// What a client said.
 #[derive(Debug)]
@@ -54,6 +58,8 @@ impl ClientMessage<'_> {
 pub struct Hello<'a> {
     /// The user that this connection is; `None` for a pure spectator.
     pub user: Option<Result<UserId<'a>, Refusal>>,
+    /// What to call that user.
+    pub name: Option<Result<Cow<'a, str>, Refusal>>,
     /// What shows who this is.
     pub token: Option<Token<'a>>,
     /// Whether to send presence from now on; `None` leaves it as it was.
@@ -73,7 +79,7 @@ pub struct Publication<'a> {
     pub fix: Fix,
 }
 
-/// Another token, follows to add, and then follows to end.
+/// Another token, follows to add, then follows to end, and then goodbye.
 #[derive(Debug)]
 pub struct Change<'a> {
     /// What shows for longer who this is.
@@ -82,6 +88,8 @@ pub struct Change<'a> {
     pub follow: Ids<'a>,
     /// Users to follow no longer.
     pub unfollow: Ids<'a>,
+    /// Whether this user's positions end here; `None` if nothing is said of it.
+    pub goodbye: Option<Result<(), Refusal>>,
 }
 
 /// A list of user ids, as far as it was one.
@@ -101,12 +109,14 @@ struct Fields<'a> {
     #[serde(borrow)]
     initial_request: Field<'a>,
     user_id: Field<'a>,
+    name: Field<'a>,
     following: Field<'a>,
     follow: Field<'a>,
     unfollow: Field<'a>,
     token: Field<'a>,
     presence: Field<'a>,
     audience: Field<'a>,
+    goodbye: Field<'a>,
     ping: Field<'a>,
     lat: Field<'a>,
     lng: Field<'a>,
@@ -158,6 +168,7 @@ pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> 
     if fields.initial_request.is_true() {
         return Ok(ClientMessage::Hello(Hello {
             user: fields.user_id.known().map(user_id),
+            name: fields.name.known().map(name),
             token: fields.token.known().map(token),
             presence: fields.presence.switch("presence"),
             audience: fields.audience.switch("audience"),
@@ -169,14 +180,13 @@ pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> 
         let user = fields.user_id.0.map(user_id).transpose()?;
         return Ok(ClientMessage::Position(Publication { user, fix }));
     }
-    if [fields.follow, fields.unfollow, fields.token]
-        .iter()
-        .any(|field| field.known().is_some())
-    {
+    let changes = [fields.follow, fields.unfollow, fields.token, fields.goodbye];
+    if changes.iter().any(|field| field.known().is_some()) {
         return Ok(ClientMessage::Change(Change {
             token: fields.token.known().map(token),
             follow: ids("follow", fields.follow),
             unfollow: ids("unfollow", fields.unfollow),
+            goodbye: fields.goodbye.only_true("goodbye"),
         }));
     }
     match fields.ping.0 {
@@ -211,6 +221,11 @@ pub(crate) fn decode_position(text: &str, bounds: Bounds) -> Result<LonePosition
 /// Reads a token: what is no string is no good one, as the keys will say.
 fn token(json: &str) -> Token<'_> {
     Token::new(string(json).unwrap_or(Cow::Borrowed(json)))
+}
+
+/// Reads a display name.
+fn name(json: &str) -> Result<Cow<'_, str>, Refusal> {
+    (string(json).filter(|name| is_name(name))).ok_or(Refusal::BadName)
 }
 
 /// Reads a user id from one JSON value.
@@ -287,8 +302,9 @@ pub fn encode_presence(presence: &Presence, out: &mut Vec<u8>) {
     // Writes into a Vec cannot fail.
     let _ = write!(
         out,
-        "{{\"presence\":{{\"userId\":{},\"state\":\"{}\",\"connected\":{}",
+        "{{\"presence\":{{\"userId\":{}{},\"state\":\"{}\",\"connected\":{}",
         written.json(presence.user),
+        CalledFields(presence.called),
         presence.freshness.word(),
         presence.is_connected
     );

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::dialect::Dialect;
+use crate::user::{Called, Freshness};
 
 fn relayed(text: &str) -> String {
     let Ok(ClientMessage::Position(publication)) = decode(text, Bounds::Finite) else {
@@ -281,4 +282,104 @@ fn an_error_quotes_little_and_escapes_it() {
     assert!(out.len() < 400);
     let parsed: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
     assert_eq!(parsed["error"]["code"], "bad_id");
+}
+
+#[test]
+fn a_name_is_a_text_of_a_line() {
+    let named = |json: &str| {
+        let text = format!(r#"{{"initialRequest":true,"name":{json},"following":[5]}}"#);
+        match decode(&text, Bounds::Finite) {
+            Ok(ClientMessage::Hello(hello)) => {
+                assert_eq!(hello.following.valid.len(), 1);
+                hello.name.map(|name| name.map(|name| name.to_string()))
+            }
+            other => panic!("no hello: {other:?}"),
+        }
+    };
+    let longest = "ä".repeat(32);
+    for (json, name) in [
+        (r#""Anna Berg""#, "Anna Berg"),
+        (r#""J\u00f6rg \"J\"""#, "Jörg \"J\""),
+        (&format!("\"{longest}\""), &longest),
+    ] {
+        assert_eq!(named(json), Some(Ok(name.to_owned())), "{json}");
+    }
+    assert_eq!(named("null"), None);
+    for json in [
+        "5",
+        "true",
+        "[]",
+        r#""""#,
+        r#""a\n""#,
+        "\"\u{85}\"",
+        r#""\ud800""#,
+        &format!("\"{longest}x\""),
+    ] {
+        assert_eq!(named(json), Some(Err(Refusal::BadName)), "{json}");
+    }
+    assert_eq!(Refusal::BadName.code().word(), "bad_message");
+}
+
+#[test]
+fn goodbye_is_a_change_that_is_true_and_means_nothing_elsewhere() {
+    let goodbye = |text: &str| match decode(text, Bounds::Finite) {
+        Ok(ClientMessage::Change(change)) => change.goodbye,
+        other => panic!("no change: {other:?}"),
+    };
+    assert_eq!(goodbye(r#"{"goodbye":true}"#), Some(Ok(())));
+    assert_eq!(goodbye(r#"{"goodbye":true,"unfollow":[5]}"#), Some(Ok(())));
+    assert_eq!(goodbye(r#"{"goodbye":null,"unfollow":[5]}"#), None);
+    for value in ["false", "1", r#""true""#, "[]"] {
+        let said = goodbye(&format!(r#"{{"goodbye":{value}}}"#));
+        assert_eq!(said, Some(Err(Refusal::NotTrue("goodbye"))), "{value}");
+    }
+    assert_eq!(Refusal::NotTrue("goodbye").code().word(), "bad_message");
+    assert_eq!(refused(r#"{"goodbye":null}"#).0, "bad_message");
+    assert_eq!(refused(r#"{"goodbye":true,"goodbye":true}"#).0, "bad_json");
+    let hello = decode(r#"{"initialRequest":true,"goodbye":1}"#, Bounds::Finite);
+    assert!(matches!(hello, Ok(ClientMessage::Hello(_))));
+    assert_eq!(
+        relayed(r#"{"userId":5,"lat":1,"lng":2,"goodbye":7,"name":{}}"#),
+        r#"{"userId":5,"lat":1,"lng":2}"#
+    );
+}
+
+#[test]
+fn presence_and_the_roster_tell_what_users_are_called() {
+    let presence = |name, color| {
+        let mut out = Vec::new();
+        let presence = Presence {
+            user: "5",
+            called: Called { name, color },
+            spelling: Spelling::Integer,
+            freshness: Freshness::Unknown,
+            is_connected: false,
+            age: None,
+        };
+        encode_presence(&presence, &mut out);
+        String::from_utf8(out).expect("UTF-8")
+    };
+    let rest = r#","state":"unknown","connected":false}}"#;
+    for (name, color, fields) in [
+        (None, None, ""),
+        (Some("Anna"), None, r#","name":"Anna""#),
+        (
+            Some("\"Ä\"\\"),
+            Some("#Cc3300"),
+            r##","name":"\"Ä\"\\","color":"#Cc3300""##,
+        ),
+    ] {
+        let expected = format!(r#"{{"presence":{{"userId":5{fields}{rest}"#);
+        assert_eq!(presence(name, color), expected);
+    }
+    let users = [
+        ("5", Some("Anna"), Some("#cc3300")),
+        ("\"6\"", Some("B"), None),
+    ];
+    let users = users.map(|(id, name, color)| (id, Called { name, color }));
+    assert_eq!(
+        encode_roster(users.into_iter()),
+        r##"[{"userId":"5","name":"Anna","color":"#cc3300"},{"userId":"\"6\"","name":"B"}]"##
+    );
+    assert_eq!(encode_roster([].into_iter()), "[]");
 }

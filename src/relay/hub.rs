@@ -11,6 +11,8 @@ use super::heard::{Heard, LastKnown};
 use super::ids::Ids;
 use super::keys::{Follower, MemberKey, RunnerKey};
 use super::member::{Followed, Member, SPARE_ENTRIES_MAX, give_back_spare};
+use super::names::Names;
+use crate::roster::Roster;
 use crate::user::{Spelling, Written};
 
 #[derive(Debug)]
@@ -33,11 +35,14 @@ pub(super) struct Runner {
     pub(super) is_awaited: bool,
     /// Boxed, as most users that are followed and never heard have none.
     pub(super) last: Option<Box<LastKnown>>,
+    /// What it is called where no roster says it.
+    pub(super) names: Option<Box<Names>>,
 }
 
 /// The registry of members, follows and last known positions.
 #[derive(Debug)]
 pub(super) struct Hub {
+    pub(super) roster: Roster,
     ids: Ids,
     pub(super) runners: Slab<Runner>,
     pub(super) members: Slab<Member>,
@@ -51,6 +56,7 @@ impl Hub {
     /// An empty hub that keeps at most `last_known_max` last known positions.
     pub(super) fn new(last_known_max: usize) -> Hub {
         Hub {
+            roster: Roster::default(),
             ids: Ids::default(),
             runners: Slab::new(),
             members: Slab::new(),
@@ -211,6 +217,7 @@ impl Hub {
             runner.declared -= 1;
             if runner.declared == 0 {
                 self.note_change(runner_key);
+                self.forget_names(runner_key);
             }
             self.forget_unused(RunnerKey(runner_key));
         }
@@ -256,6 +263,7 @@ impl Hub {
             has_askers: false,
             is_awaited: false,
             last: None,
+            names: None,
         };
         let key = self.runners.insert(runner) as u32;
         self.ids.insert(id, key);

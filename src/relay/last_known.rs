@@ -1,5 +1,6 @@
 //! Where everyone was last, and whether that is live, stale or forgotten.
 
+use std::iter;
 use std::time::Instant;
 
 use super::heard::LastKnown;
@@ -60,7 +61,7 @@ impl Hub {
         while self.heard.is_too_much() {
             // The newest always stays: it is on its way to followers.
             match self.heard.queue.first() {
-                Some(oldest) if oldest != key => self.forget_last_known(oldest),
+                Some(oldest) if oldest != key => self.forget_last_known(RunnerKey(oldest)),
                 _ => break,
             }
         }
@@ -102,7 +103,7 @@ impl Hub {
         for _ in 0..forget_max {
             match self.heard.queue.first() {
                 Some(oldest) if self.received_at(oldest).is_none_or(|at| at < time) => {
-                    self.forget_last_known(oldest);
+                    self.forget_last_known(RunnerKey(oldest));
                 }
                 _ => return false,
             }
@@ -133,6 +134,12 @@ impl Hub {
         }
     }
 
+    /// Everybody whose last known position there is, the longest unheard first.
+    pub(super) fn everybody_known(&self) -> impl Iterator<Item = RunnerKey> {
+        let queue = &self.heard.queue;
+        iter::successors(queue.first(), |key| queue.after(*key)).map(RunnerKey)
+    }
+
     /// How many users are live, stale and unknown.
     pub(super) fn runners_by_freshness(&self) -> [(Freshness, usize); 3] {
         let heard = &self.heard;
@@ -147,7 +154,9 @@ impl Hub {
         Some(self.last_known(RunnerKey(key))?.received_at)
     }
 
-    fn forget_last_known(&mut self, key: u32) {
+    /// Forgets where a runner was last, if that is known.
+    pub(super) fn forget_last_known(&mut self, runner: RunnerKey) {
+        let RunnerKey(key) = runner;
         self.heard.unqueue(key);
         let runner = &mut self.runners[key as usize];
         if let Some(last) = runner.last.take() {
@@ -155,6 +164,7 @@ impl Hub {
             self.heard.bytes -= last.bytes();
             self.heard.live -= usize::from(std::mem::take(&mut runner.is_live));
             self.note_change(key);
+            self.forget_names(key);
         }
         self.forget_unused(RunnerKey(key));
     }

@@ -2,9 +2,11 @@
 //! who is owed what. Members are numbers that it gives out; it knows no connections, no frames, no
 //! JSON and no clock: the time is handed in, and what it owes is for others to write.
 
+mod about;
 mod askers;
 mod audience;
 mod authority;
+mod called;
 mod changes;
 mod heard;
 mod hub;
@@ -14,6 +16,7 @@ mod last_known;
 mod member;
 #[cfg(test)]
 mod model;
+mod names;
 mod now;
 mod paces;
 mod presence;

@@ -32,6 +32,7 @@ impl Hub {
         let runner = RunnerKey(follow.runner);
         member.asks_presence.then(|| Presence {
             user: self.id(runner),
+            called: self.called(runner),
             spelling: follow.spelling(),
             freshness: self.freshness(runner),
             is_connected: self.is_connected(runner),

@@ -46,8 +46,23 @@ impl Relay {
         }
     }
 
-    /// Takes a position of a user.
-    pub(crate) fn report(&mut self, user: &str, fix: Fix, dialect: Dialect, now: Now) -> Published {
+    /// Takes a position of a user, for whom the authority may publish.
+    pub(crate) fn report(
+        &mut self,
+        by: &Authority,
+        user: &str,
+        fix: Fix,
+        dialect: Dialect,
+        now: Now,
+    ) -> Published {
+        let published = self.take_report(user, fix, dialect, now);
+        if by.grant().is_some_and(|grant| grant.user == user) {
+            self.call_as_granted(by);
+        }
+        published
+    }
+
+    fn take_report(&mut self, user: &str, fix: Fix, dialect: Dialect, now: Now) -> Published {
         let runner = self.hub.runner_or_new(user);
         if self.hub.is_newest(runner, &fix) {
             return Published::Again;

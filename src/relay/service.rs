@@ -82,6 +82,7 @@ impl Relay {
         {
             let written = Written::as_string(&grant.user);
             self.hub.declare(member, &grant.user, written);
+            self.call_as_granted(by);
         }
         Ok(())
     }
@@ -112,6 +113,9 @@ impl Relay {
         let Some(member) = by.member() else {
             return Ok(None);
         };
+        if self.hub.declared(member).is_some() {
+            self.call_as_granted(by);
+        }
         let denied: Vec<String> = (self.hub.followed(member))
             .filter(|user| !self.may_follow(by, user))
             .map(str::to_owned)

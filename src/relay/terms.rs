@@ -11,6 +11,8 @@ use super::rate::Excess;
 pub(crate) struct Rules {
     /// Whether nobody may do anything without a grant.
     pub needs_grant: bool,
+    /// Whether everybody may be followed without a grant.
+    pub(crate) follows_all: bool,
     /// Most users that one member may follow.
     pub follows_max: usize,
     /// Most follows of all members together.

@@ -164,6 +164,7 @@ fn a_crowd_whose_positions_turn_stale_together_does_so_in_steps() {
 fn an_authority_without_a_grant_can_do_nothing_where_one_is_needed() {
     let mut relay = Relay::new(Rules {
         needs_grant: true,
+        follows_all: false,
         follows_max: 10,
         follows_total_max: 10,
         rate_max: None,
@@ -181,6 +182,7 @@ fn an_authority_without_a_grant_can_do_nothing_where_one_is_needed() {
         user: user.to_owned(),
         publish: Publish::Own,
         follow: Follow::Everybody,
+        name: None,
         expires_at_s: 2_000_000_000,
     };
     let mut runner = Authority::of_request(Some(granted("5")));

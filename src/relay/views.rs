@@ -7,7 +7,8 @@ use super::authority::Authority;
 use super::heard::LastKnown;
 use super::keys::{Follower, MemberKey, RunnerKey};
 use super::service::Relay;
-use crate::user::{Freshness, Known, Presence};
+use crate::auth::Follow;
+use crate::user::{Called, Freshness, Known, Presence};
 
 impl Relay {
     /// The members that follow a runner: those to relay its newest position to.
@@ -63,6 +64,24 @@ impl Relay {
         self.may_follow(by, user).then_some(runner)
     }
 
+    /// Whether everybody may be followed, whoever there is.
+    pub(crate) fn may_follow_everybody(&self, by: &Authority) -> bool {
+        match by.grant() {
+            Some(grant) => grant.follow == Follow::Everybody,
+            None => !self.rules.needs_grant && self.rules.follows_all,
+        }
+    }
+
+    /// Everybody of whom it is known where they are.
+    pub(crate) fn everybody_known(&self) -> impl Iterator<Item = RunnerKey> {
+        self.hub.everybody_known()
+    }
+
+    /// What a runner is called.
+    pub(crate) fn called(&self, runner: RunnerKey) -> Called<'_> {
+        self.hub.called(runner)
+    }
+
     /// How fresh a runner's last known position is.
     pub(crate) fn freshness(&self, runner: RunnerKey) -> Freshness {
         self.hub.freshness(runner)
@@ -81,6 +100,11 @@ impl Relay {
     /// How many follows there are, over all members.
     pub(crate) fn follows_total(&self) -> usize {
         self.hub.follows_total()
+    }
+
+    /// Of how many it is known where they are.
+    pub(crate) fn known_total(&self) -> usize {
+        self.hub.heard.count
     }
 
     /// How many users are live, stale and unknown.

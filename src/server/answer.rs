@@ -5,17 +5,20 @@ use std::collections::HashSet;
 use log::{debug, info};
 
 use super::connections::ConnectionId;
-use super::http::{Conditions, IdQuery, Origin, RefusedRequest, Request, Response, Route, Shown};
+use super::http::{
+    Asked, Conditions, IdQuery, Origin, RefusedRequest, Request, Response, Route, Shown,
+};
 use super::metrics::Gauges;
 use super::os::process::Process;
 use super::parts::Server;
 use super::wire::close::CloseReason;
-use crate::auth::{Grant, Refused, Token};
+use crate::auth::{Refused, Token};
 use crate::protocol::{Feature, encode_features};
 use crate::qr;
-use crate::relay::Authority;
+use crate::relay::{Authority, RunnerKey};
 
-/// Longest answer with positions, in bytes: as much as a connection may hold that does not read it.
+/// Longest answer with positions of users who were named, in bytes: as much as a connection may hold
+/// that does not read it.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// A code that a phone reads from a screen; every link of the greatest length fits into it.
@@ -23,6 +26,8 @@ const CODE_VERSION_MAX: u8 = 26;
 
 /// More than a code takes as it is drawn.
 const CODE_BYTES_MAX: usize = 128 * 1024;
+/// Longest answer with the positions of everybody.
+const EVERYBODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// More than the counters take.
 const METRICS_BYTES_MAX: usize = 32 * 1024;
@@ -241,35 +246,62 @@ impl Server {
                 };
                 Response::metrics(self.metrics.render(gauges), conditions)
             }
-            Route::Positions(_) if !self.unsent.has_room(BODY_BYTES_MAX + METRICS_ROOM_BYTES) => {
-                Response::busy()
-            }
-            Route::Positions(query) => {
-                let grant = match self.door.asks_for_tokens() {
-                    true => self.grant_of_request(token).map(Some),
-                    false => Ok(None),
-                };
-                match grant {
-                    Ok(grant) => {
-                        let by = Authority::of_request(grant);
-                        self.positions(query, &by, conditions)
-                    }
-                    Err(refused) => Response::unauthorized(refused),
+            Route::Positions(query) => match self.authority_of_request(token) {
+                Ok(by) => self.positions(query, &by, conditions),
+                Err(response) => response,
+            },
+            Route::Roster => match self.authority_of_request(token) {
+                Ok(by) if self.relay.may_follow_everybody(&by) => {
+                    Response::page(self.roster.answer(), conditions)
                 }
-            }
+                Ok(by) => not_for(&by),
+                Err(response) => response,
+            },
         }
     }
 
-    fn grant_of_request(&self, token: Option<&Token>) -> Result<Grant, Refused> {
-        self.door.verify(token.ok_or(Refused::Missing)?, self.now)
+    /// Who asks, unless nothing good is shown where that is asked for.
+    fn authority_of_request(&self, token: Option<&Token>) -> Result<Authority, Response> {
+        let grant = match (self.door.asks_for_tokens(), token) {
+            (false, _) => Ok(None),
+            (true, None) => Err(Refused::Missing),
+            (true, Some(token)) => self.door.verify(token, self.now).map(Some),
+        };
+        grant
+            .map(Authority::of_request)
+            .map_err(Response::unauthorized)
+    }
+
+    /// The last known positions of those who are asked for.
+    fn positions(&self, query: &IdQuery, by: &Authority, conditions: &Conditions) -> Response {
+        let bytes_max = match query.is_for_everybody() {
+            true => EVERYBODY_BYTES_MAX,
+            false => BODY_BYTES_MAX,
+        };
+        if !self.unsent.has_room(bytes_max + METRICS_ROOM_BYTES) {
+            return Response::busy();
+        }
+        match query.asked() {
+            Asked::Nobody => Response::bad_request("say whose positions: /positions?ids=5,6"),
+            Asked::EverybodyAndOthers => Response::bad_request(
+                "* is everybody: leave the others out, or write the user of that name as %2A",
+            ),
+            Asked::Everybody if !self.relay.may_follow_everybody(by) => not_for(by),
+            Asked::Everybody => {
+                let everybody = self.relay.everybody_known();
+                let features = everybody.filter_map(|runner| self.feature(runner));
+                match encode_features(features, bytes_max) {
+                    Some(body) => Response::geo_json(body, conditions),
+                    None => Response::bad_request("this is over 4 MiB: ask for some, by their ids"),
+                }
+            }
+            Asked::These(ids) => self.positions_of(&ids, by, conditions),
+        }
     }
 
     /// The last known positions of these users as GeoJSON. Users without one are left out, and so
     /// are those whom the authority may not follow.
-    fn positions(&self, query: &IdQuery, by: &Authority, conditions: &Conditions) -> Response {
-        let Some(ids) = query.ids() else {
-            return Response::bad_request("say whose positions: /positions?ids=5,6");
-        };
+    fn positions_of(&self, ids: &[String], by: &Authority, conditions: &Conditions) -> Response {
         let ids_max = self.config.max_follows as usize;
         if ids.len() > ids_max {
             let line = format!("ask for at most {ids_max} ids at once");
@@ -278,19 +310,27 @@ impl Server {
         let mut named = HashSet::new();
         let features = (ids.iter())
             .filter(|id| named.insert(*id))
-            .filter_map(|id| self.feature(id, by));
+            .filter_map(|id| self.feature(self.relay.visible(by, id)?));
         match encode_features(features, BODY_BYTES_MAX) {
             Some(body) => Response::geo_json(body, conditions),
             None => Response::bad_request("this is over 1 MiB: ask for fewer ids at once"),
         }
     }
 
-    fn feature(&self, id: &str, by: &Authority) -> Option<Feature<'_>> {
-        let runner = self.relay.visible(by, id)?;
+    fn feature(&self, runner: RunnerKey) -> Option<Feature<'_>> {
         Some(Feature {
             known: self.relay.known(runner, self.now.monotonic)?,
+            name: self.relay.called(runner).name,
             freshness: self.relay.freshness(runner),
             is_connected: self.relay.is_connected(runner),
         })
     }
+}
+
+/// What those hear who may not see everybody.
+fn not_for(by: &Authority) -> Response {
+    Response::forbidden(match by.grant() {
+        Some(_) => "your token does not let you follow everybody",
+        None => "nobody sees everybody here, unless the server has --follow-all",
+    })
 }

@@ -29,6 +29,8 @@ pub(super) struct Applied {
     pub(super) pong: Option<Vec<u8>>,
     /// The runner whose newest position it brought.
     pub(super) moved: Option<RunnerKey>,
+    /// The user who said goodbye.
+    pub(super) left: Option<RunnerKey>,
     /// Whether it was so much work that others have their turn now.
     pub(super) ends_turn: bool,
 }
@@ -100,6 +102,13 @@ impl Effects<'_> {
                 refusals.extend(change.unfollow.refusal);
                 self.relay
                     .unfollow(&entry.authority, &change.unfollow.valid);
+                let left = (change.goodbye)
+                    .map(|said| said.and_then(|()| self.relay.leaving(&entry.authority)));
+                applied.ends_turn |= left.is_some();
+                match left.transpose() {
+                    Ok(left) => applied.left = left,
+                    Err(refusal) => refusals.push(refusal),
+                }
             }
             Err(refusal) => {
                 // Other refusals are not about a position.
@@ -143,6 +152,11 @@ impl Effects<'_> {
             None => {}
             Some(Err(refusal)) => refusals.push(refusal),
             Some(Ok(user)) => refusals.extend(self.relay.declare(by, &user).err()),
+        }
+        match hello.name {
+            None => {}
+            Some(Err(refusal)) => refusals.push(refusal),
+            Some(Ok(name)) => refusals.extend(self.relay.call(by, &name).err()),
         }
         // Whom it follows already comes before whom it follows from now on.
         match hello.presence {

@@ -98,6 +98,14 @@ pub struct Config {
     #[command(flatten)]
     pub keys: KeyFlags,
 
+    /// CSV file of who runs: the columns id and name, and perhaps color
+    #[arg(long, value_name = "FILE")]
+    pub roster: Option<PathBuf>,
+
+    /// Let everybody ask for everybody; where tokens are asked for, they alone say who may
+    #[arg(long)]
+    pub follow_all: bool,
+
     /// Origins of pages on other hosts that may connect
     #[arg(long, help = "Origin of pages on other hosts that may connect (https://app.example.com, https://*.example.com, '*'); may be given several times", value_name = "ORIGIN", value_delimiter = ',', value_parser = AllowedOrigin::parse)]
     pub allow_origin: Vec<AllowedOrigin>,
@@ -143,6 +151,7 @@ impl Config {
     pub(super) fn rules(&self, needs_grant: bool) -> Rules {
         Rules {
             needs_grant,
+            follows_all: self.follow_all || self.demo,
             follows_max: self.max_follows as usize,
             follows_total_max: self.max_follows_total as usize,
             rate_max: self.max_rate,

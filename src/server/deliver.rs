@@ -38,6 +38,16 @@ impl Server {
         }
     }
 
+    /// Forgets where a runner is who said goodbye. What is on its way goes out first: a position
+    /// behind the word that there is none would be that of a runner who came back.
+    pub(super) fn forget(&mut self, runner: RunnerKey) {
+        if self.outgoing.pushes > 0 {
+            (self.queues).release(&mut self.connections, self.now.monotonic);
+            self.flush();
+        }
+        self.relay.forget(runner);
+    }
+
     /// Hands what the relay owes to the outboxes of those whom it owes it.
     pub(super) fn settle(&mut self) {
         for debt in self.relay.take_debts() {

@@ -16,7 +16,7 @@ const CONNECTION_BYTES: u64 = 1024;
 
 /// A follow of somebody whom nobody else knows, with the longest of ids, and what marks that its
 /// follower is behind on it.
-const FOLLOW_BYTES: u64 = 330;
+const FOLLOW_BYTES: u64 = 338;
 
 /// What the longest of tokens grants, where tokens are asked for.
 const GRANT_BYTES: u64 = 12 * 1024;
@@ -27,6 +27,9 @@ const LAST_KNOWN_BYTES: u64 = 512;
 /// A course of the most points, each with the most digits, plain and packed.
 const COURSE_BYTES: u64 = 8 * 1024 * 1024;
 const _: () = assert!(COURSE_BYTES as usize > COURSE_POINTS_MAX * 80);
+/// What a user is called by a token and by itself, both at the longest: of each whose last known
+/// position is kept, and of each that a connection is.
+const NAMES_BYTES: u64 = 208;
 
 /// A connection of plain HTTP: itself, and the longest of heads in a buffer that has just grown.
 const HTTP_CONNECTION_BYTES: u64 = CONNECTION_BYTES + 2 * HEAD_BYTES_MAX as u64;
@@ -46,6 +49,7 @@ pub(super) fn memory_max(config: &Config, limits: Limits) -> u64 {
         + config.course.iter().len() as u64 * COURSE_BYTES
         + u64::from(config.max_follows_total) * FOLLOW_BYTES
         + u64::from(config.max_runners) * LAST_KNOWN_BYTES
+        + (connections + u64::from(config.max_runners)) * NAMES_BYTES
         + pieces
         + limits.http as u64 * HTTP_CONNECTION_BYTES
         + BODIES_BYTES_MAX as u64

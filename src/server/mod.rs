@@ -9,6 +9,7 @@
 //!
 //! [`CloseReason`]: wire::close::CloseReason
 //! [protocol]: crate::protocol
+//! [everybody]: crate::protocol#everybody
 //! [tokens]: crate::protocol#tokens
 //! [errors]: crate::protocol#errors
 //! [close codes]: crate::protocol#close-codes
@@ -37,6 +38,7 @@ mod parts;
 mod postponed;
 mod queues;
 mod reporting;
+mod roster;
 mod source;
 mod sweep;
 mod tick;

@@ -23,6 +23,7 @@ use super::os::listen::Listeners;
 use super::outgoing::Outgoing;
 use super::pages::Pages;
 use super::queues::Queues;
+use super::roster::RosterFile;
 use super::source::Source;
 use super::sweep::Sweep;
 use super::wire::ceiling::Ceiling;
@@ -51,6 +52,7 @@ pub(super) struct Server {
     pub(super) pages: Pages,
     /// The way that the runners take, if it is known.
     pub(super) course: Option<Course>,
+    pub(super) roster: RosterFile,
     /// What all HTTP answers on their way out hold.
     pub(super) unsent: Ceiling,
     pub(super) metrics: Metrics,
@@ -70,10 +72,14 @@ impl Server {
         let limits = Limits::new(config.max_connections, config.max_http_connections)?;
         let door = Door::new(&config, limits)?;
         demo::check(&config, limits.websockets)?;
+        let (roster, names) = RosterFile::load(config.roster.clone())?;
+        let mut relay = Relay::new(config.rules(door.asks_for_tokens()));
+        relay.set_roster(names);
         let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
         let mut listeners = Listeners::bind(&config.listen, config.backlog)?;
         let course = (config.course.as_deref()).map(Course::load).transpose()?;
-        let mut signals = if door.asks_for_tokens() || course.is_some() {
+        let has_files = roster.is_given() || course.is_some();
+        let mut signals = if door.asks_for_tokens() || has_files {
             Signals::new([SIGHUP, SIGINT, SIGTERM])
         } else {
             // There is nothing to read again: one ends the process when its terminal is closed.
@@ -89,7 +95,7 @@ impl Server {
             have_signals_come: false,
             listeners,
             connections: Connections::default(),
-            relay: Relay::new(config.rules(door.asks_for_tokens())),
+            relay,
             door,
             queues: Queues::new(config.flush_interval, now.monotonic),
             reader: Reader::new(config.max_message_bytes as usize),
@@ -100,6 +106,7 @@ impl Server {
                 frame_ancestors(&config.allow_origin).as_deref(),
             ),
             course,
+            roster,
             unsent: Ceiling::new(UNSENT_BYTES_MAX),
             metrics: Metrics::new(now.unix_ms),
             now,

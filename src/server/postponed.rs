@@ -3,7 +3,7 @@
 use std::vec;
 
 use super::wire::connection::Input;
-use super::work::{cost_us, points_cost_us};
+use super::work::{Extent, cost_us, points_cost_us};
 use crate::dialect::Dialect;
 use crate::fix::Fix;
 use crate::phones::Counts;
@@ -23,9 +23,9 @@ pub(super) enum Postponed {
 
 impl Postponed {
     /// What the next piece of it is estimated to cost, in microseconds.
-    pub(super) fn cost_us(&self, needs_tokens: bool, follows: usize) -> u32 {
+    pub(super) fn cost_us(&self, extent: Extent) -> u32 {
         match self {
-            Postponed::Input(input) => cost_us(input, needs_tokens, follows),
+            Postponed::Input(input) => cost_us(input, extent),
             Postponed::Reporting(reporting) => {
                 points_cost_us(reporting.points.len().min(POINTS_PER_TURN_MAX))
             }

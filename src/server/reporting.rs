@@ -75,7 +75,8 @@ impl Server {
                 break;
             };
             let (dialect, counts) = (reporting.dialect, &mut reporting.counts);
-            match self.relay.report(&user, fix, dialect, self.now) {
+            let by = &reporting.authority;
+            match self.relay.report(by, &user, fix, dialect, self.now) {
                 Published::Late => {
                     counts.late += 1;
                     self.metrics.positions_late += 1;
@@ -257,14 +258,18 @@ impl Server {
         let now = self.now;
         (ids.iter())
             .filter(|id| id != user && Some(*id) != moved)
-            .filter_map(|id| self.relay.known(self.relay.visible(by, id)?, now.monotonic))
-            .take(FRIENDS_MAX)
-            .map(|known| Friend {
-                id: known.user,
-                name: None,
-                fix: known.fix,
-                received_unix_s: (now.unix_ms / 1000.0 - known.age.as_secs_f64()).max(0.0) as u64,
+            .filter_map(|id| {
+                let runner = self.relay.visible(by, id)?;
+                let known = self.relay.known(runner, now.monotonic)?;
+                let received_unix_s = now.unix_ms / 1000.0 - known.age.as_secs_f64();
+                Some(Friend {
+                    id: known.user,
+                    name: self.relay.called(runner).name,
+                    fix: known.fix,
+                    received_unix_s: received_unix_s.max(0.0) as u64,
+                })
             })
+            .take(FRIENDS_MAX)
             .collect()
     }
 }

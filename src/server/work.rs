@@ -65,9 +65,24 @@ impl Work {
     }
 }
 
-/// What an input is estimated to cost, in microseconds; 0 if it is not costly. `needs_tokens`
-/// says whether tokens are verified, `follows` how many users its sender follows.
-pub(super) fn cost_us(input: &Input, needs_tokens: bool, follows: usize) -> u32 {
+/// What the cost of an input depends on besides itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    /// Whether tokens are verified.
+    pub(super) needs_tokens: bool,
+    /// How many users the input's sender follows.
+    pub(super) follows: usize,
+    /// Of how many users there is a last known position.
+    pub(super) known: usize,
+}
+
+/// What an input is estimated to cost, in microseconds; 0 if it is not costly.
+pub(super) fn cost_us(input: &Input, extent: Extent) -> u32 {
+    let Extent {
+        needs_tokens,
+        follows,
+        known,
+    } = extent;
     let cost = match input {
         Input::Text(text) => {
             // A key may be written with escapes.
@@ -100,6 +115,7 @@ pub(super) fn cost_us(input: &Input, needs_tokens: bool, follows: usize) -> u32 
             let route_us = match route {
                 Route::Metrics => METRICS_US,
                 Route::Qr(query) => CODE_US + CODE_BYTE_US * query.bytes().min(LINK_BYTES_MAX),
+                Route::Positions(query) if query.is_for_everybody() => POSITION_US * known,
                 Route::Positions(query) => POSITION_US * query.count_max(),
                 _ => 0,
             };
@@ -136,6 +152,14 @@ mod tests {
         Input::Text("x".repeat(bytes).into())
     }
 
+    fn extent(needs_tokens: bool, follows: usize) -> Extent {
+        Extent {
+            needs_tokens,
+            follows,
+            known: 0,
+        }
+    }
+
     #[test]
     fn a_tick_has_room_for_few_of_the_largest_codes() {
         let head = |length: usize| {
@@ -144,7 +168,7 @@ mod tests {
             let Head::Complete(head) = head else {
                 panic!("{head:?}");
             };
-            cost_us(&Input::Request(head.request), false, 0)
+            cost_us(&Input::Request(head.request), extent(false, 0))
         };
         assert!((300..500).contains(&head(20)));
         assert!((3000..4000).contains(&head(900)));
@@ -153,25 +177,28 @@ mod tests {
 
     #[test]
     fn short_messages_cost_nothing_and_a_tick_has_room_for_few_of_the_longest() {
-        assert_eq!(cost_us(&text(45), true, 0), 0);
-        assert_eq!(cost_us(&text(CHEAP_TEXT_BYTES_MAX), false, 0), 0);
-        assert!(cost_us(&Input::Text(r#"{"token":"a.b.c"}"#.into()), true, 0) > 0);
+        assert_eq!(cost_us(&text(45), extent(true, 0)), 0);
+        assert_eq!(cost_us(&text(CHEAP_TEXT_BYTES_MAX), extent(false, 0)), 0);
+        assert!(cost_us(&Input::Text(r#"{"token":"a.b.c"}"#.into()), extent(true, 0)) > 0);
         assert_eq!(
-            cost_us(&Input::Text(r#"{"token":"a.b.c"}"#.into()), false, 0),
+            cost_us(
+                &Input::Text(r#"{"token":"a.b.c"}"#.into()),
+                extent(false, 0)
+            ),
             0
         );
         let escaped = r#"{"\u0074oken":"a.b.c"}"#;
-        assert!(cost_us(&Input::Text(escaped.into()), true, 0) > 0);
+        assert!(cost_us(&Input::Text(escaped.into()), extent(true, 0)) > 0);
         let list = |key: &str| format!(r#"{{"{key}":[{}1]}}"#, "1,".repeat(200));
         for key in ["follow", "unfollow", "f\\u006fllow"] {
             assert!(
-                cost_us(&Input::Text(list(key).into()), false, 0) > 0,
+                cost_us(&Input::Text(list(key).into()), extent(false, 0)) > 0,
                 "{key}"
             );
         }
         let hello = |follows| {
             let text = r#"{"initialRequest":true,"presence":true}"#;
-            cost_us(&Input::Text(text.into()), false, follows)
+            cost_us(&Input::Text(text.into()), extent(false, follows))
         };
         assert_eq!(hello(0), 0);
         assert!(hello(1000) > 100 && end_cost_us(1000) > 100);
@@ -179,7 +206,7 @@ mod tests {
         work.begin();
         let mut longest = 0;
         while work.has_more() {
-            work.spend(cost_us(&text(64 * 1024), false, 0));
+            work.spend(cost_us(&text(64 * 1024), extent(false, 0)));
             longest += 1;
         }
         assert_eq!(longest, 3);

@@ -47,6 +47,7 @@ impl Badges {
                     .chain(following.iter().copied().map(wire::id))
                     .collect(),
             ),
+            name: None,
             expires_at_s: self.expires_at_s,
         };
         let token = self.key.mint(&grant, None, None);

@@ -32,6 +32,7 @@ fn token_of(user: &str, follow: &[&str], publish: Publish, seconds: u64) -> Stri
         user: user.to_owned(),
         publish,
         follow: Follow::Only(follow.iter().map(ToString::to_string).collect()),
+        name: None,
         expires_at_s: now.as_secs() + seconds,
     };
     let key = SigningKey::from_secret(SECRET).expect("long enough");

@@ -44,6 +44,7 @@ pub(crate) fn grant(user: &str, follow: Follow, publish: Publish) -> Grant {
         user: user.to_owned(),
         publish,
         follow,
+        name: None,
         expires_at_s: now().as_secs() + 3600,
     }
 }

@@ -94,6 +94,7 @@ fn runners_come_with_the_server_and_move_and_a_link_shows_them() {
         assert!(within("speed", 2.2..4.5) && within("accuracy", 1.0..20.0));
         assert!(within("heading", 0.0..360.0) && within("battery", 0.0..1.0));
     }
+    assert_eq!(server.get("/positions?ids=*").status, 200, "for everybody");
     // What a terminal sends to the server's group does not reach them.
     let runners = runners(&server);
     assert_eq!(getpgid(Some(runners)), Ok(runners));

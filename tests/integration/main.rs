@@ -19,6 +19,7 @@ mod markdown;
 mod memory;
 mod metrics;
 mod missing;
+mod names;
 #[path = "../needs.rs"]
 mod needs;
 mod origins;

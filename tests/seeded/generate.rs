@@ -66,7 +66,9 @@ const VALUES: [&str; 31] = [
     "{\"userId\":5}",
 ];
 
-const OTHER_KEYS: [&str; 13] = [
+const OTHER_KEYS: [&str; 15] = [
+    "name",
+    "goodbye",
     "token",
     "presence",
     "audience",
@@ -200,8 +202,12 @@ impl Generator {
         } else {
             "5"
         };
-        match self.below(13) {
+        match self.below(14) {
             0 => fields.push(("initialRequest", self.pick(&VALUES))),
+            13 => fields.push((
+                "goodbye",
+                self.pick(&["true", "true", "false", "null", "1"]),
+            )),
             12 => fields.push(("ping", self.pick(&["7", "1.50", "-0", "\"7\""]))),
             1..=3 => {
                 let list = self.pick(&["[5,6]", "[]", "[5,5.5,\"\"]", "null", "7"]);
@@ -254,7 +260,7 @@ impl Generator {
             ("exp", self.pick(&TIMES)),
         ];
         for _ in 0..self.below(4) {
-            let name = self.pick(&["nbf", "follow", "publish", "aud", "iss", "follow", "x"]);
+            let name = self.pick(&["nbf", "follow", "publish", "aud", "iss", "name", "x"]);
             claims.push(match (name, self.rarely(6)) {
                 (_, true) => (name, self.pick(&VALUES)),
                 ("nbf", _) => (name, self.pick(&TIMES)),

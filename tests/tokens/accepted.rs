@@ -38,6 +38,7 @@ fn tokens_of_other_implementations_are_accepted() {
         user: "5".to_owned(),
         publish: Publish::Own,
         follow: Follow::Only(follows),
+        name: Some("J\u{f6}rg".to_owned()),
         expires_at_s: 1_800_003_600,
     };
     for (algorithm, token) in minted() {

@@ -87,6 +87,7 @@ fn grant() -> impl Strategy<Value = Grant> {
             user,
             publish,
             follow,
+            name: None,
             expires_at_s,
         },
     )

@@ -429,3 +429,26 @@ fn only_a_token_that_was_good_is_said_to_have_expired() {
         Refused::Expired { expired_at_s: 1 }
     );
 }
+
+#[test]
+fn a_name_is_read_and_one_that_is_none_is_passed_over() {
+    let named = |name: &str| {
+        let token = signed(format!(r#"{{"sub":"5","exp":1900000000,"name":{name}}}"#));
+        granted(&token).name
+    };
+    assert_eq!(named(r#""Anna Berg""#).as_deref(), Some("Anna Berg"));
+    assert_eq!(named(r#""J\u00f6rg""#).as_deref(), Some("J\u{f6}rg"));
+    let longest = "x".repeat(64);
+    assert_eq!(named(&format!("\"{longest}\"")), Some(longest.clone()));
+    for name in [
+        "null",
+        "5",
+        "[\"Anna\"]",
+        "\"\"",
+        r#""a\u0000""#,
+        r#""\ud800""#,
+        &format!("\"{longest}x\""),
+    ] {
+        assert_eq!(named(name), None, "{name}");
+    }
+}

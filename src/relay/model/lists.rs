@@ -7,7 +7,8 @@ use super::{LAST_KNOWN_MAX, MEMBERS, USERS};
 use crate::relay::Now;
 use crate::relay::hub::Hub;
 use crate::relay::keys::MemberKey;
-use crate::user::{Freshness, Spelling};
+use crate::roster::Roster;
+use crate::user::{Called, Freshness, Spelling};
 
 pub(super) struct LastKnown {
     lat: String,
@@ -33,6 +34,15 @@ impl LastKnown {
     }
 }
 
+/// What presence says of a user.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Told {
+    freshness: Freshness,
+    is_connected: bool,
+    /// A name, and a colour.
+    called: (Option<String>, Option<String>),
+}
+
 #[derive(Default)]
 pub(super) struct Model {
     /// How each was written first.
@@ -46,6 +56,10 @@ pub(super) struct Model {
     pub(super) owed: BTreeSet<u32>,
     /// When who was told last.
     pub(super) told_at: BTreeMap<u32, Instant>,
+    /// What each is called by whom.
+    pub(super) by_token: BTreeMap<String, String>,
+    pub(super) by_hello: BTreeMap<String, String>,
+    pub(super) roster: BTreeMap<String, (String, Option<String>)>,
     /// Users whose presence changed and is not told, and when that of whom was told last.
     changed: BTreeSet<String>,
     presence_told_at: BTreeMap<String, Instant>,
@@ -109,20 +123,62 @@ impl Model {
     }
 
     /// What presence would say of each user.
-    pub(super) fn presence(&self) -> BTreeMap<String, (Freshness, bool)> {
+    pub(super) fn presence(&self) -> BTreeMap<String, Told> {
         (0..USERS)
             .map(|user| user.to_string())
             .map(|user| {
-                let is_connected = self.declared.values().any(|declared| *declared == user);
-                (user.clone(), (self.state(&user), is_connected))
+                let told = Told {
+                    freshness: self.state(&user),
+                    is_connected: self.is_connected(&user),
+                    called: self.called(&user),
+                };
+                (user, told)
             })
             .collect()
+    }
+
+    fn is_connected(&self, user: &str) -> bool {
+        self.declared.values().any(|declared| declared == user)
+    }
+
+    /// Whether it is somebody, or somebody knows where it is.
+    pub(super) fn has_part(&self, user: &str) -> bool {
+        self.is_connected(user) || self.last_known.contains_key(user)
+    }
+
+    /// Forgets what those were called who have no part any more.
+    pub(super) fn forget_names(&mut self) {
+        let users: BTreeSet<String> = (self.declared.values())
+            .chain(self.last_known.keys())
+            .cloned()
+            .collect();
+        self.by_token.retain(|user, _| users.contains(user));
+        self.by_hello.retain(|user, _| users.contains(user));
+    }
+
+    fn called(&self, user: &str) -> (Option<String>, Option<String>) {
+        match self.roster.get(user) {
+            Some((name, color)) => (Some(name.clone()), color.clone()),
+            None => {
+                let name = self.by_token.get(user).or_else(|| self.by_hello.get(user));
+                (name.cloned(), None)
+            }
+        }
+    }
+
+    /// The roster as it is read.
+    pub(super) fn csv(&self) -> Roster {
+        let mut csv = "id,name,color\n".to_owned();
+        for (user, (name, color)) in &self.roster {
+            csv += &format!("{user},{name},{}\n", color.as_deref().unwrap_or_default());
+        }
+        Roster::read(csv.as_bytes()).expect("as it should be")
     }
 
     /// Whose presence is to be told now: it changed, and nothing was told of the user for a second.
     pub(super) fn changed_by_now(
         &mut self,
-        before: &BTreeMap<String, (Freshness, bool)>,
+        before: &BTreeMap<String, Told>,
         now: Instant,
     ) -> BTreeSet<String> {
         for (user, after) in self.presence() {
@@ -234,7 +290,12 @@ impl Model {
                 assert!(self.asks_presence.contains(&connection));
                 let spelling = self.follows[&(connection, user.to_owned())];
                 assert_eq!((presence.user, presence.spelling), (user, spelling));
-                let told = (presence.freshness, presence.is_connected);
+                let Called { name, color } = presence.called;
+                let told = Told {
+                    freshness: presence.freshness,
+                    is_connected: presence.is_connected,
+                    called: (name.map(str::to_owned), color.map(str::to_owned)),
+                };
                 assert_eq!(told, self.presence()[user]);
                 let age = (self.last_known.get(user)).map(|last| now - last.received_at);
                 assert_eq!(presence.age, age);
@@ -258,6 +319,9 @@ impl Model {
                 })
                 .collect();
             assert_eq!(followers, expected);
+            let called = hub.runner(&user).map(|runner| hub.called(runner).name);
+            let expected_name = hub.runner(&user).map(|_| self.called(&user).0);
+            assert_eq!(called, expected_name.as_ref().map(Option::as_deref));
             assert_eq!(
                 hub.runner(&user).is_some(),
                 self.users().contains(user.as_str()),

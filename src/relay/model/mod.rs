@@ -3,6 +3,7 @@
 mod lists;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -11,6 +12,7 @@ use self::lists::Model;
 use super::Now;
 use super::hub::Hub;
 use super::keys::MemberKey;
+use super::names::NamedBy;
 use crate::dialect::Dialect;
 use crate::fix::{Bounds, Extra, Fix};
 use crate::user::{Freshness, Spelling, Written};
@@ -18,6 +20,9 @@ use crate::user::{Freshness, Spelling, Written};
 const MEMBERS: u32 = 5;
 const USERS: u32 = 6;
 const LAST_KNOWN_MAX: usize = 4;
+
+/// Few, so that one that outranks another is often the same.
+const NAMES: Range<u32> = 0..2;
 
 /// A fix that can be told from others by its latitude.
 pub(super) fn fix(lat: &str, timestamp_ms: Option<f64>) -> Fix {
@@ -48,10 +53,20 @@ enum Operation {
     Stale(u32),
     AskPresence(u32, bool),
     AskAudience(u32, bool),
+    /// What the user of a member calls itself, by one of few names.
+    Hello(u32, u32),
+    /// What a token calls a user, at a moment at which it is kept.
+    Token(u32, u32),
+    /// Another roster: of each user on it a name, and perhaps a colour.
+    Roster(Vec<(u32, u32, bool)>),
+    /// The user of a member leaves.
+    Goodbye(u32),
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
     let (connection, user) = (0..MEMBERS, 0..USERS);
+    let entries = prop::collection::btree_map(user.clone(), (NAMES, any::<bool>()), 0..3);
+    let roster = entries.prop_map(|entries| entries.into_iter().map(|(u, (n, c))| (u, n, c)));
     let spelling = prop_oneof![Just(Spelling::Integer), Just(Spelling::String)];
     prop_oneof![
         6 => (connection.clone(), user.clone(), spelling).prop_map(|(c, u, s)| Operation::Follow(c, u, s)),
@@ -59,7 +74,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (connection.clone(), user.clone()).prop_map(|(c, u)| Operation::Declare(c, u)),
         1 => connection.clone().prop_map(Operation::Leave),
         2 => (connection.clone(), prop::bool::weighted(0.7)).prop_map(|(c, on)| Operation::AskPresence(c, on)),
-        2 => (connection, prop::bool::weighted(0.7)).prop_map(|(c, on)| Operation::AskAudience(c, on)),
+        2 => (connection.clone(), prop::bool::weighted(0.7)).prop_map(|(c, on)| Operation::AskAudience(c, on)),
+        2 => (connection.clone(), NAMES).prop_map(|(c, n)| Operation::Hello(c, n)),
+        1 => (user.clone(), NAMES).prop_map(|(u, n)| Operation::Token(u, n)),
+        1 => roster.prop_map(|entries| Operation::Roster(entries.collect())),
+        1 => connection.prop_map(Operation::Goodbye),
         5 => (user, prop::option::of(-90..90i32)).prop_map(|(u, t)| Operation::Publish(u, t)),
         1 => (0..20u32).prop_map(Operation::Forget),
         2 => (0..10u32).prop_map(Operation::Stale),
@@ -137,6 +156,36 @@ proptest! {
                     };
                     prop_assert_eq!(hub.ask_presence(MemberKey(connection), asks), is_new);
                 }
+                Operation::Hello(connection, name) => {
+                    if let Some(user) = model.declared.get(&connection) {
+                        let runner = hub.runner(user).expect("declared");
+                        hub.set_name(runner, NamedBy::Hello, Some(&name.to_string()));
+                        model.by_hello.insert(user.clone(), name.to_string());
+                    }
+                }
+                Operation::Token(user, name) => {
+                    let user = user.to_string();
+                    if model.has_part(&user) {
+                        let runner = hub.runner(&user).expect("it has a part");
+                        hub.set_name(runner, NamedBy::Token, Some(&name.to_string()));
+                        model.by_token.insert(user, name.to_string());
+                    }
+                }
+                Operation::Roster(entries) => {
+                    model.roster = (entries.into_iter())
+                        .map(|(user, name, has_color)| (user.to_string(), (name.to_string(), has_color.then(|| "#cc3300".to_owned()))))
+                        .collect();
+                    hub.set_roster(model.csv());
+                }
+                Operation::Goodbye(connection) => {
+                    if let Some(user) = model.declared.get(&connection) {
+                        let runner = hub.runner(user).expect("declared");
+                        hub.set_name(runner, NamedBy::Hello, None);
+                        hub.forget_last_known(runner);
+                        model.by_hello.remove(user);
+                        model.last_known.remove(user);
+                    }
+                }
                 Operation::AskAudience(connection, wants) => {
                     let is_first = wants && model.declared.contains_key(&connection) && !model.askers.contains_key(&connection);
                     prop_assert_eq!(hub.ask_audience(MemberKey(connection), wants), is_first);
@@ -148,6 +197,7 @@ proptest! {
                     }
                 }
             }
+            model.forget_names();
             model.check(&hub, monotonic);
             let changed: BTreeSet<String> = hub.take_changed(monotonic, usize::MAX).into_iter().map(|runner| hub.id(runner).to_owned()).collect();
             prop_assert_eq!(changed, model.changed_by_now(&before, monotonic), "whose presence changed");

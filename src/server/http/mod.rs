@@ -20,7 +20,7 @@ pub use head::{CompleteHead, HEAD_BYTES_MAX, HEADERS_MAX, Head, RefusedRequest, 
 pub use link::{LINK_BYTES_MAX, LinkQuery};
 pub use origin::Origin;
 pub(crate) use origin::{AllowedOrigin, frame_ancestors};
-pub use query::IdQuery;
+pub use query::{Asked, IdQuery};
 pub use report::{Credentials, Report};
 pub use request::{Request, Shown};
 pub use response::Response;

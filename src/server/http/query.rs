@@ -6,6 +6,22 @@ use percent_encoding::percent_decode_str;
 
 use super::fields::query;
 
+/// Stands for everybody.
+const EVERYBODY: &str = "*";
+
+/// Whom a query asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It names nobody.
+    Nobody,
+    /// Whoever there is.
+    Everybody,
+    /// Whoever there is, and somebody besides, which cannot be meant.
+    EverybodyAndOthers,
+    /// These, which may be no ids.
+    These(Vec<String>),
+}
+
 /// The query of a target that asks for ids, as it was written: the ids are read when they are
 /// needed, for there may be thousands of them in each of many requests that wait.
 /// There may be a token in it too, so its [`Debug`](fmt::Debug) does not show it.
@@ -24,16 +40,33 @@ impl IdQuery {
         IdQuery(query(target).into())
     }
 
-    /// The user ids of `ids=5,6`, which may come several times; `None` if there are none. Only a
-    /// bare comma separates: `%2C` is a part of an id, and so is `+`.
-    pub fn ids(&self) -> Option<Vec<String>> {
-        let ids: Vec<String> = (self.0.split('&'))
+    /// Whom `ids=5,6` asks for, which may come several times. Only a bare comma separates: `%2C` is
+    /// a part of an id, and so is `+`. A bare star is everybody, and `%2A` is an id.
+    pub fn asked(&self) -> Asked {
+        let ids: Vec<&str> = self.ids().collect();
+        match ids[..] {
+            [] => Asked::Nobody,
+            [EVERYBODY] => Asked::Everybody,
+            _ if ids.contains(&EVERYBODY) => Asked::EverybodyAndOthers,
+            _ => Asked::These(
+                (ids.iter())
+                    .map(|id| percent_decode_str(id).decode_utf8_lossy().into_owned())
+                    .collect(),
+            ),
+        }
+    }
+
+    /// Whether it asks for everybody and nothing else.
+    pub fn is_for_everybody(&self) -> bool {
+        self.ids().eq([EVERYBODY])
+    }
+
+    /// The ids as they are written.
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        (self.0.split('&'))
             .filter_map(|pair| pair.strip_prefix("ids="))
             .flat_map(|list| list.split(','))
             .filter(|id| !id.is_empty())
-            .map(|id| percent_decode_str(id).decode_utf8_lossy().into_owned())
-            .collect();
-        (!ids.is_empty()).then_some(ids)
     }
 
     /// About how many ids these are, and never less.
@@ -58,11 +91,30 @@ mod tests {
             ),
             ("/positions?ids=%zz,%", &["%zz", "%"]),
             ("/positions?ids=%ff", &["\u{fffd}"]),
+            ("/positions?ids=%2A", &["*"]),
+            ("/positions?ids=5,%2a,**", &["5", "*", "**"]),
         ] {
             let query = IdQuery::of(target);
-            let ids = query.ids().expect(target);
-            assert_eq!(ids, expected, "{target}");
-            assert!(query.count_max() >= ids.len(), "{target}");
+            let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
+            assert!(query.count_max() >= expected.len(), "{target}");
+            assert_eq!(query.asked(), Asked::These(expected), "{target}");
+            assert!(!query.is_for_everybody(), "{target}");
+        }
+        for (target, expected) in [
+            ("/positions?ids=*", Asked::Everybody),
+            ("/positions?x=5&ids=,*,#5", Asked::Everybody),
+            ("/positions?ids=*,5", Asked::EverybodyAndOthers),
+            ("/positions?ids=5&ids=*", Asked::EverybodyAndOthers),
+            ("/positions?ids=*,%2A", Asked::EverybodyAndOthers),
+            ("/positions?ids=*,*", Asked::EverybodyAndOthers),
+        ] {
+            let query = IdQuery::of(target);
+            assert_eq!(
+                query.is_for_everybody(),
+                expected == Asked::Everybody,
+                "{target}"
+            );
+            assert_eq!(query.asked(), expected, "{target}");
         }
         for target in [
             "/positions",
@@ -74,7 +126,7 @@ mod tests {
             "/positions?xids=5",
             "/positions#?ids=5",
         ] {
-            assert_eq!(IdQuery::of(target).ids(), None, "{target}");
+            assert_eq!(IdQuery::of(target).asked(), Asked::Nobody, "{target}");
         }
     }
 }

@@ -172,7 +172,7 @@ impl Response {
         }
     }
 
-    /// A report that whoever sends it may not send.
+    /// What whoever asks for it may not do.
     pub fn forbidden(body: &str) -> Response {
         Response::refuse("403 Forbidden", "", body)
     }

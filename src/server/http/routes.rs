@@ -30,6 +30,8 @@ pub enum Route {
     Course,
     /// A code of a link.
     Qr(LinkQuery),
+    /// Who is on the roster.
+    Roster,
     /// Positions that an app reports.
     Report,
 }
@@ -37,7 +39,7 @@ pub enum Route {
 impl Route {
     /// Whether pages of other sites may read the answer, as far as their origin may come in.
     pub fn is_for_pages_elsewhere(&self) -> bool {
-        matches!(self, Route::Positions(_) | Route::Course)
+        matches!(self, Route::Positions(_) | Route::Roster | Route::Course)
     }
 
     /// Whether pages of any site may read the answer, who may come in or not.
@@ -69,6 +71,7 @@ pub(super) fn route(method: &str, target: &str) -> Result<Route, Response> {
         "/healthz" => Route::Healthz,
         "/readyz" => Route::Readyz,
         "/metrics" => Route::Metrics,
+        "/roster" => Route::Roster,
         "/positions" => Route::Positions(IdQuery::of(target)),
         "/course" => Route::Course,
         "/qr" => Route::Qr(LinkQuery::of(target)),
@@ -76,7 +79,7 @@ pub(super) fn route(method: &str, target: &str) -> Result<Route, Response> {
             Response::refuse(
                 "404 Not Found",
                 "",
-                "nothing is here; there are /, /setup, /spectate.js, /track, /course, /qr, /healthz, /readyz, /metrics and /positions, and WebSockets on any path",
+                "nothing is here; there are /, /setup, /spectate.js, /track, /course, /qr, /healthz, /readyz, /metrics, /positions and /roster, and WebSockets on any path",
             )
         })?),
     };

@@ -60,6 +60,7 @@ impl World {
     pub(super) fn new() -> World {
         let mut relay = Relay::new(Rules {
             needs_grant: false,
+            follows_all: false,
             follows_max: 100,
             follows_total_max: 100,
             rate_max: None,

@@ -151,6 +151,12 @@ pub struct Page {
 }
 
 impl Page {
+    /// JSON that is made while the server runs, and may be long.
+    pub(crate) fn of_json(text: &str) -> Page {
+        let packed = gzip::fast(text.as_bytes());
+        Page::new("application/json", "", text.as_bytes().to_vec(), packed)
+    }
+
     /// What is kept to be sent often, also by gzip, with these header lines, each with its CRLF.
     pub(crate) fn new(
         media_type: &'static str,

@@ -60,10 +60,13 @@ impl Server {
         }
     }
 
-    /// Reads again what may have changed. Each file for itself: what cannot be used stays as it was.
+    /// Reads again what was read at the start: each file for itself, all of it or nothing.
     fn reload(&mut self) {
         if self.door.asks_for_tokens() {
             self.door.reload_keys();
+        }
+        if let Some(roster) = self.roster.reload() {
+            self.relay.set_roster(roster);
         }
         if let Some(course) = &mut self.course {
             course.reload();

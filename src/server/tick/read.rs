@@ -10,7 +10,7 @@ use crate::server::postponed::Postponed;
 use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
 use crate::server::wire::connection::Input;
-use crate::server::work::cost_us;
+use crate::server::work::{Extent, cost_us};
 
 /// Messages taken from one connection before others have their turn.
 const MESSAGES_PER_TURN_MAX: usize = 64;
@@ -56,9 +56,8 @@ impl Server {
             if entry.waits.has(Wait::End) {
                 continue;
             }
-            let follows = self.follows_of(id);
-            self.work
-                .spend(postponed.cost_us(self.door.asks_for_tokens(), follows));
+            let extent = self.extent_of(id);
+            self.work.spend(postponed.cost_us(extent));
             let outcome = match *postponed {
                 Postponed::Input(input) => self.carry_out(id, input).map(|_| HasMore::Yes),
                 Postponed::Reporting(reporting) => {
@@ -86,6 +85,15 @@ impl Server {
         self.relieve();
     }
 
+    /// What the cost of a connection's inputs depends on.
+    fn extent_of(&mut self, id: ConnectionId) -> Extent {
+        Extent {
+            needs_tokens: self.door.asks_for_tokens(),
+            follows: self.follows_of(id),
+            known: self.relay.known_total(),
+        }
+    }
+
     /// How many a connection follows.
     pub(in crate::server) fn follows_of(&mut self, id: ConnectionId) -> usize {
         let entry = self.connections.get_mut(id);
@@ -102,7 +110,7 @@ impl Server {
     }
 
     fn read_turn(&mut self, id: ConnectionId, messages_max: usize) -> Result<HasMore, CloseReason> {
-        let follows = self.follows_of(id);
+        let extent = self.extent_of(id);
         for _ in 0..messages_max {
             let Some(entry) = self.connections.get_mut(id) else {
                 return Ok(HasMore::No);
@@ -112,7 +120,7 @@ impl Server {
             }
             let input =
                 (entry.connection).read(&mut self.reader, entry.is_hung_up, self.now.monotonic)?;
-            let cost_us = cost_us(&input, self.door.asks_for_tokens(), follows);
+            let cost_us = cost_us(&input, extent);
             if cost_us > 0 && (self.queues.has_work() || !self.work.has_more()) {
                 self.queues.postpone(id, entry, Postponed::Input(input));
                 return Ok(HasMore::No);
@@ -165,6 +173,9 @@ impl Server {
         }
         if let Some(runner) = applied.moved {
             self.deliver(runner);
+        }
+        if let Some(runner) = applied.left {
+            self.forget(runner);
         }
         self.reply(id, &applied)?;
         Ok(match applied.ends_turn {

@@ -1,5 +1,6 @@
 //! Any text as a message, against a second reading of the same rules.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -10,24 +11,27 @@ use spectate::dialect::Dialect;
 use spectate::fix::{Bounds, Extra, Fix};
 use spectate::protocol::{
     ClientMessage, Ids, Publication, decode, encode_error, encode_last_known, encode_position,
+    encode_presence,
 };
 use spectate::refusal::Refusal;
-use spectate::user::{Known, UserId, Written};
+use spectate::user::{Called, Freshness, Known, Presence, Spelling, UserId, Written};
 
 const CODES: [&str; 4] = ["bad_json", "bad_message", "bad_id", "bad_position"];
 
 /// Longest error message, in bytes of JSON.
 const ERROR_BYTES_MAX: usize = 512;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 20] = [
     "initialRequest",
     "userId",
+    "name",
     "following",
     "follow",
     "unfollow",
     "token",
     "presence",
     "audience",
+    "goodbye",
     "ping",
     "lat",
     "lng",
@@ -68,6 +72,7 @@ fn check(text: &str, decoded: &Result<ClientMessage, Refusal>, bounds: Bounds) {
                 Some(Err(refusal)) => check_refusal(refusal),
                 None => assert_eq!(fields.known("userId"), None),
             }
+            check_name(&hello.name, fields.known("name"));
             check_switch(&hello.presence, fields.known("presence"));
             check_switch(&hello.audience, fields.known("audience"));
             check_ids(&hello.following, fields.known("following"));
@@ -93,6 +98,11 @@ fn check(text: &str, decoded: &Result<ClientMessage, Refusal>, bounds: Bounds) {
             assert!(!fields.has("lat") && !fields.has("lng"));
             check_ids(&change.follow, fields.known("follow"));
             check_ids(&change.unfollow, fields.known("unfollow"));
+            match (&change.goodbye, fields.known("goodbye")) {
+                (None, None) | (Some(Ok(())), Some("true")) => {}
+                (Some(Err(refusal)), Some(written)) if written != "true" => check_refusal(refusal),
+                (said, written) => panic!("{said:?} for {written:?}"),
+            }
         }
         Ok(ClientMessage::Ping(number)) => {
             let fields = read.expect("a ping is JSON");
@@ -181,7 +191,7 @@ impl Fields<'_> {
         let is_position = self.has("lat") || self.has("lng");
         if is_hello
             || !is_position
-                && ["follow", "unfollow", "token"]
+                && ["follow", "unfollow", "token", "goodbye"]
                     .iter()
                     .any(|name| self.known(name).is_some())
         {
@@ -215,6 +225,41 @@ fn check_switch(switch: &Option<Result<bool, Refusal>>, written: Option<&str>) {
             assert!(!["true", "false"].contains(&written));
         }
         (switch, written) => panic!("{switch:?} for {written:?}"),
+    }
+}
+
+/// A name is what was written, if that is one; and presence that tells it is JSON.
+fn check_name(name: &Option<Result<Cow<str>, Refusal>>, written: Option<&str>) {
+    let text = |written: &str| serde_json::from_str::<String>(written).ok();
+    let is_name =
+        |text: &String| (1..=64).contains(&text.len()) && !text.chars().any(char::is_control);
+    match (name, written) {
+        (None, None) => {}
+        (Some(Err(refusal)), Some(written)) => {
+            check_refusal(refusal);
+            assert!(!text(written).as_ref().is_some_and(is_name), "{written}");
+        }
+        (Some(Ok(name)), Some(written)) => {
+            let text = text(written).expect("a string");
+            assert!(text == *name && is_name(&text), "{written}");
+            let mut message = Vec::new();
+            let presence = Presence {
+                user: name,
+                called: Called {
+                    name: Some(name),
+                    color: None,
+                },
+                spelling: Spelling::String,
+                freshness: Freshness::Unknown,
+                is_connected: true,
+                age: None,
+            };
+            encode_presence(&presence, &mut message);
+            let told: serde_json::Value = serde_json::from_slice(&message).expect("JSON");
+            assert_eq!(told["presence"]["name"], text);
+            assert_eq!(told["presence"]["userId"], text);
+        }
+        (name, written) => panic!("{name:?} for {written:?}"),
     }
 }
 

@@ -86,6 +86,13 @@ fn check(outcome: Result<Grant, Refused>, claims: &[u8]) {
         grant.may_follow(&grant.user),
         "everybody follows themselves"
     );
+    let name = claims
+        .get("name")
+        .map(|json| serde_json::from_str::<String>(json.get()));
+    let name = name.and_then(Result::ok);
+    let is_name =
+        |name: &String| (1..=64).contains(&name.len()) && !name.chars().any(char::is_control);
+    assert_eq!(grant.name, name.filter(is_name));
     match claim("publish") {
         Value::Null | Value::Bool(true) => assert_eq!(grant.publish, Publish::Own),
         Value::Bool(false) => assert_eq!(grant.publish, Publish::Nobody),
