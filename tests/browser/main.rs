@@ -11,6 +11,7 @@ mod look;
 #[expect(dead_code, reason = "other tests need the rest")]
 mod markdown;
 mod module;
+mod names;
 #[path = "../needs.rs"]
 #[expect(dead_code, reason = "other tests need Python")]
 mod needs;

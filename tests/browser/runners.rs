@@ -225,14 +225,18 @@ fn a_runner_goes_stale_fades_and_comes_back() {
     page.wait_for_state("5", "stale");
     page.wait_for_text(&row("5"), "stale, ");
     page.wait_for_text("#count", "1 stale");
-    page.wait_for("document.getElementById('news').textContent.includes('5 is stale')");
+    page.wait_for(
+        "document.getElementById('news').textContent.includes('\u{2068}5\u{2069} is stale')",
+    );
     let faded = page.pixel(x, y);
     assert!(faded[..3] == [255; 3] && faded[3] < 255, "{faded:?}");
     runner.send(r#"{"lat":51.5,"lng":-0.16}"#);
     page.wait_for_state("5", "live");
     page.wait_until_still();
     assert_eq!(page.pixel(x, y), colour);
-    page.wait_for("document.getElementById('news').textContent.includes('5 is live')");
+    page.wait_for(
+        "document.getElementById('news').textContent.includes('\u{2068}5\u{2069} is live')",
+    );
     drop(runner);
     page.wait_for_text(&row("5"), "not connected to the server");
     page.assert_no_complaints();
@@ -340,7 +344,14 @@ fn tag(chromium: &'static Chromium, id: &str) -> serde_json::Value {
     page.wait_until_still();
     let (x, y) = page.spot(51.5, -0.16);
     let title = page.get("document.querySelector('.runner').title");
-    assert_eq!(title, format!("Keep in the centre: {id}"));
+    let marks = ['\u{202e}', '\u{2069}'];
+    assert_eq!(
+        title,
+        format!(
+            "Keep in the centre: \u{2068}{}\u{2069}",
+            id.replace(marks, "")
+        )
+    );
     page.get(&format!(
         "document.getElementById('dots').getContext('2d').getImageData({}, {}, 120, 20).data.join()",
         x.round() + 15.0,

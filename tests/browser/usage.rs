@@ -224,7 +224,7 @@ fn everything_can_be_done_from_the_keyboard_with_the_focus_in_sight() {
         "Share my position",
         "copy",
         "5",
-        "Unfollow 5",
+        "Unfollow \u{2068}5\u{2069}",
     ];
     assert_eq!(stops, expected);
 
@@ -269,7 +269,7 @@ fn everything_can_be_done_from_the_keyboard_with_the_focus_in_sight() {
     page.wait_for("document.querySelectorAll('li').length === 1");
     assert_eq!(
         page.get("document.activeElement.getAttribute('aria-label')"),
-        "Unfollow 5"
+        "Unfollow \u{2068}5\u{2069}"
     );
     page.assert_no_complaints();
 }

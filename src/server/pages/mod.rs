@@ -46,7 +46,7 @@ macro_rules! source {
 }
 
 /// All that is served. A module imports only modules above it, so there are no circles.
-const PARTS: [Part; 26] = [
+const PARTS: [Part; 27] = [
     Part {
         path: "/",
         media_type: HTML,
@@ -57,6 +57,7 @@ const PARTS: [Part; 26] = [
     source!(SCRIPT, "map/dom.js"),
     source!(SCRIPT, "map/world.js"),
     source!(SCRIPT, "map/ids.js"),
+    source!(SCRIPT, "map/names.js"),
     source!(SCRIPT, "map/token.js"),
     source!(SCRIPT, "map/frame.js"),
     source!(SCRIPT, "map/link.js"),

@@ -4,6 +4,7 @@ import { isChosen, keeping, selected } from './chosen.js';
 import { $, clock, on } from './dom.js';
 import { changed, drawWith, takeChanges } from './frame.js';
 import { drawGround } from './ground.js';
+import { called } from './names.js';
 import { ageInWords, everybody, isDrawn, place, runners, shownState } from './runners.js';
 import { flight, flyOn, look, map, screenX, screenY, turns, view, worldPx } from './view.js';
 import { EQUATOR_M, latitude, longitude, roundStep, wrap } from './world.js';
@@ -50,7 +51,7 @@ function drawScale() {
   $('scale').textContent = metres < 1000 ? `${metres} m` : `${metres / 1000} km`;
 }
 
-const colour = ({ hue }) => `hsl(${hue} ${strength})`;
+const colour = ({ color, hue }) => color ?? `hsl(${hue} ${strength})`;
 
 function blank(sheet) {
   sheet.clearRect(0, 0, view.width, view.height);
@@ -151,11 +152,12 @@ function chooseTags(spots, now) {
 
 // Name and age are texts of their own: no mark of direction in a name reaches beyond it.
 function drawTag(sheet, { runner, px, py }, now) {
-  const isLive = shownState(runner) === 'live', { id } = runner;
-  const name = id.length > TAG_CHARACTERS_MAX ? `${id.slice(0, TAG_CHARACTERS_MAX)}…` : id;
+  const isLive = shownState(runner) === 'live', characters = [...called(runner)];
+  const isLong = characters.length > TAG_CHARACTERS_MAX;
+  const name = isLong ? `${characters.slice(0, TAG_CHARACTERS_MAX).join('')}…` : called(runner);
   const age = isLive ? '' : ` · ${ageInWords(runner, now)}`;
   const widthOf = words => sheet.measureText(words).width;
-  if (runner.tag?.age !== age) runner.tag = { age, nameWidth: widthOf(name), ageWidth: widthOf(age) };
+  if (runner.tag?.age !== age || runner.tag.name !== name) runner.tag = { name, age, nameWidth: widthOf(name), ageWidth: widthOf(age) };
   const { nameWidth, ageWidth } = runner.tag, left = px + TAG_AWAY_PX;
   sheet.globalAlpha = 0.8;
   sheet.fillStyle = paper;

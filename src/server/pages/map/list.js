@@ -5,6 +5,7 @@ import { $, clock, on, write } from './dom.js';
 import { changed } from './frame.js';
 import { linkedIds, typedIds } from './ids.js';
 import { followOver, server } from './link.js';
+import { called, isolated } from './names.js';
 import { detailsInWords, newRunner, runners, shownState, stateInWords } from './runners.js';
 import { note } from './status.js';
 
@@ -71,11 +72,9 @@ function followed() {
 function addRow(runner) {
   const item = $('row').content.firstElementChild.cloneNode(true);
   const [toggle, drop] = item.children, [dot, name, age, details] = toggle.children, { id } = runner;
-  runner.row = { item, toggle, age, details };
-  item.dataset.user = name.textContent = id;
+  runner.row = { item, toggle, drop, dot, name, age, details };
+  item.dataset.user = id;
   dot.style.setProperty('--hue', runner.hue);
-  toggle.title = `Keep in the centre: ${id}`;
-  drop.setAttribute('aria-label', `Unfollow ${id}`);
   on(toggle, 'click', () => {
     select(id);
     if (keeping.id === id) keep(null);
@@ -85,12 +84,23 @@ function addRow(runner) {
   $('runners').append(item);
 }
 
+function drawName({ id, name, color, row }) {
+  const who = called({ id, name });
+  if (row.who === who && row.color === color) return;
+  Object.assign(row, { who, color });
+  row.name.textContent = who;
+  row.toggle.title = `Keep in the centre: ${isolated(who)}`;
+  row.drop.setAttribute('aria-label', `Unfollow ${isolated(who)}`);
+  row.dot.style.setProperty('--color', color ?? '');
+}
+
 export function drawList() {
   const now = clock(), counts = { live: 0, stale: 0, unknown: 0 };
   for (const runner of runners.values()) {
     const state = shownState(runner), { item, age, details } = runner.row;
     counts[state] += 1;
     item.dataset.state = state;
+    drawName(runner);
     write(age, stateInWords(runner, now));
     write(details, detailsInWords(runner));
   }

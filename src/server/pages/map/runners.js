@@ -3,6 +3,7 @@
 import { calm } from './dom.js';
 import { changed } from './frame.js';
 import { link } from './link.js';
+import { isolated } from './names.js';
 import { tell } from './status.js';
 import { LATITUDE_MAX, clamp, project, wrap } from './world.js';
 
@@ -21,6 +22,8 @@ export const everybody = () => [...runners.values()];
 
 export const newRunner = id => ({
   id,
+  name: null, // as the server knows it
+  color: null, // of the roster
   state: 'unknown',
   isTold: false, // whether the server has said how it is
   isHeard: false, // and has since it was last asked
@@ -52,12 +55,14 @@ export const shownState = ({ state, isHeard }) => state === 'live' && !(link.isO
 export const isDrawn = ({ isMappable, state }) => isMappable && state !== 'unknown';
 
 function become(runner, state) {
-  if (runner.isTold && runner.state !== state) tell(runner.id, state);
+  if (runner.isTold && runner.state !== state) tell(runner, state);
   runner.state = state;
   changed('dots');
 }
 
-export function hearPresence(runner, { state, connected, age }, now) {
+export function hearPresence(runner, { name = null, color = null, state, connected, age }, now) {
+  if (runner.color !== color) changed('trails');
+  Object.assign(runner, { name, color });
   become(runner, state);
   Object.assign(runner, { connected, isTold: true });
   if (age !== undefined) runner.heardAt = now - age * 1000;
@@ -136,8 +141,8 @@ export function stateInWords(runner, now) {
   return `${shownState(runner)}, ${ageInWords(runner, now)}`;
 }
 
-export function detailsInWords({ fix, isMappable, isTold, connected, state }) {
-  const words = [];
+export function detailsInWords({ id, name, fix, isMappable, isTold, connected, state }) {
+  const words = name === null ? [] : [`id ${isolated(id)}`];
   if (fix) words.push(`${isMappable ? '' : 'off the map: '}${fixInWords(fix)}`);
   // That nobody says to be a live runner is no news: a gateway may speak for it.
   if (state !== 'live' && isTold && link.isOpen) {

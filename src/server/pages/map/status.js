@@ -3,6 +3,7 @@
 
 import { $, clock, on, write } from './dom.js';
 import { link } from './link.js';
+import { called, isolated } from './names.js';
 
 const { ceil, max } = Math;
 
@@ -33,16 +34,16 @@ on($('note').lastElementChild, 'click', () => { $('note').hidden = true; });
 const news = new Map();
 let newsTimer = 0;
 
-export function tell(id, state) {
-  news.set(id, state);
+export function tell(runner, state) {
+  news.set(runner, state);
   newsTimer ||= setTimeout(speak, NEWS_AFTER_MS);
 }
 
 function speak() {
   newsTimer = 0;
   $('news').textContent = ['live', 'stale', 'unknown'].map(state => {
-    const ids = [...news.keys()].filter(id => news.get(id) === state), { length } = ids;
-    const who = length > NAMES_IN_NEWS_MAX ? `${length} runners` : ids.join(', ');
+    const those = [...news.keys()].filter(runner => news.get(runner) === state), { length } = those;
+    const who = length > NAMES_IN_NEWS_MAX ? `${length} runners` : those.map(called).map(isolated).join(', ');
     return length ? `${who} ${length > 1 ? 'are' : 'is'} ${state}. ` : '';
   }).join('');
   news.clear();
