@@ -58,12 +58,53 @@ fn a_shared_position_reaches_its_followers_and_the_page_says_how_many_there_are(
     assert!(witness.receive().contains(r#""connected":true"#));
     page.click("#stop");
     page.wait_for("window.lock === null");
-    while !witness.receive().contains(r#""connected":false"#) {}
+    // Where it was is forgotten before it is somebody else.
+    let mut told = String::new();
+    while !told.contains(r#""connected":false"#) {
+        told = witness.receive();
+    }
+    assert!(told.contains(r#""state":"unknown""#), "{told}");
     page.wait_for("document.getElementById('sharing').hidden && !document.getElementById('share-form').hidden");
     page.wait_for_text("#link", "Connected");
     page.measure(51.502, -0.16, 7.0);
-    page.wait_for_text(&row("me"), "51.50100");
+    page.wait_for_state("me", "unknown");
+    page.wait_for_text(&row("me"), "no position yet");
     page.assert_no_complaints();
+}
+
+#[test]
+fn who_stops_while_cut_off_is_forgotten_as_soon_as_the_server_can_be_told() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let page = Page::open(chromium, server.address(), "");
+    page.allow_geolocation();
+    page.measure(51.5, -0.16, 7.0);
+    page.click("summary");
+    page.click("#me");
+    page.write("me");
+    page.press("Enter");
+    page.wait_for_state("me", "live");
+    let mut witness = server.connect();
+    witness.send(r#"{"initialRequest":true,"presence":true,"following":["me"]}"#);
+    assert!(witness.receive().contains(r#""state":"live""#));
+    page.offline(true);
+    page.wait_for_text("#link", "trying again");
+    page.measure(51.501, -0.16, 7.0);
+    page.wait_for_text("#fix", "51.50100");
+    page.click("#stop");
+    page.wait_for_text("#note", "Others see your last place");
+    page.offline(false);
+    page.wait_for_text("#note", "others do not see");
+    let mut told = String::new();
+    while !told.contains(r#""state":"unknown""#) {
+        told = witness.receive();
+        assert!(!told.contains("51.501"), "{told}");
+    }
+    page.wait_for_text(&row("me"), "not connected to the server");
+    page.wait_for_text("#link", "Connected");
+    assert_eq!(server.spectator(r#"["me"]"#).1, [""; 0]);
 }
 
 #[test]

@@ -68,6 +68,7 @@ export function hearPresence(runner, { name = null, color = null, state, connect
   if (age !== undefined) runner.heardAt = now - age * 1000;
   if (state === 'unknown') {
     Object.assign(runner, { heardAt: null, fix: null, isMappable: false, path: [], trail: [] });
+    changed('trails');
   }
 }
 

@@ -12,7 +12,9 @@ const { round } = Math;
 
 const REST_MS = 15_000; // without a word of the device
 const MEASURING_MS_MAX = 30_000; // not counting how long the person thinks about it
-export const sharing = { id: null, watch: null, lock: null, measuredAt: Infinity };
+export const sharing = { id: null, watch: null, lock: null, measuredAt: Infinity, isSeen: false };
+// Whether the person stopped while nobody could be told.
+let isLeaving = false;
 
 export function showSubject() {
   const id = subject();
@@ -32,7 +34,8 @@ on($('share-form'), 'submit', event => {
   // A token's id is taken as it is; what people type ends in a space at times.
   const id = subject() ?? $('me').value.trim();
   if (!isId(id)) return note('An id has 1 to 64 bytes and no control characters.');
-  sharing.id = id;
+  Object.assign(sharing, { id, isSeen: false });
+  isLeaving = false;
   $('sharing-as').textContent = id;
   $('audience').textContent = '';
   $('fix').textContent = 'Waiting for your position. Your browser may ask you for it.';
@@ -67,15 +70,31 @@ export function endSharing() {
   navigator.geolocation.clearWatch(sharing.watch);
   sharing.lock?.release();
   Object.assign(sharing, { id: null, watch: null, lock: null });
-  server.hello({ userId: null, audience: false });
+  if (!isLeaving) server.hello({ userId: null, audience: false });
   showSharing();
   $('me').focus();
 }
-on($('stop'), 'click', endSharing);
+
+// Nobody is to see the last place of who does not share it any more.
+function stop() {
+  isLeaving = !server.goodbye();
+  endSharing();
+  if (isLeaving) note('There is no connection. Others see your last place until this page has one again: leave it open.');
+}
+on($('stop'), 'click', stop);
+
+// Over a new connection, which still says who this is: what could not be said when the person stopped.
+export function sayGoodbye() {
+  if (!isLeaving) return;
+  isLeaving = false;
+  server.goodbye();
+  note('Connected again, and others do not see your last place any more.');
+  server.hello({ userId: null, audience: false });
+}
 
 function hearFix({ coords, timestamp }) {
   const { latitude: lat, longitude: lng, accuracy, altitude, altitudeAccuracy, heading, speed } = coords;
-  sharing.measuredAt = clock();
+  Object.assign(sharing, { measuredAt: clock(), isSeen: true });
   server.send({
     userId: sharing.id, lat, lng, accuracy, altitude, altitudeAccuracy, heading, speed, timestamp: round(timestamp),
   });
@@ -88,7 +107,8 @@ function hearNoFix({ code }) {
     $('fix').textContent = 'Your device does not know where it is. Still trying.';
     return;
   }
-  endSharing();
+  if (sharing.isSeen) stop();
+  else endSharing();
   note('Your browser does not let this page see your position. Allow it in the settings of this site, then share again.');
 }
 

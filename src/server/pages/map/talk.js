@@ -5,7 +5,7 @@ import { changed } from './frame.js';
 import { link, server, settle } from './link.js';
 import { drawList, followLinked } from './list.js';
 import { everybody, hearPosition, hearPresence, runners } from './runners.js';
-import { endSharing, hearAudience, hearLoss, sharing, showSubject } from './share.js';
+import { endSharing, hearAudience, hearLoss, sayGoodbye, sharing, showSubject } from './share.js';
 import { note, showLink } from './status.js';
 import { forgetToken, renewToken, subject, token } from './token.js';
 
@@ -23,6 +23,7 @@ const STATES = {
     expectAll();
     if (runners.size > 0) settle();
     say('open', 'Connected');
+    sayGoodbye();
   },
   waiting(code, before) {
     hearLoss();
