@@ -103,6 +103,7 @@ impl Server {
             outgoing: Outgoing::default(),
             pages: Pages::new(
                 &config.tiles,
+                course.is_some(),
                 frame_ancestors(&config.allow_origin).as_deref(),
             ),
             course,

@@ -22,7 +22,7 @@ impl Fake {
     pub(crate) fn start() -> Fake {
         Fake {
             listener: TcpListener::bind("127.0.0.1:0").expect("a free port"),
-            pages: Pages::new(&Tiles::None, None),
+            pages: Pages::new(&Tiles::None, false, None),
         }
     }
 

@@ -2,6 +2,7 @@
 //! program: what a person sees, and what they can do.
 
 mod chromium;
+mod course;
 mod elsewhere;
 mod fake;
 mod fields;

@@ -8,8 +8,9 @@ use super::tiles::Tiles;
 const OPENSTREETMAP_CREDIT: &str = "© <a href=\"https://www.openstreetmap.org/copyright\" \
      target=\"_blank\" rel=\"noopener\">OpenStreetMap contributors</a>";
 
-/// The document, out of its template and the links to its modules.
-pub(super) fn html(template: &str, modules: &str, tiles: &Tiles) -> String {
+/// The document, out of its template and the links to its modules. Where there is no course it does
+/// not ask for one: browsers complain of each answer that is an error.
+pub(super) fn html(template: &str, modules: &str, tiles: &Tiles, has_course: bool) -> String {
     let (url, credit) = match tiles {
         Tiles::None => (String::new(), String::new()),
         Tiles::At {
@@ -22,6 +23,7 @@ pub(super) fn html(template: &str, modules: &str, tiles: &Tiles) -> String {
     template
         .replace("{modules}", modules)
         .replace("{tiles}", &url)
+        .replace("{course}", if has_course { "course" } else { "" })
         .replace("{credit}", &credit)
 }
 
@@ -80,18 +82,21 @@ mod tests {
     }
 
     fn page(text: &str) -> String {
-        html(TEMPLATE, "<link>", &tiles(text))
+        html(TEMPLATE, "<link>", &tiles(text), true)
     }
 
     #[test]
     fn the_document_is_filled_in_and_credits_its_tiles_once() {
         let page = page(OPENSTREETMAP);
-        for left in ["{modules}", "{tiles}", "{credit}"] {
+        for left in ["{modules}", "{tiles}", "{course}", "{credit}"] {
             assert!(TEMPLATE.contains(left) && !page.contains(left), "{left}");
         }
         assert_eq!(page.matches("OpenStreetMap contributors").count(), 1);
         assert!(page.contains(&escape(OPENSTREETMAP)));
         assert!(!super::tests::page("none").contains("openstreetmap"));
+        assert!(page.contains(" data-course=\"course\""));
+        let without = html(TEMPLATE, "", &Tiles::None, false);
+        assert!(without.contains(" data-course=\"\""));
     }
 
     #[test]

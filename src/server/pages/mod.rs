@@ -46,7 +46,7 @@ macro_rules! source {
 }
 
 /// All that is served. A module imports only modules above it, so there are no circles.
-const PARTS: [Part; 27] = [
+const PARTS: [Part; 28] = [
     Part {
         path: "/",
         media_type: HTML,
@@ -63,6 +63,7 @@ const PARTS: [Part; 27] = [
     source!(SCRIPT, "map/link.js"),
     source!(SCRIPT, "map/status.js"),
     source!(SCRIPT, "map/view.js"),
+    source!(SCRIPT, "map/course.js"),
     source!(SCRIPT, "map/runners.js"),
     source!(SCRIPT, "map/chosen.js"),
     source!(SCRIPT, "map/gestures.js"),
@@ -107,9 +108,9 @@ impl fmt::Debug for PageId {
 pub struct Pages([Page; PARTS.len()]);
 
 impl Pages {
-    /// The pages, with these tiles on the map, which whom `frame_ancestors` names may frame; this
-    /// is a directive of its policy, and without it all may. Nobody may frame the set-up page.
-    pub fn new(tiles: &Tiles, frame_ancestors: Option<&str>) -> Pages {
+    /// The pages, with these tiles on the map, and the course if there is one. Whom `frame_ancestors`
+    /// names may frame it; this is a directive of its policy, and without it all may. Nobody may frame the set-up page.
+    pub fn new(tiles: &Tiles, has_course: bool, frame_ancestors: Option<&str>) -> Pages {
         Pages(PARTS.each_ref().map(|source| {
             let Part {
                 path,
@@ -119,7 +120,7 @@ impl Pages {
             let (headers, text) = match *path {
                 "/" => (
                     map::headers(tiles, frame_ancestors),
-                    map::html(text, &module_links(&[SPECTATE, "/map/"]), tiles),
+                    map::html(text, &module_links(&[SPECTATE, "/map/"]), tiles, has_course),
                 ),
                 "/setup" => (
                     setup::headers(),
@@ -297,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_compressed_page_is_the_same_page_in_fewer_bytes() {
-        for Page { plain, gzip, .. } in &Pages::new(&Tiles::None, None).0 {
+        for Page { plain, gzip, .. } in &Pages::new(&Tiles::None, false, None).0 {
             let mut inflated = Vec::new();
             let read = GzDecoder::new(&gzip.body[..]).read_to_end(&mut inflated);
             read.expect("gzip");
@@ -309,7 +310,7 @@ mod tests {
     #[test]
     fn entity_tags_are_strong_and_no_two_are_the_same_until_pages_are() {
         let [one, same, other] = ["none", "none", tiles::OPENSTREETMAP]
-            .map(|tiles| Pages::new(&Tiles::parse(tiles).expect("tiles"), None));
+            .map(|tiles| Pages::new(&Tiles::parse(tiles).expect("tiles"), false, None));
         let tags = |pages: &Pages| -> Vec<String> {
             let pages = pages.0.iter();
             pages

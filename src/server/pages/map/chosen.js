@@ -1,5 +1,6 @@
 // Whom the person has chosen: who is selected, and what the view keeps to by itself.
 
+import { courseCorners } from './course.js';
 import { $ } from './dom.js';
 import { changed } from './frame.js';
 import { everybody, isDrawn, runners } from './runners.js';
@@ -13,9 +14,15 @@ export let selected = null;
 
 export const isChosen = ({ id }) => id === selected || id === keeping.id;
 
+// What 'fit' keeps in view: everybody, or while nobody is there the course.
+export function worthSeeing() {
+  const drawn = everybody().filter(isDrawn);
+  return drawn.length > 0 ? drawn : courseCorners();
+}
+
 // Keeps everybody in view ('fit'), a runner in the centre, or lets go.
 export function keep(what, id = null) {
-  if (what === 'fit') fit(everybody().filter(isDrawn), true);
+  if (what === 'fit') fit(worthSeeing(), true);
   if (keeping.what === what && keeping.id === id) return;
   Object.assign(keeping, { what, id });
   $('fit').ariaPressed = what === 'fit';

@@ -1,6 +1,7 @@
-// Three sheets on top of each other: the ground, the trails, the dots with their tags.
+// Sheets on top of each other: the ground, the course, the trails, the dots with their tags.
 
 import { isChosen, keeping, selected } from './chosen.js';
+import { drawCourse } from './course.js';
 import { $, clock, on } from './dom.js';
 import { changed, drawWith, takeChanges } from './frame.js';
 import { drawGround } from './ground.js';
@@ -16,7 +17,7 @@ const TAG_AWAY_PX = 17;
 const TAG_CHARACTERS_MAX = 24;
 const TAGS_EVERY_MS = 500;
 
-const sheets = Object.fromEntries(['ground', 'trails', 'dots'].map(id => [id, $(id).getContext('2d')]));
+const sheets = Object.fromEntries(['ground', 'course', 'trails', 'dots'].map(id => [id, $(id).getContext('2d')]));
 let tags = { chosenAt: -Infinity, zoom: 0, selected: null, runners: new Set() };
 let ink, paper, strength;
 
@@ -38,6 +39,7 @@ function draw() {
     Object.assign(map.dataset, numbers);
   }
   if (hasMoved || ground) drawGround(sheets.ground);
+  if (hasMoved) drawCourse(blank(sheets.course), ink, paper);
   if (hasMoved || trails) drawTrails();
   drawDots(now);
   if (flight || areMoving) changed('dots');

@@ -1,12 +1,13 @@
 // The start, and what happens twice a second.
 
-import { keeping } from './chosen.js';
+import { keeping, worthSeeing } from './chosen.js';
+import { loadCourse } from './course.js';
 import { $ } from './dom.js';
 import { readColours } from './draw.js';
 import { changed } from './frame.js';
 import './gestures.js';
 import { drawList, followLinked, isBare } from './list.js';
-import { everybody, isDrawn, shownState } from './runners.js';
+import { everybody, shownState } from './runners.js';
 import { checkRest, showSubject } from './share.js';
 import { drawWait } from './status.js';
 import './talk.js';
@@ -18,7 +19,7 @@ setInterval(() => {
   checkRest();
   drawList();
   drawWait();
-  if (keeping.what === 'fit' && !flight) fit(everybody().filter(isDrawn));
+  if (keeping.what === 'fit' && !flight) fit(worthSeeing());
   // The tags of stale runners tell their ages.
   if (everybody().some(runner => shownState(runner) === 'stale')) changed('dots');
 }, TURN_MS);
@@ -30,3 +31,4 @@ if (isBare) {
 readColours();
 showSubject();
 followLinked();
+loadCourse();

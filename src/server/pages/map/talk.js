@@ -1,5 +1,6 @@
 // What the connection says to the person.
 
+import { loadCourse } from './course.js';
 import { $, clock, on } from './dom.js';
 import { changed } from './frame.js';
 import { link, server, settle } from './link.js';
@@ -20,6 +21,7 @@ function say(state, words) {
 const STATES = {
   connecting: (code, before) => before === 'waiting' ? say('again', 'Connecting again') : say('connecting', 'Connecting'),
   open() {
+    loadCourse();
     expectAll();
     if (runners.size > 0) settle();
     say('open', 'Connected');

@@ -1,0 +1,127 @@
+// The way of the race, where the server has one: a line under the runners with its start, its finish
+// and its kilometres.
+
+import { changed } from './frame.js';
+import { map, screenX, screenY, turns, view, worldPx } from './view.js';
+import { EQUATOR_M, LATITUDE_MAX, clamp, latitude, project } from './world.js';
+
+const { abs, cos, hypot, max, min, round, PI } = Math;
+
+const KILOMETRES_MAX = 5000;
+const MARK_EVERY_PX = 80; // along a straight way, at least
+const MARKS_APART_PX = 44; // with room for the words of both
+const STEPS_KM = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
+
+// Its points in the world, each with the metres to there and whether a new piece begins with it; its
+// kilometres; two corners that it lies between.
+let course = { points: [], kilometres: [], corners: [] };
+let isAsked = false;
+
+export const courseCorners = () => course.corners;
+
+// Asks for it, unless there is none or that was done.
+export async function loadCourse() {
+  const url = map.dataset.course;
+  if (!url || isAsked) return;
+  isAsked = true;
+  try {
+    course = read(await (await fetch(url)).json());
+    changed('view');
+  } catch {
+    isAsked = false; // the next connection is another chance
+  }
+}
+
+function read({ geometry, properties: { length, gaps } }) {
+  const begins = new Set(gaps), points = [];
+  let before = null, metres = 0;
+  for (const [index, [lng, lat]] of geometry.coordinates.entries()) {
+    const at = project(clamp(lat, -LATITUDE_MAX, LATITUDE_MAX), lng);
+    // The short way round, past the date line too.
+    if (before) at.x += round(before.x - at.x);
+    at.isBegin = !before || begins.has(index);
+    if (!at.isBegin) metres += hypot(at.x - before.x, at.y - before.y) * metresAt((at.y + before.y) / 2);
+    at.metres = metres;
+    points.push(at);
+    before = at;
+  }
+  // The server measures better than a flat map.
+  for (const point of points) point.metres *= length / metres;
+  const xs = points.map(({ x }) => x), ys = points.map(({ y }) => y);
+  const least = values => values.reduce((a, b) => min(a, b)), most = values => values.reduce((a, b) => max(a, b));
+  const corners = [{ x: least(xs), y: least(ys) }, { x: most(xs), y: most(ys) }];
+  return { points, kilometres: kilometresOf(points), corners };
+}
+
+const metresAt = y => EQUATOR_M * cos(latitude(y) * PI / 180);
+
+function kilometresOf(points) {
+  const kilometres = [];
+  let before = points[0];
+  for (const point of points) {
+    while (!point.isBegin && (kilometres.length + 1) * 1000 <= point.metres && kilometres.length < KILOMETRES_MAX) {
+      const km = kilometres.length + 1, k = (km * 1000 - before.metres) / (point.metres - before.metres);
+      kilometres.push({ km, x: before.x + (point.x - before.x) * k, y: before.y + (point.y - before.y) * k });
+    }
+    before = point;
+  }
+  return kilometres;
+}
+
+export function drawCourse(sheet, ink, paper) {
+  const { points, kilometres, corners } = course;
+  if (points.length === 0) return;
+  const turned = turns((corners[0].x + corners[1].x) / 2);
+  const spotOf = ({ x, y }) => ({ px: screenX(x - turned), py: screenY(y) });
+  drawLine(sheet, points.map(point => ({ ...spotOf(point), isBegin: point.isBegin })), ink, paper);
+  const begin = spotOf(points[0]), end = spotOf(points.at(-1));
+  const isRound = isNear(begin, end);
+  const taken = [begin, end];
+  const middle = latitude((corners[0].y + corners[1].y) / 2) * PI / 180;
+  const pxOfKm = 1000 / (EQUATOR_M * cos(middle)) * worldPx();
+  const step = STEPS_KM.find(km => km * pxOfKm >= MARK_EVERY_PX) ?? Infinity;
+  for (const mark of kilometres) {
+    if (mark.km % step !== 0) continue;
+    const spot = spotOf(mark);
+    if (!isInView(spot) || taken.some(other => isNear(other, spot))) continue;
+    taken.push(spot);
+    drawMark(sheet, spot, `${mark.km} km`, ink, paper);
+  }
+  if (!isRound) drawMark(sheet, end, 'Finish', paper, ink);
+  drawMark(sheet, begin, isRound ? 'Start, finish' : 'Start', paper, ink);
+}
+
+const isNear = (a, b) => abs(a.px - b.px) < MARKS_APART_PX && abs(a.py - b.py) < MARKS_APART_PX / 2;
+const isInView = ({ px, py }) => px > -40 && py > -20 && px < view.width + 40 && py < view.height + 20;
+
+function drawLine(sheet, spots, ink, paper) {
+  sheet.beginPath();
+  let last = null;
+  for (const [index, { px, py, isBegin }] of spots.entries()) {
+    const isEnd = spots[index + 1]?.isBegin ?? true;
+    if (isBegin) sheet.moveTo(px, py);
+    else if (!isEnd && abs(px - last.px) + abs(py - last.py) < 2) continue;
+    else sheet.lineTo(px, py);
+    last = { px, py };
+  }
+  for (const [width, style, alpha] of [[7, paper, 0.7], [3, ink, 0.6]]) {
+    Object.assign(sheet, { lineWidth: width, strokeStyle: style, globalAlpha: alpha });
+    sheet.stroke();
+  }
+}
+
+// Words in the middle of a place, on a ground of their own.
+function drawMark(sheet, { px, py }, words, ink, paper) {
+  sheet.font = '600 11px system-ui, sans-serif';
+  sheet.textAlign = 'center';
+  sheet.textBaseline = 'middle';
+  const width = sheet.measureText(words).width + 10;
+  Object.assign(sheet, { globalAlpha: 0.9, fillStyle: paper, strokeStyle: ink, lineWidth: 1 });
+  sheet.beginPath();
+  sheet.roundRect(px - width / 2, py - 8, width, 16, 8);
+  sheet.fill();
+  sheet.stroke();
+  sheet.globalAlpha = 1;
+  sheet.fillStyle = ink;
+  sheet.fillText(words, px, py + 0.5);
+}
