@@ -6,6 +6,7 @@ mod course;
 mod elsewhere;
 mod fake;
 mod fields;
+mod invite;
 mod link;
 mod look;
 #[path = "../integration/markdown.rs"]

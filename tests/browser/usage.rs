@@ -223,6 +223,7 @@ fn everything_can_be_done_from_the_keyboard_with_the_focus_in_sight() {
         "Follow",
         "Share my position",
         "copy",
+        "show-code",
         "5",
         "Unfollow \u{2068}5\u{2069}",
     ];
@@ -413,7 +414,7 @@ fn nothing_is_wider_than_its_place_in_windows_of_any_width() {
     page.click("summary");
     // Whoever shares sees another form, and who copies a link may see it.
     page.get("document.getElementById('sharing-as').textContent = document.querySelector('li:nth-child(2) b').textContent");
-    let hidden = ["share-form", "sharing", "address", "hint"];
+    let hidden = ["share-form", "sharing", "address", "hint", "code"];
     for (width, height) in [
         (360, 740),
         (768, 1024),

@@ -46,7 +46,7 @@ macro_rules! source {
 }
 
 /// All that is served. A module imports only modules above it, so there are no circles.
-const PARTS: [Part; 28] = [
+const PARTS: [Part; 29] = [
     Part {
         path: "/",
         media_type: HTML,
@@ -65,6 +65,7 @@ const PARTS: [Part; 28] = [
     source!(SCRIPT, "map/view.js"),
     source!(SCRIPT, "map/course.js"),
     source!(SCRIPT, "map/runners.js"),
+    source!(SCRIPT, "map/address.js"),
     source!(SCRIPT, "map/chosen.js"),
     source!(SCRIPT, "map/gestures.js"),
     source!(SCRIPT, "map/ground.js"),

@@ -1,5 +1,6 @@
 // The list of runners in words, and whom to follow.
 
+import { keepInFragment, writeAddress } from './address.js';
 import { keep, keeping, select } from './chosen.js';
 import { $, clock, on, write } from './dom.js';
 import { changed } from './frame.js';
@@ -9,24 +10,10 @@ import { called, isolated } from './names.js';
 import { detailsInWords, newRunner, runners, shownState, stateInWords } from './runners.js';
 import { note } from './status.js';
 
-const QUERY_CHARACTERS_MAX = 8000; // of ids, in a request's head with room for the rest of it
-
-// Whether the page is the map alone, for a frame.
-export const isBare = new URLSearchParams(location.search).get('panel') === 'none';
-// Who stood in the fragment stays there, and so do more than a request would hold.
-let areInFragment = false;
-
-function address() {
-  const ids = [...runners.keys()].map(encodeURIComponent).join();
-  const follow = ids && `follow=${ids}`, isFragment = areInFragment || ids.length > QUERY_CHARACTERS_MAX;
-  const query = [isFragment ? '' : follow, isBare ? 'panel=none' : ''].filter(Boolean).join('&');
-  return location.pathname + (query && `?${query}`) + (isFragment && follow ? `#${follow}` : '');
-}
-
 // Follows whom the address names.
 export function followLinked() {
   const inFragment = linkedIds(location.hash);
-  areInFragment ||= inFragment.length > 0;
+  if (inFragment.length > 0) keepInFragment();
   const ids = [...linkedIds(location.search), ...inFragment];
   // One that came without a load of the page shows nobody else.
   if (inFragment.length > 0) {
@@ -61,10 +48,8 @@ function unfollow(runner) {
 }
 
 function followed() {
-  history.replaceState(null, '', address());
-  $('address').hidden = true;
+  writeAddress();
   $('hint').hidden = runners.size > 0;
-  $('copy').hidden = runners.size === 0;
   drawList();
   changed('view');
 }
@@ -115,17 +100,4 @@ on($('follow'), 'submit', event => {
   $('ids').value = '';
   $('note').hidden = true;
   follow(ids);
-});
-
-on($('copy'), 'click', async () => {
-  const url = location.origin + address();
-  try {
-    await navigator.clipboard.writeText(url);
-    $('copy').textContent = 'Copied';
-    setTimeout(() => { $('copy').textContent = 'Copy link'; }, 2000);
-  } catch {
-    // Outside of a secure context there is no clipboard to write to.
-    Object.assign($('address'), { value: url, hidden: false });
-    $('address').select();
-  }
 });

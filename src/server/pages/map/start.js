@@ -1,12 +1,13 @@
 // The start, and what happens twice a second.
 
+import { isBare } from './address.js';
 import { keeping, worthSeeing } from './chosen.js';
 import { loadCourse } from './course.js';
 import { $ } from './dom.js';
 import { readColours } from './draw.js';
 import { changed } from './frame.js';
 import './gestures.js';
-import { drawList, followLinked, isBare } from './list.js';
+import { drawList, followLinked } from './list.js';
 import { everybody, shownState } from './runners.js';
 import { checkRest, showSubject } from './share.js';
 import { drawWait } from './status.js';
