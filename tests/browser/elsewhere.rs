@@ -68,7 +68,7 @@ fn the_page_of_the_readme_follows_somebody_and_comes_back_by_itself() {
     };
     let site = Site::new();
     let origin = site.origin();
-    let flags = ["--allow-origin", &origin, "--drain", "200ms"];
+    let flags = ["--allow-origin", &origin, "--drain", "5s"];
     let server = Server::start(&flags);
     let address = server.address();
     let [html] = &blocks(README, "Follow somebody", "html", address)[..] else {
