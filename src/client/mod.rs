@@ -8,6 +8,8 @@
 //! | `connection`, `handshake`, `ended` | one connection from the connect to why it is over |
 //! | `message` | message text to types, and types to the messages that clients send |
 //! | `credentials` | tokens that clients make for themselves |
+//! | `link` | a connection that comes back |
+//! | `following` | whom a client follows |
 //! | [`watch`] | follows users in a terminal |
 //! | [`token`] | makes tokens at a command line, and explains them |
 //! | `explain` | what a token says, in words |
@@ -22,7 +24,9 @@ pub(crate) mod credentials;
 pub(crate) mod ended;
 pub(crate) mod endpoint;
 mod explain;
+mod following;
 mod handshake;
+mod link;
 pub(crate) mod message;
 mod private_file;
 pub mod token;

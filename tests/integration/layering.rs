@@ -150,6 +150,8 @@ const FLOORS: &[&str] = &[
     "client/cards.rs",
     "client/private_file.rs",
     "client/token.rs",
+    "client/link.rs",
+    "client/following.rs",
     "client/watch.rs",
     "simulate/course/mod.rs",
     "simulate/course/recording.rs",
