@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use spectate::cli::{self, Command, Parsed};
-use spectate::client::{token, watch};
+use spectate::client::{record, token, watch};
 use spectate::{server, simulate};
 
 fn main() -> ExitCode {
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Serve(config) => server::serve(config),
         Command::Simulate(flags) => simulate::run(&flags),
         Command::Watch(flags) => watch::run(&flags),
+        Command::Record(flags) => record::run(&flags),
         Command::Token(flags) => token::run(&flags),
     };
     outcome.unwrap_or_else(|line| {

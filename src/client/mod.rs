@@ -11,6 +11,8 @@
 //! | `link` | a connection that comes back |
 //! | `following` | whom a client follows |
 //! | [`watch`] | follows users in a terminal |
+//! | [`record`] | records positions in a file |
+//! | `recording` | what such a file is, for who writes it and who reads it |
 //! | [`token`] | makes tokens at a command line, and explains them |
 //! | `explain` | what a token says, in words |
 //! | `cards` | a page of cards that set phones up, to print |
@@ -29,6 +31,8 @@ mod handshake;
 mod link;
 pub(crate) mod message;
 mod private_file;
+pub mod record;
+mod recording;
 pub mod token;
 pub mod watch;
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 /// All files, from the ground up: each imports only files above it in this list.
 const FLOORS: &[&str] = &[
     "duration.rs",
+    "date.rs",
     "gpx/track.rs",
     "gpx/text.rs",
     "gpx/value.rs",
@@ -153,6 +154,11 @@ const FLOORS: &[&str] = &[
     "client/link.rs",
     "client/following.rs",
     "client/watch.rs",
+    "client/recording/mod.rs",
+    "client/recording/lines.rs",
+    "client/recording/newest.rs",
+    "client/recording/file.rs",
+    "client/record.rs",
     "simulate/course/mod.rs",
     "simulate/course/recording.rs",
     "simulate/course/track.rs",
@@ -209,9 +215,10 @@ const SOCKETS: &[&str] = &["net::", "mio::"];
 
 const ROOMS: &[Room] = &[
     ("duration.rs", &["std"], SOCKETS),
+    ("date.rs", &["time"], SOCKETS),
     (
         "gpx/",
-        &["std", "flate2", "quick_xml", "time"],
+        &["std", "flate2", "quick_xml"],
         &["net::", "fs::", "Instant", "log::", "mio::"],
     ),
     (
@@ -376,6 +383,7 @@ const ROOMS: &[Room] = &[
             "rustix",
             "serde",
             "serde_json",
+            "signal_hook",
             "time",
             "tungstenite",
         ],
@@ -705,10 +713,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("fix", &[]),
     ("refusal", &["fix", "user"]),
     ("roster", &["user"]),
-    ("gpx", &[]),
+    ("gpx", &["date"]),
     ("qr", &[]),
     ("queue", &[]),
     ("duration", &[]),
+    ("date", &[]),
     ("logger", &[]),
     ("dialect", &[]),
     ("auth", &["user"]),
@@ -731,7 +740,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("server/os", &["server/config"]),
     (
         "client",
-        &["auth", "duration", "fix", "qr", "roster", "user"],
+        &["auth", "date", "duration", "fix", "qr", "roster", "user"],
     ),
     (
         "simulate",
