@@ -72,16 +72,12 @@ impl<'a> Sighting<'a> {
         Fix::new(Bounds::Finite, lat, lng, |field| Some(extra(field)?.1)).ok()
     }
 
-    /// The position as a message without its closing brace, with the digits as they are; a
-    /// timestamp is replaced if there is one to replace it by.
-    pub(crate) fn unclosed(&self, timestamp: Option<&str>) -> String {
+    /// The position as a message without its closing brace, with the digits as they are; `but` is
+    /// a field that is left out.
+    pub(crate) fn unclosed(&self, but: Option<Extra>) -> String {
         let (user, lat, lng) = (self.user, self.lat, self.lng);
         let mut message = format!(r#"{{"userId":{user},"lat":{lat},"lng":{lng}"#);
-        for (extra, number) in self.extras() {
-            let number = match extra {
-                Extra::Timestamp => timestamp.unwrap_or(number),
-                _ => number,
-            };
+        for (extra, number) in self.extras().filter(|(extra, _)| Some(*extra) != but) {
             // A String takes whatever is written to it.
             let _ = write!(message, r#","{}":{number}"#, extra.name());
         }

@@ -13,6 +13,7 @@ const FLOORS: &[&str] = &[
     "gpx/text.rs",
     "gpx/value.rs",
     "gpx/reader.rs",
+    "gpx/writer.rs",
     "gpx/mod.rs",
     "logger.rs",
     "qr.rs",
@@ -159,6 +160,11 @@ const FLOORS: &[&str] = &[
     "client/recording/newest.rs",
     "client/recording/file.rs",
     "client/record.rs",
+    "client/replay.rs",
+    "client/export/tracks.rs",
+    "client/export/names.rs",
+    "client/export/geojson.rs",
+    "client/export/mod.rs",
     "simulate/course/mod.rs",
     "simulate/course/recording.rs",
     "simulate/course/track.rs",
@@ -378,7 +384,9 @@ const ROOMS: &[Room] = &[
         &[
             "std",
             "clap",
+            "indicatif",
             "mio",
+            "percent_encoding",
             "rand",
             "rustix",
             "serde",
@@ -740,7 +748,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("server/os", &["server/config"]),
     (
         "client",
-        &["auth", "date", "duration", "fix", "qr", "roster", "user"],
+        &[
+            "auth", "date", "duration", "fix", "gpx", "qr", "roster", "user",
+        ],
     ),
     (
         "simulate",
