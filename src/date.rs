@@ -14,7 +14,8 @@ pub(crate) fn parse(text: &str) -> Option<f64> {
         let without = PrimitiveDateTime::parse(text, &Iso8601::PARSING);
         without.map(PrimitiveDateTime::assume_utc)
     });
-    Some(time.ok()?.unix_timestamp_nanos() as f64 / 1e9)
+    let time = time.ok()?;
+    Some(time.unix_timestamp() as f64 + f64::from(time.nanosecond()) / 1e9)
 }
 
 /// The number of milliseconds that is nearest to this one, if it has a date from 1970 on.
