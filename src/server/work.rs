@@ -20,6 +20,9 @@ const TEXT_BYTES_PER_US: usize = 16;
 /// Follows that end, or whose presence is told, in a microsecond.
 const FOLLOWS_PER_US: usize = 3;
 
+/// Presence and last known position of one user, to one who follows everyone from now on.
+const EVERYONE_US: usize = 1;
+
 /// The end of a connection that follows nobody.
 const END_US: usize = 20;
 
@@ -70,10 +73,12 @@ impl Work {
 pub(super) struct Extent {
     /// Whether tokens are verified.
     pub(super) needs_tokens: bool,
-    /// How many users the input's sender follows.
+    /// Of how many users the input's sender is told.
     pub(super) follows: usize,
     /// Of how many users there is a last known position.
     pub(super) known: usize,
+    /// How many users there are.
+    pub(super) runners: usize,
 }
 
 /// What an input is estimated to cost, in microseconds; 0 if it is not costly.
@@ -82,6 +87,7 @@ pub(super) fn cost_us(input: &Input, extent: Extent) -> u32 {
         needs_tokens,
         follows,
         known,
+        runners,
     } = extent;
     let cost = match input {
         Input::Text(text) => {
@@ -96,12 +102,19 @@ pub(super) fn cost_us(input: &Input, extent: Extent) -> u32 {
                 us @ 1.. if may_hold("presence") => us,
                 _ => 0,
             };
+            let names_everyone = ["\"*\"", "\\u002a", "\\u002A"];
+            let is_for_everyone =
+                may_hold("follow") && names_everyone.iter().any(|name| text.contains(name));
+            let everyone_us = match is_for_everyone {
+                true => EVERYONE_US * runners + follows / FOLLOWS_PER_US,
+                false => 0,
+            };
             let text_us = match text.len() {
                 0..=CHEAP_LIST_BYTES_MAX => 0,
                 ..=CHEAP_TEXT_BYTES_MAX if !may_hold("follow") => 0,
                 bytes => bytes / TEXT_BYTES_PER_US,
             };
-            token_us + presence_us + text_us
+            token_us + presence_us + everyone_us + text_us
         }
         Input::Request(Request::Upgrade { token, .. }) => {
             ANSWER_US + TOKEN_US * usize::from(needs_tokens && token.is_some())
@@ -157,6 +170,7 @@ mod tests {
             needs_tokens,
             follows,
             known: 0,
+            runners: 0,
         }
     }
 
@@ -202,6 +216,20 @@ mod tests {
         };
         assert_eq!(hello(0), 0);
         assert!(hello(1000) > 100 && end_cost_us(1000) > 100);
+        let crowded = Extent {
+            runners: 6000,
+            ..extent(false, 0)
+        };
+        for (text, is_costly) in [
+            (r#"{"follow":"*"}"#, true),
+            (r#"{"initialRequest":true,"following":"\u002A"}"#, true),
+            (r#"{"unfollow":"*"}"#, true),
+            (r#"{"follow":[5]}"#, false),
+            (r#"{"userId":"\u002b","lat":1,"lng":2}"#, false),
+        ] {
+            let cost = cost_us(&Input::Text(text.into()), crowded);
+            assert_eq!(cost > 1000, is_costly, "{text}");
+        }
         let mut work = Work::default();
         work.begin();
         let mut longest = 0;
