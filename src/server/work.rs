@@ -23,6 +23,9 @@ const FOLLOWS_PER_US: usize = 3;
 /// Presence and last known position of one user, to one who follows everyone from now on.
 const EVERYONE_US: usize = 1;
 
+/// A goodbye: what is on its way of all runners is written before it.
+const GOODBYE_US: usize = 2000;
+
 /// The end of a connection that follows nobody.
 const END_US: usize = 20;
 
@@ -91,8 +94,9 @@ pub(super) fn cost_us(input: &Input, extent: Extent) -> u32 {
     } = extent;
     let cost = match input {
         Input::Text(text) => {
-            // A key may be written with escapes.
-            let may_hold = |key: &str| text.contains(key) || text.contains("\\u");
+            // A key may be written with escapes: lower case letters are U+0061 to U+007A.
+            let is_escaped = text.contains("\\u006") || text.contains("\\u007");
+            let may_hold = |key: &str| is_escaped || text.contains(key);
             let token_us = if needs_tokens && may_hold("token") {
                 TOKEN_US
             } else {
@@ -109,12 +113,16 @@ pub(super) fn cost_us(input: &Input, extent: Extent) -> u32 {
                 true => EVERYONE_US * runners + follows / FOLLOWS_PER_US,
                 false => 0,
             };
+            let goodbye_us = match may_hold("goodbye") {
+                true => GOODBYE_US,
+                false => 0,
+            };
             let text_us = match text.len() {
                 0..=CHEAP_LIST_BYTES_MAX => 0,
                 ..=CHEAP_TEXT_BYTES_MAX if !may_hold("follow") => 0,
                 bytes => bytes / TEXT_BYTES_PER_US,
             };
-            token_us + presence_us + everyone_us + text_us
+            token_us + presence_us + everyone_us + goodbye_us + text_us
         }
         Input::Request(Request::Upgrade { token, .. }) => {
             ANSWER_US + TOKEN_US * usize::from(needs_tokens && token.is_some())
@@ -224,8 +232,10 @@ mod tests {
             (r#"{"follow":"*"}"#, true),
             (r#"{"initialRequest":true,"following":"\u002A"}"#, true),
             (r#"{"unfollow":"*"}"#, true),
+            (r#"{"goodbye":true}"#, true),
             (r#"{"follow":[5]}"#, false),
-            (r#"{"userId":"\u002b","lat":1,"lng":2}"#, false),
+            (r#"{"\u0067oodbye":true}"#, true),
+            (r#"{"userId":"M\u00fcller","lat":1,"lng":2}"#, false),
         ] {
             let cost = cost_us(&Input::Text(text.into()), crowded);
             assert_eq!(cost > 1000, is_costly, "{text}");
