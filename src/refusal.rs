@@ -106,6 +106,8 @@ pub enum Refusal {
     Unauthorized,
     /// The token does not cover this many follows; the first of them, as JSON.
     MayNotFollow(usize, String),
+    /// Neither a token nor the server lets everyone be followed.
+    MayNotFollowEveryone,
     /// The token does not cover positions of this user, given as JSON.
     MayNotPublish(String),
     /// More positions a second than this.
@@ -140,7 +142,9 @@ impl Refusal {
             Refusal::TooManyFollows(..) | Refusal::TooManyFollowsTotal(..) => Code::TooManyFollows,
             Refusal::TooFast(_) => Code::TooFast,
             Refusal::Unauthorized => Code::Unauthorized,
-            Refusal::MayNotFollow(..) | Refusal::MayNotPublish(_) => Code::NotAllowed,
+            Refusal::MayNotFollow(..)
+            | Refusal::MayNotFollowEveryone
+            | Refusal::MayNotPublish(_) => Code::NotAllowed,
         }
     }
 }
@@ -160,7 +164,7 @@ impl fmt::Display for Refusal {
             Refusal::PingWithoutNumber => {
                 write!(f, "ping must be a number: it comes back as pong")
             }
-            Refusal::NotAList(field) => write!(f, "{field} must be a list of user ids"),
+            Refusal::NotAList(field) => write!(f, "{field} must be a list of user ids, or \"*\""),
             Refusal::NotASwitch(field) => write!(f, "{field} must be true or false"),
             Refusal::BadIds(1, first) => write!(f, "1 id was left out, {first}: {ID_RULE}"),
             Refusal::BadIds(count, first) => {
@@ -214,6 +218,10 @@ impl fmt::Display for Refusal {
             Refusal::MayNotFollow(count, first) => write!(
                 f,
                 "your token does not let you follow {count} of these users, the first of them {first}"
+            ),
+            Refusal::MayNotFollowEveryone => write!(
+                f,
+                "not everyone may be followed here: it takes a token whose follow is \"*\", or without tokens a server with --follow-all"
             ),
             Refusal::MayNotPublish(user) => {
                 write!(f, "your token does not let you send positions of {user}")

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use super::printable;
 use crate::auth::{Follow, Grant, Publish, Refused};
 
-/// What a token grants, in four lines.
+/// What a token grants, in four lines, or five with a name.
 pub(super) fn explain(grant: &Grant, now_s: u64) -> String {
     let user = printable(&grant.user);
     let publishes = match &grant.publish {
@@ -25,9 +25,13 @@ pub(super) fn explain(grant: &Grant, now_s: u64) -> String {
             names([grant.user.as_str()].into_iter().chain(others))
         }
     };
+    let name = match &grant.name {
+        Some(name) => format!("name       {}\n", printable(name)),
+        None => String::new(),
+    };
     let left = words(grant.expires_at_s - now_s);
     format!(
-        "user       {user}\npublishes  {publishes}\nfollows    {follows}\nexpires    {}, in {left}",
+        "user       {user}\n{name}publishes  {publishes}\nfollows    {follows}\nexpires    {}, in {left}",
         date(grant.expires_at_s),
     )
 }

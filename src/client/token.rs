@@ -17,7 +17,7 @@ use crate::auth::{
 };
 use crate::duration::parse_above_zero;
 use crate::roster::Roster;
-use crate::user::is_id;
+use crate::user::{NAME_BYTES_MAX, is_id, is_name};
 
 /// Most bytes read from stdin: enough to say of a longer token that it is one.
 const STDIN_BYTES_MAX: u64 = 16 * 1024;
@@ -29,6 +29,10 @@ pub struct TokenFlags {
     /// Id of the user that the token is for
     #[arg(long, value_name = "USER", required_unless_present_any = ["check", "roster"], allow_negative_numbers = true, value_parser = user_id)]
     sub: Option<String>,
+
+    /// What to call this user on maps
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["roster", "check"], value_parser = display_name)]
+    name: Option<String>,
 
     /// Whom this user may follow besides itself: ids with commas between them, or '*' for everybody
     #[arg(long, value_name = "USERS", allow_negative_numbers = true, value_parser = follow)]
@@ -184,7 +188,7 @@ fn grant(flags: &TokenFlags, user: &str, now_s: u64) -> Grant {
         user: user.to_owned(),
         publish: flags.publish.clone(),
         follow: flags.follow.clone().unwrap_or(Follow::Own),
-        name: None,
+        name: flags.name.clone(),
         expires_at_s: expires_at_s(flags, now_s),
     }
 }
@@ -224,6 +228,15 @@ fn user_id(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err(format!(
             "{text:?} is no user id: 1 to 64 bytes without control characters (try 5)"
+        )),
+    }
+}
+
+fn display_name(text: &str) -> Result<String, String> {
+    match is_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "{text:?} is no name: 1 to {NAME_BYTES_MAX} bytes without control characters (try 'Anna Berg')"
         )),
     }
 }

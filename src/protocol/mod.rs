@@ -92,9 +92,11 @@ pub struct Change<'a> {
     pub goodbye: Option<Result<(), Refusal>>,
 }
 
-/// A list of user ids, as far as it was one.
+/// A list of user ids, as far as it was one, or everyone.
 #[derive(Debug, Default)]
 pub struct Ids<'a> {
+    /// Whether it is everyone, and no list.
+    pub everyone: bool,
     /// Those that are ids.
     pub valid: Vec<UserId<'a>>,
     /// What was wrong with the rest.
@@ -238,15 +240,21 @@ fn user_id(json: &str) -> Result<UserId<'_>, Refusal> {
     id.ok_or_else(|| Refusal::BadUser(quote(json)))
 }
 
-/// Reads a list of user ids as far as it goes; a missing list is an empty one.
+/// Reads a list of user ids as far as it goes, or `"*"`; a missing list is an empty one.
 fn ids<'a>(name: &'static str, field: Field<'a>) -> Ids<'a> {
     let Some(json) = field.known() else {
         return Ids::default();
     };
+    if string(json).is_some_and(|text| text == "*") {
+        return Ids {
+            everyone: true,
+            ..Ids::default()
+        };
+    }
     let Ok(values) = serde_json::from_str::<Vec<&'a RawValue>>(json) else {
         return Ids {
-            valid: Vec::new(),
             refusal: Some(Refusal::NotAList(name)),
+            ..Ids::default()
         };
     };
     let mut valid = Vec::with_capacity(values.len());
@@ -258,7 +266,11 @@ fn ids<'a>(name: &'static str, field: Field<'a>) -> Ids<'a> {
         }
     }
     let refusal = bad.map(|(count, first)| Refusal::BadIds(count, quote(first)));
-    Ids { valid, refusal }
+    Ids {
+        everyone: false,
+        valid,
+        refusal,
+    }
 }
 
 /// Writes the message that followers receive, with the sender's digits and its way of writing the

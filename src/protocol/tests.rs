@@ -194,6 +194,29 @@ fn json_that_is_no_message_of_ours_is_a_bad_message() {
 }
 
 #[test]
+fn a_star_in_the_place_of_a_list_is_everyone_and_in_a_list_is_a_user() {
+    for (json, is_everyone, valid) in [
+        (r#""*""#, true, 0),
+        (r#""\u002a""#, true, 0),
+        (r#"["*"]"#, false, 1),
+        (r#"["*",5,null]"#, false, 2),
+        (r#""5""#, false, 0),
+        ("null", false, 0),
+    ] {
+        let text = format!(r#"{{"initialRequest":true,"following":{json}}}"#);
+        let Ok(ClientMessage::Hello(hello)) = decode(&text, Bounds::Finite) else {
+            panic!("no hello: {text}");
+        };
+        let ids = hello.following;
+        assert_eq!(
+            (ids.everyone, ids.valid.len()),
+            (is_everyone, valid),
+            "{json}"
+        );
+    }
+}
+
+#[test]
 fn ids_are_strings_or_integers_and_nothing_else() {
     for json in [
         "5",

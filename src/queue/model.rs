@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::SlotQueue;
+use super::{SPARSE_FROM, SlotQueue};
 
 #[derive(Clone, Debug)]
 enum Operation {
@@ -12,7 +12,7 @@ enum Operation {
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    let slot = 0..8u32;
+    let slot = prop_oneof![0..8u32, SPARSE_FROM..SPARSE_FROM + 4];
     prop_oneof![
         3 => slot.clone().prop_map(Operation::Push),
         2 => slot.clone().prop_map(Operation::Remove),
@@ -52,7 +52,7 @@ proptest! {
             }
             prop_assert_eq!(slots(&queue), list.clone());
             prop_assert_eq!(queue.first().is_none(), list.is_empty());
-            for slot in 0..10 {
+            for slot in (0..10).chain(SPARSE_FROM..SPARSE_FROM + 5) {
                 prop_assert_eq!(queue.contains(slot), list.contains(&slot));
             }
         }

@@ -15,6 +15,8 @@ pub(super) struct Audiences {
     pub(super) changed: Vec<u32>,
     /// Those of which somebody is to be told later, with the time.
     pub(super) waiting: BTreeSet<(Instant, u32)>,
+    /// Whether that of all runners changed: somebody follows everyone, or does no longer.
+    pub(super) have_all_changed: bool,
 }
 
 /// Keys of all who asked for this runner's audience.
@@ -37,7 +39,7 @@ pub(super) struct Asker {
 impl Audiences {
     /// Whether some audience changed since it was last looked at.
     pub(super) fn has_changes(&self) -> bool {
-        !self.changed.is_empty()
+        !self.changed.is_empty() || self.have_all_changed && !self.askers.is_empty()
     }
 
     /// The next runner of which somebody may have to be told now.

@@ -53,6 +53,13 @@ impl Hub {
 
     /// Members to be told their audience now, of so many runners at most.
     pub(super) fn due_audiences(&mut self, now: Instant, runners_max: usize) -> Vec<MemberKey> {
+        if std::mem::take(&mut self.audiences.have_all_changed) {
+            let mut runners: Vec<u32> = self.audiences.askers.keys().map(|(key, _)| *key).collect();
+            runners.dedup();
+            for key in runners {
+                self.await_audience(key);
+            }
+        }
         let mut due = Vec::new();
         for _ in 0..runners_max {
             let Some(key) = self.audiences.next(now) else {
@@ -109,6 +116,7 @@ impl Hub {
 
     fn audience_of(&self, key: u32) -> usize {
         let runner = &self.runners[key as usize];
-        runner.followers.len() - runner.own_followers as usize
+        let everybody = runner.followers.len() + self.everyone.members.len();
+        everybody - (runner.apart + runner.own_followers) as usize
     }
 }

@@ -28,6 +28,11 @@ impl Changes {
         }
     }
 
+    /// Whether something may be told of a runner now.
+    pub(super) fn may_tell(&self, key: u32) -> bool {
+        !self.told_at.contains_key(&key)
+    }
+
     /// Notes that a runner was told of.
     pub(super) fn tell(&mut self, key: u32, now: Instant) {
         self.told_at.insert(key, now);

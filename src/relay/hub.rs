@@ -7,6 +7,7 @@ use slab::Slab;
 
 use super::askers::Audiences;
 use super::changes::Changes;
+use super::covering::Covering;
 use super::heard::{Heard, LastKnown};
 use super::ids::Ids;
 use super::keys::{Follower, MemberKey, RunnerKey};
@@ -21,10 +22,20 @@ pub(super) struct Runner {
     pub(super) followers: Vec<Follower>,
     /// Members that declared this id.
     pub(super) declared: u32,
-    /// Of those, the ones that follow it.
+    /// Of those, the ones that follow it, be it by following everyone.
     pub(super) own_followers: u32,
+    /// Members that follow everyone and left it out, or follow it by name.
+    pub(super) apart: u32,
     /// Followers that asked for presence.
     pub(super) watchers: u32,
+    /// How often everyone had been followed when its last known position was the first.
+    pub(super) heard_after: u32,
+    /// Whether it is on the roster.
+    pub(super) is_listed: bool,
+    /// Whether who follows everyone was ever told of it, or might have been.
+    pub(super) was_known: bool,
+    /// Whether its number is among those that are kept for a while.
+    pub(super) is_gone: bool,
     /// Whether its last known position is a live one.
     pub(super) is_live: bool,
     /// Whether its presence changed, and the watchers are to be told.
@@ -39,6 +50,18 @@ pub(super) struct Runner {
     pub(super) names: Option<Box<Names>>,
 }
 
+impl Runner {
+    /// Whether somebody or something needs it.
+    pub(super) fn is_used(&self) -> bool {
+        !self.followers.is_empty() || self.apart > 0 || self.is_known()
+    }
+
+    /// Whether it is one of everyone.
+    pub(super) fn is_known(&self) -> bool {
+        self.last.is_some() || self.declared > 0 || self.is_listed
+    }
+}
+
 /// The registry of members, follows and last known positions.
 #[derive(Debug)]
 pub(super) struct Hub {
@@ -49,7 +72,8 @@ pub(super) struct Hub {
     pub(super) heard: Heard,
     pub(super) changes: Changes,
     pub(super) audiences: Audiences,
-    follows: usize,
+    pub(super) everyone: Covering,
+    pub(super) follows: usize,
 }
 
 impl Hub {
@@ -63,6 +87,7 @@ impl Hub {
             heard: Heard::new(last_known_max),
             changes: Changes::default(),
             audiences: Audiences::default(),
+            everyone: Covering::default(),
             follows: 0,
         }
     }
@@ -72,8 +97,8 @@ impl Hub {
         MemberKey(self.members.insert(Member::default()) as u32)
     }
 
-    /// Adds a follow and says its slot, or `None` if the member follows the user already. How the
-    /// id is written here is how presence messages write it.
+    /// Adds a follow and says its slot, or `None` if the member follows the user by name already.
+    /// How the id is written here is how presence messages write it. Who was left out no longer is.
     pub(super) fn follow(&mut self, key: MemberKey, user: &str, spelling: Spelling) -> Option<u32> {
         let runner_key = self.key_or_new(user);
         let member = &mut self.members[key.index()];
@@ -81,11 +106,16 @@ impl Hub {
             return None;
         }
         let slot = member.following.len() as u32;
+        let was_covered = member.covers(runner_key);
+        let was_left_out = (member.everyone.as_mut())
+            .is_some_and(|everyone| everyone.left_out.remove(&runner_key));
+        self.follows -= usize::from(was_left_out);
         let (is_own, asks_presence) = (member.declared() == Some(runner_key), member.asks_presence);
         let runner = &mut self.runners[runner_key as usize];
         let at = runner.followers.len() as u32;
         runner.followers.push(Follower { member: key, slot });
-        runner.own_followers += u32::from(is_own);
+        runner.own_followers += u32::from(is_own && !was_covered);
+        runner.apart += u32::from(was_covered);
         runner.watchers += u32::from(asks_presence);
         member.push(Followed::new(runner_key, at, spelling));
         self.follows += 1;
@@ -93,13 +123,18 @@ impl Hub {
         Some(slot)
     }
 
-    /// Ends a follow; `None` if there was none. Slots stay dense: says the slot that became free,
+    /// Ends a follow by name; `None` if there was none. Who follows everyone has left the user out
+    /// from now on. Slots stay dense: says the slot that became free,
     /// and which one answers to its number from now on.
     pub(super) fn unfollow(&mut self, key: MemberKey, user: &str) -> Option<(u32, u32)> {
         let slot = self.slot(key, user)?;
         let member = &mut self.members[key.index()];
         let follow = member.swap_remove(slot);
         let (declared, asks_presence) = (member.declared(), member.asks_presence);
+        if let Some(everyone) = &mut member.everyone {
+            everyone.left_out.insert(follow.runner);
+            self.follows += 1;
+        }
         let renumbered = member.following.len() as u32;
         if let Some(moved) = member.following.get(slot as usize) {
             self.runners[moved.runner as usize].followers[moved.at() as usize].slot = slot;
@@ -119,14 +154,14 @@ impl Hub {
         self.ids.get(user).map(RunnerKey)
     }
 
-    /// How many users the member follows.
+    /// How many users the member follows by name.
     pub(super) fn following(&self, key: MemberKey) -> usize {
         self.members
             .get(key.index())
             .map_or(0, |member| member.following.len())
     }
 
-    /// The users that the member follows.
+    /// The users that the member follows by name.
     pub(super) fn followed(&self, key: MemberKey) -> impl Iterator<Item = &str> {
         self.members
             .get(key.index())
@@ -147,8 +182,9 @@ impl Hub {
         let runner_key = self.key_or_new(user);
         let member = &mut self.members[key.index()];
         member.declare(runner_key, written);
-        let is_follower = member.slot(runner_key).is_some();
+        let is_follower = member.follows(runner_key);
         let runner = &mut self.runners[runner_key as usize];
+        runner.was_known = true;
         runner.declared += 1;
         runner.own_followers += u32::from(is_follower);
         let is_first = runner.declared == 1;
@@ -186,13 +222,20 @@ impl Hub {
         key: MemberKey,
         slot: u32,
     ) -> Option<(RunnerKey, &LastKnown)> {
-        let follow = self
-            .members
-            .get(key.index())?
-            .following
-            .get(slot as usize)?;
-        let runner = RunnerKey(follow.runner);
+        let (runner, _) = self.in_slot(key, slot)?;
         Some((runner, self.last_known(runner)?))
+    }
+
+    /// The user in one of the member's slots, and how it was written there first.
+    pub(super) fn in_slot(&self, key: MemberKey, slot: u32) -> Option<(RunnerKey, Spelling)> {
+        let member = self.members.get(key.index())?;
+        match RunnerKey::in_covered_slot(slot) {
+            Some(runner) => (member.covers(runner.0)).then_some((runner, Spelling::String)),
+            None => {
+                let follow = member.following.get(slot as usize)?;
+                Some((RunnerKey(follow.runner), follow.spelling()))
+            }
+        }
     }
 
     /// A user's id.
@@ -204,6 +247,7 @@ impl Hub {
 
     /// Forgets everything about a member. Costs what it followed, not what others follow.
     pub(super) fn leave(&mut self, key: MemberKey) {
+        self.unfollow_everyone(key);
         let Some(member) = self.members.try_remove(key.index()) else {
             return;
         };
@@ -241,13 +285,12 @@ impl Hub {
         self.follows
     }
 
-    /// How many users are followed, declared or remembered.
-    #[cfg(test)]
+    /// How many users are followed, declared, on the roster or remembered.
     pub(super) fn runners_total(&self) -> usize {
         self.runners.len()
     }
 
-    fn key_or_new(&mut self, user: &str) -> u32 {
+    pub(super) fn key_or_new(&mut self, user: &str) -> u32 {
         if let Some(key) = self.ids.get(user) {
             return key;
         }
@@ -257,7 +300,12 @@ impl Hub {
             followers: Vec::new(),
             declared: 0,
             own_followers: 0,
+            apart: 0,
+            heard_after: 0,
             watchers: 0,
+            is_listed: false,
+            was_known: false,
+            is_gone: false,
             is_live: false,
             has_changed: false,
             has_askers: false,
@@ -287,17 +335,28 @@ impl Hub {
         self.forget_unused(RunnerKey(follow.runner));
     }
 
-    /// Forgets a user whom nobody follows, declared or published for.
+    /// Forgets a user whom nobody follows, left out, declared or published for, and who is not on
+    /// the roster. One of whom those were told who follow everyone is kept for a while.
     pub(super) fn forget_unused(&mut self, runner: RunnerKey) {
-        let key = runner.0 as usize;
-        let Some(runner) = self.runners.get(key) else {
+        let RunnerKey(key) = runner;
+        let Some(runner) = self.runners.get_mut(key as usize) else {
             return;
         };
-        if runner.followers.is_empty() && runner.declared == 0 && runner.last.is_none() {
-            let runner = self.runners.remove(key);
-            self.ids.remove(&runner.id);
-            self.changes.forget(key as u32);
+        if runner.is_used() || runner.is_gone {
+            return;
         }
+        if !runner.was_known || self.everyone.is_empty() {
+            self.remove_runner(key);
+        } else {
+            runner.is_gone = true;
+            self.keep_gone(key);
+        }
+    }
+
+    pub(super) fn remove_runner(&mut self, key: u32) {
+        let runner = self.runners.remove(key as usize);
+        self.ids.remove(&runner.id);
+        self.changes.forget(key);
     }
 
     /// Gives back the room that a crowd needed which is gone.

@@ -48,9 +48,11 @@ impl Hub {
             }
             none => {
                 self.heard.count += 1;
+                runner.heard_after = self.everyone.turns;
                 *none = Some(Box::new(last));
             }
         }
+        runner.was_known = true;
         if !std::mem::replace(&mut runner.is_live, true) {
             self.heard.live += 1;
             self.note_change(key);

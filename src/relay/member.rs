@@ -1,6 +1,6 @@
 //! One member as the hub knows it: whom it follows, and who it is. Knows no other member.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::user::{Spelling, Written};
 
@@ -55,6 +55,17 @@ impl Followed {
     }
 }
 
+/// A member's follow of everyone, mirrored in a list of those who do.
+#[derive(Debug, Default)]
+pub(super) struct Everyone {
+    /// Where in that list.
+    pub(super) at: u32,
+    /// The how manieth time it was that somebody followed everyone.
+    pub(super) turn: u32,
+    /// Runners whom it does not cover. None of them is followed by name.
+    pub(super) left_out: HashSet<u32>,
+}
+
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) following: Vec<Followed>,
@@ -67,6 +78,8 @@ pub(super) struct Member {
     /// How it wrote that.
     written: Written,
     pub(super) asks_presence: bool,
+    /// Its follow of everyone, if it does.
+    pub(super) everyone: Option<Box<Everyone>>,
 }
 
 impl Default for Member {
@@ -77,6 +90,7 @@ impl Default for Member {
             declared: NOBODY,
             written: Written::Quoted,
             asks_presence: false,
+            everyone: None,
         }
     }
 }
@@ -103,6 +117,17 @@ impl Member {
                 .position(|follow| follow.runner == runner)
                 .map(|slot| slot as u32),
         }
+    }
+
+    /// Whether it follows the runner by following everyone, and not by name.
+    pub(super) fn covers(&self, runner: u32) -> bool {
+        let covers = |everyone: &Everyone| !everyone.left_out.contains(&runner);
+        self.everyone.as_deref().is_some_and(covers) && self.slot(runner).is_none()
+    }
+
+    /// Whether it follows the runner, by name or not.
+    pub(super) fn follows(&self, runner: u32) -> bool {
+        self.slot(runner).is_some() || self.covers(runner)
     }
 
     pub(super) fn push(&mut self, follow: Followed) {

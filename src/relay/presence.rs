@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::hub::Hub;
+use super::hub::{Hub, Runner};
 use super::keys::{MemberKey, RunnerKey};
-use crate::user::Presence;
+use crate::user::{Presence, Spelling};
 
 impl Hub {
     /// Begins or ends presence for what the member follows; says whether it is new.
@@ -12,6 +12,9 @@ impl Hub {
         let member = &mut self.members[key.index()];
         if std::mem::replace(&mut member.asks_presence, asks) == asks {
             return false;
+        }
+        if member.everyone.is_some() {
+            self.everyone.count_watcher(asks);
         }
         for follow in &self.members[key.index()].following {
             let watchers = &mut self.runners[follow.runner as usize].watchers;
@@ -25,19 +28,35 @@ impl Hub {
         (self.members.get(key.index())).is_some_and(|member| member.asks_presence)
     }
 
+    /// Whether the runner in one slot of a member has a last known position, is declared or is on the
+    /// roster.
+    pub(super) fn is_known_in(&self, key: MemberKey, slot: u32) -> bool {
+        let runner = self.in_slot(key, slot);
+        let runner = runner.and_then(|(runner, _)| self.runners.get(runner.0 as usize));
+        runner.is_some_and(Runner::is_known)
+    }
+
+    /// Presence of a runner as those are told who follow everyone.
+    pub(super) fn presence_of(&self, runner: RunnerKey, now: Instant) -> Presence<'_> {
+        self.presence_as(runner, Spelling::String, now)
+    }
+
     /// Presence of the runner in one slot of a member, if the member asked for it.
     pub(super) fn presence(&self, key: MemberKey, slot: u32, now: Instant) -> Option<Presence<'_>> {
-        let member = self.members.get(key.index())?;
-        let follow = member.following.get(slot as usize)?;
-        let runner = RunnerKey(follow.runner);
-        member.asks_presence.then(|| Presence {
+        let (runner, spelling) = self.in_slot(key, slot)?;
+        let is_there = self.runners.contains(runner.0 as usize);
+        (is_there && self.asks_presence(key)).then(|| self.presence_as(runner, spelling, now))
+    }
+
+    fn presence_as(&self, runner: RunnerKey, spelling: Spelling, now: Instant) -> Presence<'_> {
+        Presence {
             user: self.id(runner),
             called: self.called(runner),
-            spelling: follow.spelling(),
+            spelling,
             freshness: self.freshness(runner),
             is_connected: self.is_connected(runner),
             age: self.last_known(runner).map(|last| last.age(now)),
-        })
+        }
     }
 
     /// Whether some member declared this user.
@@ -49,6 +68,10 @@ impl Hub {
     /// as many as have so many followers together, and those that moved just now.
     pub(super) fn take_changed(&mut self, now: Instant, followers_max: usize) -> Vec<RunnerKey> {
         let mut changed = self.changes.take(now);
+        let everyone = match self.everyone.are_watching() {
+            true => self.everyone.members.len(),
+            false => 0,
+        };
         let (mut left, mut later) = (followers_max, Vec::new());
         changed.retain(|key| {
             // One that was forgotten is not named, whoever has its number now.
@@ -62,7 +85,7 @@ impl Hub {
                 later.push(*key);
                 return false;
             }
-            left = left.saturating_sub(runner.followers.len());
+            left = left.saturating_sub(runner.followers.len() + everyone);
             runner.has_changed = false;
             self.changes.tell(*key, now);
             true
@@ -71,10 +94,26 @@ impl Hub {
         changed.into_iter().map(RunnerKey).collect()
     }
 
+    /// Whether a runner's presence changed since it was told, and may be told now. That counts as
+    /// told.
+    pub(super) fn take_change(&mut self, runner: RunnerKey, now: Instant) -> bool {
+        let RunnerKey(key) = runner;
+        let Some(runner) = self.runners.get_mut(key as usize) else {
+            return false;
+        };
+        let is_due = runner.has_changed && self.changes.may_tell(key);
+        if is_due {
+            runner.has_changed = false;
+            self.changes.tell(key, now);
+        }
+        is_due
+    }
+
     /// Notes that a runner's presence changed. Costs nothing to speak of where nobody asked.
     pub(super) fn note_change(&mut self, key: u32) {
         let runner = &mut self.runners[key as usize];
-        if runner.watchers > 0 && !std::mem::replace(&mut runner.has_changed, true) {
+        let is_watched = runner.watchers > 0 || self.everyone.are_watching();
+        if is_watched && !std::mem::replace(&mut runner.has_changed, true) {
             self.changes.add(key);
         }
     }

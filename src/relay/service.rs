@@ -36,6 +36,8 @@ pub(crate) struct Relay {
     pub(super) rules: Rules,
     pub(super) paces: Paces,
     debts: Vec<Debt>,
+    /// Runners whose presence all are owed who follow everyone and asked for it.
+    announced: Vec<RunnerKey>,
     advanced_at: Option<Instant>,
     /// Whether more last known positions have aged than one step takes.
     is_ageing: bool,
@@ -49,6 +51,7 @@ impl Relay {
             rules,
             paces: Paces::default(),
             debts: Vec::new(),
+            announced: Vec::new(),
             advanced_at: None,
             is_ageing: false,
         }
@@ -116,6 +119,7 @@ impl Relay {
         if self.hub.declared(member).is_some() {
             self.call_as_granted(by);
         }
+        let denies_everyone = !self.may_follow_everybody(by) && self.end_everyone(member);
         let denied: Vec<String> = (self.hub.followed(member))
             .filter(|user| !self.may_follow(by, user))
             .map(str::to_owned)
@@ -123,9 +127,14 @@ impl Relay {
         for user in &denied {
             self.end_follow(member, user);
         }
-        Ok(denied.first().map(|first| {
+        let first = match denies_everyone {
+            true => Some("*"),
+            false => denied.first().map(String::as_str),
+        };
+        Ok(first.map(|first| {
             let first = Written::as_string(first).json(first);
-            Refusal::MayNotFollow(denied.len(), quote(&first))
+            let count = denied.len() + usize::from(denies_everyone);
+            Refusal::MayNotFollow(count, quote(&first))
         }))
     }
 
@@ -205,73 +214,6 @@ impl Relay {
         Ok((runner, written))
     }
 
-    /// Adds follows, as far as they are allowed and there is room. What is known of the users is
-    /// owed at once.
-    pub(crate) fn follow(&mut self, by: &Authority, users: &[UserId], refusals: &mut Vec<Refusal>) {
-        let admitted = self.admit(by);
-        let (Ok(()), Some(member)) = (&admitted, by.member()) else {
-            refusals.extend(admitted.err());
-            return;
-        };
-        let follows_max = self.rules.follows_max;
-        let asks_presence = self.hub.asks_presence(member);
-        let mut over: Option<(usize, &str)> = None;
-        let mut over_total: Option<(usize, &str)> = None;
-        let mut denied: Option<(usize, &str)> = None;
-        for user in users {
-            if !self.may_follow(by, user.text()) {
-                denied.get_or_insert((0, user.json())).0 += 1;
-                continue;
-            }
-            if self.hub.following(member) >= follows_max {
-                if self.hub.slot(member, user.text()).is_none() {
-                    over.get_or_insert((0, user.json())).0 += 1;
-                }
-                continue;
-            }
-            if self.hub.follows_total() >= self.rules.follows_total_max {
-                if self.hub.slot(member, user.text()).is_none() {
-                    over_total.get_or_insert((0, user.json())).0 += 1;
-                }
-                continue;
-            }
-            let Some(slot) = (self.hub).follow(member, user.text(), user.spelling()) else {
-                continue;
-            };
-            if asks_presence {
-                self.owe(member, Owed::Presence(slot));
-            }
-            let known = self.hub.last_known_in(member, slot);
-            if let Some((runner, _)) = known {
-                self.owe(member, Owed::LastKnown { slot, runner });
-            }
-        }
-        if let Some((count, first)) = denied {
-            refusals.push(Refusal::MayNotFollow(count, quote(first)));
-        }
-        if let Some((count, first)) = over {
-            refusals.push(Refusal::TooManyFollows(count, follows_max, quote(first)));
-        }
-        if let Some((count, first)) = over_total {
-            refusals.push(Refusal::TooManyFollowsTotal(count, quote(first)));
-        }
-    }
-
-    /// Ends follows, those that there are.
-    pub(crate) fn unfollow(&mut self, by: &Authority, users: &[UserId]) {
-        if let Some(member) = by.member() {
-            for user in users {
-                self.end_follow(member, user.text());
-            }
-        }
-    }
-
-    fn end_follow(&mut self, member: MemberKey, user: &str) {
-        if let Some((slot, renumbered)) = self.hub.unfollow(member, user) {
-            self.owe(member, Owed::Ended { slot, renumbered });
-        }
-    }
-
     /// Begins or ends presence for what a member follows.
     ///
     /// # Errors
@@ -283,6 +225,9 @@ impl Relay {
         {
             for slot in 0..self.hub.following(member) as u32 {
                 self.owe(member, Owed::Presence(slot));
+            }
+            if self.hub.follows_everyone(member) {
+                self.owe(member, Owed::EveryonesPresence(self.hub.covered_end()));
             }
         }
         Ok(())
@@ -326,21 +271,41 @@ impl Relay {
     /// position that made it so.
     pub(crate) fn owe_changes(&mut self, now: Instant) {
         for runner in self.hub.take_changed(now, TOLD_PER_STEP_MAX) {
-            for follower in self.hub.followers(runner) {
-                if self.hub.asks_presence(follower.member) {
-                    self.debts.push(Debt {
-                        member: follower.member,
-                        owed: Owed::Presence(follower.slot),
-                    });
-                }
-            }
+            self.owe_change(runner);
         }
         for member in self.hub.due_audiences(now, AUDIENCES_PER_STEP_MAX) {
             self.owe(member, Owed::Audience);
         }
     }
 
-    fn owe(&mut self, member: MemberKey, owed: Owed) {
+    /// Owes a runner's presence to those who asked for it, if it changed and may be told now. To be
+    /// called when its newest position is about to go out.
+    pub(crate) fn owe_change_of(&mut self, runner: RunnerKey, now: Instant) {
+        if self.hub.take_change(runner, now) {
+            self.owe_change(runner);
+        }
+    }
+
+    fn owe_change(&mut self, runner: RunnerKey) {
+        for follower in self.hub.followers(runner) {
+            if self.hub.asks_presence(follower.member) {
+                self.debts.push(Debt {
+                    member: follower.member,
+                    owed: Owed::Presence(follower.slot),
+                });
+            }
+        }
+        if self.hub.everyone.are_watching() {
+            self.announced.push(runner);
+        }
+    }
+
+    /// Runners whose presence those are owed who follow everyone and asked for it, since the last call.
+    pub(crate) fn take_announced(&mut self) -> Vec<RunnerKey> {
+        std::mem::take(&mut self.announced)
+    }
+
+    pub(super) fn owe(&mut self, member: MemberKey, owed: Owed) {
         self.debts.push(Debt { member, owed });
     }
 

@@ -52,6 +52,23 @@ pub(crate) enum Owed {
         /// The user.
         runner: RunnerKey,
     },
+    /// Presence of everyone in slots below this, from [`SPARSE_FROM`](crate::queue::SPARSE_FROM) on.
+    EveryonesPresence(u32),
+    /// The last known positions of those.
+    EveryonesLastKnown(u32),
+    /// The same as until now about a user who has no name here but now has one: from now on it is
+    /// about the follow in slot `to`.
+    Named {
+        /// The slot under the follow of everyone.
+        from: u32,
+        /// The slot of the follow by name.
+        to: u32,
+        /// Whether its last known position, if it is still owed among everyone's, is told with its
+        /// age; `None` if there is none.
+        with_age: Option<bool>,
+    },
+    /// Nothing any more about those whom no follow by name is about.
+    EveryoneEnded,
     /// Nothing any more about the follow in `slot`, which has ended; the one in `renumbered` has
     /// taken its slot, unless they are the same.
     Ended {

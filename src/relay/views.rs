@@ -16,6 +16,26 @@ impl Relay {
         self.hub.followers(runner)
     }
 
+    /// The members that follow a runner by following everyone, each with this slot.
+    pub(crate) fn covering(&self, runner: RunnerKey) -> (u32, impl Iterator<Item = MemberKey>) {
+        (runner.covered_slot(), self.hub.covering(runner))
+    }
+
+    /// Those of them who asked for presence, and what they are told of the runner.
+    pub(crate) fn watching(
+        &self,
+        runner: RunnerKey,
+        now: Instant,
+    ) -> (Presence<'_>, impl Iterator<Item = MemberKey>) {
+        let watching = (self.hub.covering(runner)).filter(|it| self.hub.asks_presence(*it));
+        (self.hub.presence_of(runner, now), watching)
+    }
+
+    /// How many follow everyone.
+    pub(crate) fn followers_of_everyone(&self) -> usize {
+        self.hub.everyone.members.len()
+    }
+
     /// How many follow a member's user, if it asked. That counts as told.
     pub(crate) fn take_audience(&mut self, member: MemberKey, now: Instant) -> Option<usize> {
         self.hub.tell_audience(member, now)
@@ -31,6 +51,17 @@ impl Relay {
         self.hub.presence(member, slot, now)
     }
 
+    /// The same of a user who is one of everyone.
+    pub(crate) fn introduce(
+        &self,
+        member: MemberKey,
+        slot: u32,
+        now: Instant,
+    ) -> Option<Presence<'_>> {
+        let is_known = self.hub.is_known_in(member, slot);
+        self.say_presence(member, slot, now).filter(|_| is_known)
+    }
+
     /// Where the user in one slot of a member is.
     pub(crate) fn say_position(
         &self,
@@ -40,6 +71,12 @@ impl Relay {
     ) -> Option<Known<'_>> {
         let (runner, last) = self.hub.last_known_in(member, slot)?;
         Some(self.known_as(runner, last, now))
+    }
+
+    /// Whether what is last known of the user in a member's slot is told without its age: it is news,
+    /// as nothing was known when the member followed everyone.
+    pub(crate) fn is_news(&self, member: MemberKey, slot: u32) -> bool {
+        self.hub.is_newcomer(member, slot)
     }
 
     /// Where a runner is.
@@ -92,9 +129,23 @@ impl Relay {
         self.hub.is_connected(runner)
     }
 
-    /// How many users a member follows.
-    pub(crate) fn following(&self, member: MemberKey) -> usize {
-        self.hub.following(member)
+    /// How many follows of a member there are.
+    pub(crate) fn follows_of(&self, member: MemberKey) -> usize {
+        self.hub.follows_of(member)
+    }
+
+    /// Of how many users a member is told: those that it follows, or everyone too.
+    pub(crate) fn watched_by(&self, member: MemberKey) -> usize {
+        let everyone = match self.hub.follows_everyone(member) {
+            true => self.runners_total(),
+            false => 0,
+        };
+        self.follows_of(member) + everyone
+    }
+
+    /// How many users are followed, declared, on the roster or remembered.
+    pub(crate) fn runners_total(&self) -> usize {
+        self.hub.runners_total()
     }
 
     /// How many follows there are, over all members.

@@ -7,7 +7,7 @@ use super::wire::close::CloseReason;
 use crate::auth::Token;
 use crate::dialect::Dialect;
 use crate::fix::Bounds;
-use crate::protocol::{ClientMessage, Hello, Publication, decode, encode_pong};
+use crate::protocol::{ClientMessage, Hello, Ids, Publication, decode, encode_pong};
 use crate::refusal::{Code, Refusal};
 use crate::relay::{Excess, Now, Published, Relay, RunnerKey};
 
@@ -96,12 +96,13 @@ impl Effects<'_> {
             Ok(ClientMessage::Change(change)) => {
                 let ids = change.follow.valid.len() + change.unfollow.valid.len();
                 applied.ends_turn |= ids > IDS_IN_TURN_MAX;
-                refusals.extend(change.follow.refusal);
-                self.relay
-                    .follow(&entry.authority, &change.follow.valid, refusals);
+                self.follow(entry, change.follow, refusals);
                 refusals.extend(change.unfollow.refusal);
-                self.relay
-                    .unfollow(&entry.authority, &change.unfollow.valid);
+                let unfollowed = &change.unfollow.valid;
+                self.relay.unfollow(&entry.authority, unfollowed, refusals);
+                if change.unfollow.everyone {
+                    self.relay.unfollow_everyone(&entry.authority);
+                }
                 let left = (change.goodbye)
                     .map(|said| said.and_then(|()| self.relay.leaving(&entry.authority)));
                 applied.ends_turn |= left.is_some();
@@ -122,7 +123,7 @@ impl Effects<'_> {
             && let Some(member) = entry.authority.member()
         {
             applied.ends_turn = true;
-            let following = self.relay.following(member);
+            let following = self.relay.follows_of(member);
             log::debug!("follow id={} following={following}", id.serial());
         }
         Ok(applied)
@@ -169,8 +170,16 @@ impl Effects<'_> {
             Some(Err(refusal)) => refusals.push(refusal),
             Some(Ok(wants)) => refusals.extend(self.relay.ask_audience(by, wants).err()),
         }
-        refusals.extend(hello.following.refusal);
-        self.relay.follow(by, &hello.following.valid, refusals);
+        self.follow(entry, hello.following, refusals);
+    }
+
+    fn follow(&mut self, entry: &Entry, ids: Ids, refusals: &mut Refusals) {
+        refusals.extend(ids.refusal);
+        if ids.everyone {
+            self.relay.follow_everyone(&entry.authority, refusals);
+        } else {
+            self.relay.follow(&entry.authority, &ids.valid, refusals);
+        }
     }
 
     fn publish(

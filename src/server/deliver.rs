@@ -2,16 +2,21 @@
 
 use super::parts::Server;
 use super::wire::outbox::Pushed;
-use crate::protocol::{encode_last_known, encode_position};
+use crate::protocol::{encode_last_known, encode_position, encode_presence};
 use crate::relay::{Debt, MemberKey, Owed, RunnerKey};
 
 impl Server {
     /// Owes a runner's newest position to all who follow it.
     pub(super) fn deliver(&mut self, runner: RunnerKey) {
-        let followers = self.relay.followers(runner);
-        if followers.is_empty() {
+        if self.relay.followers(runner).is_empty() && self.relay.followers_of_everyone() == 0 {
             return;
         }
+        let everyones = self.relay.followers_of_everyone();
+        if everyones > 0 {
+            self.relay.owe_change_of(runner, self.now.monotonic);
+            self.announce();
+        }
+        let followers = self.relay.followers(runner);
         let Some(known) = self.relay.known(runner, self.now.monotonic) else {
             return;
         };
@@ -19,21 +24,57 @@ impl Server {
         outgoing.message.clear();
         encode_position(&known, &mut outgoing.message);
         let frame = outgoing.frames.push(&outgoing.message);
-        outgoing.pushes += followers.len();
+        outgoing.pushes += followers.len() + everyones;
         let is_draining = self.drain.is_some();
         let hold = !self.config.flush_interval.is_zero() && !is_draining;
-        for follower in followers {
-            let Some((id, entry)) = self.connections.by_member(follower.member) else {
+        let (covered_slot, covering) = self.relay.covering(runner);
+        let by_name = followers
+            .iter()
+            .map(|follower| (follower.member, follower.slot));
+        for (member, slot) in by_name.chain(covering.map(|member| (member, covered_slot))) {
+            let Some((id, entry)) = self.connections.by_member(member) else {
                 continue;
             };
             if is_draining && entry.connection.ending().is_some() {
                 continue;
             }
-            match entry.connection.outbox.push(frame, follower.slot) {
+            match entry.connection.outbox.push(frame, slot) {
                 Pushed::Due | Pushed::Marked => {}
                 Pushed::Conflated => self.metrics.positions_conflated += 1,
                 Pushed::First if hold => self.queues.hold(id, entry),
                 Pushed::First => self.queues.add_flush(id, entry),
+            }
+        }
+    }
+
+    /// Hands presence of runners to all who follow everyone and asked for it: written once, for all are
+    /// told the same.
+    pub(super) fn announce(&mut self) {
+        let hold = !self.config.flush_interval.is_zero() && self.drain.is_none();
+        for runner in self.relay.take_announced() {
+            let (slot, _) = self.relay.covering(runner);
+            let (presence, watching) = self.relay.watching(runner, self.now.monotonic);
+            let outgoing = &mut self.outgoing;
+            outgoing.message.clear();
+            encode_presence(&presence, &mut outgoing.message);
+            let frame = outgoing.frames.push(&outgoing.message);
+            for member in watching {
+                let Some((id, entry)) = self.connections.by_member(member) else {
+                    continue;
+                };
+                // One that leaves gets what it is owed, and then nothing more.
+                if entry.connection.ending().is_some() {
+                    continue;
+                }
+                outgoing.pushes += 1;
+                let outbox = &mut entry.connection.outbox;
+                if hold {
+                    // Frames would wait for the release.
+                    outbox.push_presence(slot);
+                    self.queues.add_flush(id, entry);
+                } else if outbox.push_announced(frame, slot) {
+                    self.queues.add_flush(id, entry);
+                }
             }
         }
     }
@@ -67,12 +108,22 @@ impl Server {
                 outbox.unfollow(slot, renumbered);
                 self.queues.unhold(entry);
             }
+            Owed::EveryoneEnded => {
+                outbox.unfollow_everyone();
+                self.queues.unhold(entry);
+            }
+            Owed::Named { from, to, with_age } => outbox.rename(from, to, with_age),
+            Owed::EveryonesLastKnown(end) => {
+                outbox.mark_everyones_last_known(end);
+                self.queues.unhold(entry);
+            }
             Owed::LastKnown { slot, .. } if outbox.is_behind() => outbox.mark_last_known(slot),
             Owed::LastKnown { slot, runner } => {
                 return self.deliver_last_known(member, slot, runner);
             }
             // One that leaves gets what it is owed, and then nothing more.
-            Owed::Presence(_) | Owed::Audience if is_ending => return,
+            Owed::Presence(_) | Owed::EveryonesPresence(_) | Owed::Audience if is_ending => return,
+            Owed::EveryonesPresence(end) => outbox.introduce_everyone(end),
             Owed::Presence(slot) => outbox.push_presence(slot),
             Owed::Audience => outbox.push_audience(),
         }

@@ -20,6 +20,12 @@ const TEXT_BYTES_PER_US: usize = 16;
 /// Follows that end, or whose presence is told, in a microsecond.
 const FOLLOWS_PER_US: usize = 3;
 
+/// Presence and last known position of one user, to one who follows everyone from now on.
+const EVERYONE_US: usize = 1;
+
+/// A goodbye: what is on its way of all runners is written before it.
+const GOODBYE_US: usize = 2000;
+
 /// The end of a connection that follows nobody.
 const END_US: usize = 20;
 
@@ -70,10 +76,12 @@ impl Work {
 pub(super) struct Extent {
     /// Whether tokens are verified.
     pub(super) needs_tokens: bool,
-    /// How many users the input's sender follows.
+    /// Of how many users the input's sender is told.
     pub(super) follows: usize,
     /// Of how many users there is a last known position.
     pub(super) known: usize,
+    /// How many users there are.
+    pub(super) runners: usize,
 }
 
 /// What an input is estimated to cost, in microseconds; 0 if it is not costly.
@@ -82,11 +90,13 @@ pub(super) fn cost_us(input: &Input, extent: Extent) -> u32 {
         needs_tokens,
         follows,
         known,
+        runners,
     } = extent;
     let cost = match input {
         Input::Text(text) => {
-            // A key may be written with escapes.
-            let may_hold = |key: &str| text.contains(key) || text.contains("\\u");
+            // A key may be written with escapes: lower case letters are U+0061 to U+007A.
+            let is_escaped = text.contains("\\u006") || text.contains("\\u007");
+            let may_hold = |key: &str| is_escaped || text.contains(key);
             let token_us = if needs_tokens && may_hold("token") {
                 TOKEN_US
             } else {
@@ -96,12 +106,23 @@ pub(super) fn cost_us(input: &Input, extent: Extent) -> u32 {
                 us @ 1.. if may_hold("presence") => us,
                 _ => 0,
             };
+            let names_everyone = ["\"*\"", "\\u002a", "\\u002A"];
+            let is_for_everyone =
+                may_hold("follow") && names_everyone.iter().any(|name| text.contains(name));
+            let everyone_us = match is_for_everyone {
+                true => EVERYONE_US * runners + follows / FOLLOWS_PER_US,
+                false => 0,
+            };
+            let goodbye_us = match may_hold("goodbye") {
+                true => GOODBYE_US,
+                false => 0,
+            };
             let text_us = match text.len() {
                 0..=CHEAP_LIST_BYTES_MAX => 0,
                 ..=CHEAP_TEXT_BYTES_MAX if !may_hold("follow") => 0,
                 bytes => bytes / TEXT_BYTES_PER_US,
             };
-            token_us + presence_us + text_us
+            token_us + presence_us + everyone_us + goodbye_us + text_us
         }
         Input::Request(Request::Upgrade { token, .. }) => {
             ANSWER_US + TOKEN_US * usize::from(needs_tokens && token.is_some())
@@ -157,6 +178,7 @@ mod tests {
             needs_tokens,
             follows,
             known: 0,
+            runners: 0,
         }
     }
 
@@ -202,6 +224,22 @@ mod tests {
         };
         assert_eq!(hello(0), 0);
         assert!(hello(1000) > 100 && end_cost_us(1000) > 100);
+        let crowded = Extent {
+            runners: 6000,
+            ..extent(false, 0)
+        };
+        for (text, is_costly) in [
+            (r#"{"follow":"*"}"#, true),
+            (r#"{"initialRequest":true,"following":"\u002A"}"#, true),
+            (r#"{"unfollow":"*"}"#, true),
+            (r#"{"goodbye":true}"#, true),
+            (r#"{"follow":[5]}"#, false),
+            (r#"{"\u0067oodbye":true}"#, true),
+            (r#"{"userId":"M\u00fcller","lat":1,"lng":2}"#, false),
+        ] {
+            let cost = cost_us(&Input::Text(text.into()), crowded);
+            assert_eq!(cost > 1000, is_costly, "{text}");
+        }
         let mut work = Work::default();
         work.begin();
         let mut longest = 0;

@@ -10,6 +10,7 @@ mod deadlines;
 mod demo;
 mod drain;
 mod ending;
+mod everyone;
 mod handshake;
 mod interop;
 mod layering;

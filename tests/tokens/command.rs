@@ -153,6 +153,13 @@ fn a_good_token_is_explained_with_status_0() {
         );
         assert_eq!(lines.len(), 4);
     }
+    let named = [&["--sub", "5", "--name", "Anna Berg"][..], &with_key].concat();
+    let (status, said) = check(&with_key, &minted(&named));
+    assert_eq!(status, Some(0), "{said}");
+    assert!(
+        said.contains("\nname       Anna Berg\npublishes "),
+        "{said}"
+    );
 }
 
 #[test]

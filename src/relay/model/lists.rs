@@ -47,6 +47,11 @@ pub(super) struct Told {
 pub(super) struct Model {
     /// How each was written first.
     pub(super) follows: BTreeMap<(u32, String), Spelling>,
+    /// Who follows everyone, and whom each of them left out.
+    pub(super) everyone: BTreeMap<u32, BTreeSet<String>>,
+    /// Users that the hub has, some of them because they were known when somebody followed everyone.
+    pub(super) kept: BTreeSet<String>,
+    known: BTreeSet<String>,
     pub(super) declared: BTreeMap<u32, String>,
     pub(super) last_known: BTreeMap<String, LastKnown>,
     pub(super) asks_presence: BTreeSet<u32>,
@@ -66,6 +71,37 @@ pub(super) struct Model {
 }
 
 impl Model {
+    /// Follows a user by name, who may have been left out.
+    pub(super) fn follow(&mut self, connection: u32, user: &str, spelling: Spelling) {
+        let follow = (connection, user.to_owned());
+        self.follows.entry(follow).or_insert(spelling);
+        if let Some(left_out) = self.everyone.get_mut(&connection) {
+            left_out.remove(user);
+        }
+    }
+
+    /// Whether the connection follows the user, and not by name.
+    pub(super) fn covers(&self, connection: u32, user: &str) -> bool {
+        let left_out = self.everyone.get(&connection);
+        left_out.is_some_and(|left_out| !left_out.contains(user))
+            && !self.follows.contains_key(&(connection, user.to_owned()))
+    }
+
+    /// Users are kept as long as they are used. Those that were known, as long as somebody follows
+    /// everyone.
+    pub(super) fn keep_gone(&mut self) {
+        let users: BTreeSet<String> = self.users().into_iter().map(str::to_owned).collect();
+        let parts = users.iter().filter(|user| self.is_known(user));
+        let known: BTreeSet<String> = parts.cloned().collect();
+        let before = std::mem::take(&mut self.kept);
+        self.known.retain(|user| before.contains(user));
+        self.known.extend(known);
+        self.kept = users;
+        if !self.everyone.is_empty() {
+            self.kept.extend(self.known.iter().cloned());
+        }
+    }
+
     pub(super) fn publish(
         &mut self,
         user: &str,
@@ -110,6 +146,8 @@ impl Model {
         let declared = self.declared.values().map(String::as_str);
         followed
             .chain(declared)
+            .chain(self.everyone.values().flatten().map(String::as_str))
+            .chain(self.roster.keys().map(String::as_str))
             .chain(self.last_known.keys().map(String::as_str))
             .collect()
     }
@@ -144,6 +182,10 @@ impl Model {
     /// Whether it is somebody, or somebody knows where it is.
     pub(super) fn has_part(&self, user: &str) -> bool {
         self.is_connected(user) || self.last_known.contains_key(user)
+    }
+
+    fn is_known(&self, user: &str) -> bool {
+        self.has_part(user) || self.roster.contains_key(user)
     }
 
     /// Forgets what those were called who have no part any more.
@@ -186,9 +228,9 @@ impl Model {
                 self.changed.insert(user);
             }
         }
-        let known: BTreeSet<String> = self.users().into_iter().map(str::to_owned).collect();
-        self.changed.retain(|user| known.contains(user));
-        self.presence_told_at.retain(|user, _| known.contains(user));
+        let kept = &self.kept;
+        self.changed.retain(|user| kept.contains(user));
+        self.presence_told_at.retain(|user, _| kept.contains(user));
         let told_at = &mut self.presence_told_at;
         let second = Duration::from_secs(1);
         let (due, later) = std::mem::take(&mut self.changed)
@@ -202,13 +244,17 @@ impl Model {
     fn is_watched(&self, user: &str) -> bool {
         (self.follows.keys())
             .any(|(c, followed)| followed == user && self.asks_presence.contains(c))
+            || (self.everyone.keys()).any(|connection| self.asks_presence.contains(connection))
     }
 
     pub(super) fn audience(&self, connection: u32) -> usize {
         let user = &self.declared[&connection];
-        let followers = (self.follows.keys()).filter(|(_, followed)| followed == user);
-        let others = followers.filter(|(follower, _)| self.declared.get(follower) != Some(user));
-        others.count()
+        let is_follower = |connection: &u32| {
+            self.follows.contains_key(&(*connection, user.clone()))
+                || self.covers(*connection, user)
+        };
+        let others = (0..MEMBERS).filter(|connection| self.declared.get(connection) != Some(user));
+        others.filter(is_follower).count()
     }
 
     /// That these are to be told their audience: all of them want it, have something new to hear,
@@ -250,8 +296,10 @@ impl Model {
 
     /// That the hub agrees, from both of its sides.
     pub(super) fn check(&self, hub: &Hub, now: Instant) {
-        assert_eq!(hub.follows_total(), self.follows.len());
-        assert_eq!(hub.runners_total(), self.users().len());
+        let left_out: usize = self.everyone.values().map(BTreeSet::len).sum();
+        let follows = self.follows.len() + self.everyone.len() + left_out;
+        assert_eq!(hub.follows_total(), follows);
+        assert_eq!(hub.runners_total(), self.kept.len());
         for connection in 0..MEMBERS {
             let member = MemberKey(connection);
             let followed: Vec<&str> = self
@@ -261,6 +309,10 @@ impl Model {
                 .map(|(_, user)| user.as_str())
                 .collect();
             assert_eq!(hub.following(member), followed.len());
+            let everyone = self.everyone.get(&connection);
+            assert_eq!(hub.follows_everyone(member), everyone.is_some());
+            let follows = followed.len() + everyone.map_or(0, |left_out| 1 + left_out.len());
+            assert_eq!(hub.follows_of(member), follows);
             assert_eq!(
                 hub.declared(member).map(|runner| hub.id(runner)),
                 self.declared.get(&connection).map(String::as_str)
@@ -319,12 +371,13 @@ impl Model {
                 })
                 .collect();
             assert_eq!(followers, expected);
+            self.check_covering(hub, &user, now);
             let called = hub.runner(&user).map(|runner| hub.called(runner).name);
             let expected_name = hub.runner(&user).map(|_| self.called(&user).0);
             assert_eq!(called, expected_name.as_ref().map(Option::as_deref));
             assert_eq!(
                 hub.runner(&user).is_some(),
-                self.users().contains(user.as_str()),
+                self.kept.contains(user.as_str()),
                 "{user} is kept as needed"
             );
             for (connection, slot) in followers {
@@ -338,6 +391,42 @@ impl Model {
                 });
                 assert_eq!(newest, expected);
             }
+        }
+    }
+
+    /// Who follows a user by following everyone, and what is said of it there.
+    fn check_covering(&self, hub: &Hub, user: &str, now: Instant) {
+        let covering: BTreeSet<u32> = (0..MEMBERS)
+            .filter(|connection| self.covers(*connection, user))
+            .collect();
+        for connection in 0..MEMBERS {
+            let (member, left_out) = (MemberKey(connection), self.everyone.get(&connection));
+            assert_eq!(hub.covers(member, user), covering.contains(&connection));
+            let is_left_out = left_out.is_some_and(|left_out| left_out.contains(user));
+            assert_eq!(hub.leaves_out(member, user), is_left_out);
+        }
+        let Some(runner) = hub.runner(user) else {
+            return;
+        };
+        let members: Vec<u32> = hub.covering(runner).map(|member| member.0).collect();
+        assert_eq!(members.len(), covering.len(), "once each");
+        assert_eq!(members.into_iter().collect::<BTreeSet<u32>>(), covering);
+        let slot = runner.covered_slot();
+        assert!(slot < hub.covered_end());
+        for connection in 0..MEMBERS {
+            let member = MemberKey(connection);
+            let is_covering = covering.contains(&connection);
+            let asks = self.asks_presence.contains(&connection);
+            let presence = hub.presence(member, slot, now);
+            assert_eq!(presence.is_some(), is_covering && asks);
+            if let Some(presence) = presence {
+                assert_eq!((presence.user, presence.spelling), (user, Spelling::String));
+                assert_eq!(presence.freshness, self.state(user));
+            }
+            let is_known = is_covering && self.is_known(user);
+            assert_eq!(hub.is_known_in(member, slot), is_known);
+            let has_position = is_covering && self.last_known.contains_key(user);
+            assert_eq!(hub.last_known_in(member, slot).is_some(), has_position);
         }
     }
 }

@@ -43,6 +43,10 @@ fn everybody(hub: &mut Hub) -> Vec<MemberKey> {
 enum Operation {
     Follow(u32, u32, Spelling),
     Unfollow(u32, u32),
+    FollowEveryone(u32),
+    UnfollowEveryone(u32),
+    /// Cover those again who were left out.
+    TakeBack(u32),
     Declare(u32, u32),
     Leave(u32),
     /// A user's position, with a timestamp so many seconds from now.
@@ -71,6 +75,9 @@ fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         6 => (connection.clone(), user.clone(), spelling).prop_map(|(c, u, s)| Operation::Follow(c, u, s)),
         3 => (connection.clone(), user.clone()).prop_map(|(c, u)| Operation::Unfollow(c, u)),
+        1 => connection.clone().prop_map(Operation::FollowEveryone),
+        1 => connection.clone().prop_map(Operation::UnfollowEveryone),
+        1 => connection.clone().prop_map(Operation::TakeBack),
         1 => (connection.clone(), user.clone()).prop_map(|(c, u)| Operation::Declare(c, u)),
         1 => connection.clone().prop_map(Operation::Leave),
         2 => (connection.clone(), prop::bool::weighted(0.7)).prop_map(|(c, on)| Operation::AskPresence(c, on)),
@@ -103,12 +110,35 @@ proptest! {
                     let user = user.to_string();
                     let known = model.follows.contains_key(&(connection, user.clone()));
                     prop_assert_eq!(hub.follow(MemberKey(connection), &user, spelling).is_none(), known);
-                    model.follows.entry((connection, user)).or_insert(spelling);
+                    model.follow(connection, &user, spelling);
                 }
                 Operation::Unfollow(connection, user) => {
                     let user = user.to_string();
                     let known = model.follows.remove(&(connection, user.clone()));
-                    prop_assert_eq!(hub.unfollow(MemberKey(connection), &user).is_some(), known.is_some());
+                    let is_covered = known.is_none() && model.covers(connection, &user);
+                    prop_assert_eq!(hub.covers(MemberKey(connection), &user), is_covered);
+                    if is_covered {
+                        hub.leave_out(MemberKey(connection), &user);
+                    } else {
+                        prop_assert_eq!(hub.unfollow(MemberKey(connection), &user).is_some(), known.is_some());
+                    }
+                    if let Some(left_out) = model.everyone.get_mut(&connection) {
+                        left_out.insert(user);
+                    }
+                }
+                Operation::FollowEveryone(connection) => {
+                    let is_new = !model.everyone.contains_key(&connection);
+                    prop_assert_eq!(hub.follow_everyone(MemberKey(connection)), is_new);
+                    model.everyone.entry(connection).or_default();
+                }
+                Operation::UnfollowEveryone(connection) => {
+                    let was_one = model.everyone.remove(&connection).is_some();
+                    prop_assert_eq!(hub.unfollow_everyone(MemberKey(connection)), was_one);
+                }
+                Operation::TakeBack(connection) => {
+                    let left_out = model.everyone.get_mut(&connection).map(std::mem::take);
+                    let taken = hub.take_back(MemberKey(connection)).len();
+                    prop_assert_eq!(taken, left_out.map_or(0, |left_out| left_out.len()));
                 }
                 Operation::Declare(connection, user) => {
                     let user = user.to_string();
@@ -119,6 +149,7 @@ proptest! {
                     hub.leave(MemberKey(connection));
                     prop_assert_eq!(hub.join(), MemberKey(connection), "its number is free");
                     model.follows.retain(|(other, _), _| *other != connection);
+                    model.everyone.remove(&connection);
                     model.declared.remove(&connection);
                     model.asks_presence.remove(&connection);
                     model.askers.remove(&connection);
@@ -198,6 +229,7 @@ proptest! {
                 }
             }
             model.forget_names();
+            model.keep_gone();
             model.check(&hub, monotonic);
             let changed: BTreeSet<String> = hub.take_changed(monotonic, usize::MAX).into_iter().map(|runner| hub.id(runner).to_owned()).collect();
             prop_assert_eq!(changed, model.changed_by_now(&before, monotonic), "whose presence changed");
@@ -217,13 +249,14 @@ proptest! {
         }
         let counted: BTreeMap<&str, usize> = hub.runners_by_freshness().map(|(state, count)| (state.word(), count)).into();
         for state in [Freshness::Live, Freshness::Stale, Freshness::Unknown] {
-            let users = model.users().into_iter().filter(|user| model.state(user) == state);
+            let users = model.kept.iter().filter(|user| model.state(user) == state);
             prop_assert_eq!(counted[state.word()], users.count());
         }
         for member in 0..MEMBERS {
             hub.leave(MemberKey(member));
         }
         while hub.forget_before(start + Duration::from_secs(1_000_000), 1) {}
+        hub.set_roster(Model::default().csv());
         prop_assert_eq!((hub.follows_total(), hub.runners_total()), (0, 0), "nothing stays behind");
         prop_assert_eq!(hub.take_changed(end, usize::MAX).len(), 0);
         prop_assert_eq!(hub.due_audiences(end + Duration::from_secs(4), 100).len(), 0);

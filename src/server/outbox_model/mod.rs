@@ -20,6 +20,8 @@ enum Operation {
     Publish(u32),
     Follow(u32),
     Unfollow(u32),
+    FollowEveryone,
+    UnfollowEveryone,
     /// A user's presence changes.
     Change(u32),
     /// The number of followers changes.
@@ -38,6 +40,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         8 => user.clone().prop_map(Operation::Publish),
         2 => user.clone().prop_map(Operation::Follow),
         1 => user.clone().prop_map(Operation::Unfollow),
+        1 => Just(Operation::FollowEveryone),
+        1 => prop_oneof![2 => Just(Operation::FollowEveryone), 1 => Just(Operation::UnfollowEveryone)],
         2 => user.prop_map(Operation::Change),
         1 => Just(Operation::Audience),
         1 => Just(Operation::Error),
@@ -57,6 +61,8 @@ proptest! {
                 Operation::Publish(user) => world.publish(&user.to_string()),
                 Operation::Follow(user) => world.follow(&user.to_string()),
                 Operation::Unfollow(user) => world.unfollow(&user.to_string()),
+                Operation::FollowEveryone => world.follow_everyone(),
+                Operation::UnfollowEveryone => world.unfollow_everyone(),
                 Operation::Change(user) => world.change(&user.to_string()),
                 Operation::Audience => world.change_audience(),
                 Operation::Error => world.error(),

@@ -16,12 +16,16 @@ pub(super) struct Awaited {
     pub(super) presence_due: bool,
 }
 
+struct Certain {
+    message: String,
+    /// Whether its user was unfollowed since.
+    is_leftover: bool,
+}
+
 #[derive(Default)]
 pub(super) struct Promises {
-    /// Positions pushed while the socket took everything, and not flushed since.
-    pub(super) certain: Vec<String>,
-    /// Those of them that are about a user who was unfollowed since.
-    leftover: Vec<String>,
+    /// Positions pushed while the socket took everything, and not flushed since, in that order.
+    certain: Vec<Certain>,
     /// The one of those that was begun when the socket took no more, perhaps: what comes next.
     begun: Option<String>,
     pub(super) errors: Vec<String>,
@@ -46,15 +50,31 @@ impl Promises {
         self.awaited.insert(user.to_owned(), awaited);
     }
 
-    /// A user is followed no longer. What was accepted before still arrives.
-    pub(super) fn unfollow(&mut self, user: &str, is_half_sent: bool) {
+    /// Whether something is to come about a user.
+    pub(super) fn awaits(&self, user: &str) -> bool {
+        self.awaited.contains_key(user)
+    }
+
+    /// Users are followed no longer. What was accepted before still arrives.
+    pub(super) fn unfollow(&mut self, users: &[&str], is_half_sent: bool) {
         if is_half_sent {
-            self.half_sent.insert(user.to_owned());
+            self.half_sent
+                .extend(users.iter().map(|&user| user.to_owned()));
         }
-        if self.awaited.remove(user).is_some() {
-            let is_about = |message: &mut String| message.split(' ').nth(1) == Some(user);
-            self.leftover.extend(self.certain.extract_if(.., is_about));
+        let was_awaited = |user: &&&str| self.awaited.remove(**user).is_some();
+        let ended: Vec<&str> = users.iter().filter(was_awaited).copied().collect();
+        for certain in &mut self.certain {
+            let user = certain.message.split(' ').nth(1);
+            certain.is_leftover |= user.is_some_and(|user| ended.contains(&user));
         }
+    }
+
+    /// A position was pushed while the socket takes everything.
+    pub(super) fn push(&mut self, message: String) {
+        self.certain.push(Certain {
+            message,
+            is_leftover: false,
+        });
     }
 
     /// A user's position with this number came in.
@@ -66,22 +86,20 @@ impl Promises {
 
     /// The socket took no more, after these bytes of a frame.
     pub(super) fn block(&mut self, begun: &[u8]) {
-        let is_begun =
-            |message: &String| !begun.is_empty() && text_frame(message).starts_with(begun);
-        let first = std::mem::take(&mut self.leftover)
-            .into_iter()
-            .find(is_begun);
+        let first = std::mem::take(&mut self.certain).into_iter().next();
+        let is_begun = |first: &Certain| {
+            first.is_leftover && !begun.is_empty() && text_frame(&first.message).starts_with(begun)
+        };
+        let first = first.filter(is_begun).map(|first| first.message);
         self.begun = self.begun.take().or(first);
-        self.certain.clear();
     }
 
     /// The socket took all that was not held back.
     pub(super) fn check_flushed(&self) {
         assert!(
-            self.certain.is_empty() && self.leftover.is_empty(),
-            "lost while the socket took everything: {:?} {:?}",
-            self.certain,
-            self.leftover
+            self.certain.is_empty(),
+            "lost while the socket took everything: {:?}",
+            self.certain[0].message
         );
     }
 
@@ -121,9 +139,11 @@ impl Promises {
             }
             [kind, user, number] => {
                 let number: u32 = number.parse().expect("a number");
-                self.certain.retain(|message| message != text);
-                if let Some(at) = self.leftover.iter().position(|message| message == text) {
-                    self.leftover.remove(at);
+                let is_leftover =
+                    |certain: &Certain| certain.is_leftover && certain.message == text;
+                (self.certain).retain(|certain| certain.is_leftover || certain.message != text);
+                if let Some(at) = self.certain.iter().position(is_leftover) {
+                    self.certain.remove(at);
                     return;
                 }
                 let Some(awaited) = self.awaited.get_mut(user) else {

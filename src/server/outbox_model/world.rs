@@ -3,6 +3,7 @@
 //! Messages are `p user number`, `k user number` for last known ones, `h user number` for
 //! presence, `a number` for the audience, `e number` and pongs `o number`; numbers rise.
 
+use std::collections::BTreeSet;
 use std::io::{self, Cursor, ErrorKind, Write};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,8 @@ use tungstenite::protocol::frame::FrameHeader;
 
 use super::promises::{Awaited, Promises};
 use crate::fix::{Bounds, Fix};
-use crate::relay::{Authority, MemberKey, Now, Owed, Published, Relay, Rules};
+use crate::queue::SPARSE_FROM;
+use crate::relay::{Authority, MemberKey, Now, Owed, Published, Relay, Rules, RunnerKey};
 use crate::server::wire::frames::{Frames, append_text_frame};
 use crate::server::wire::outbox::{Gather, Mark, Outbox, Pushed};
 use crate::server::wire::stream::Stream;
@@ -52,6 +54,12 @@ pub(super) struct World {
     pub(super) now: Now,
     number: u32,
     pub(super) is_blocked: bool,
+    /// Whether everyone was followed since the last flush.
+    is_introducing: bool,
+    /// Whether some follow ended since.
+    has_changed: bool,
+    /// Whose presence was told since as a frame, which is not done twice in a second.
+    announced: BTreeSet<String>,
     read: usize,
     pub(super) promises: Promises,
 }
@@ -60,7 +68,7 @@ impl World {
     pub(super) fn new() -> World {
         let mut relay = Relay::new(Rules {
             needs_grant: false,
-            follows_all: false,
+            follows_all: true,
             follows_max: 100,
             follows_total_max: 100,
             rate_max: None,
@@ -86,6 +94,9 @@ impl World {
             },
             number: 0,
             is_blocked: false,
+            is_introducing: false,
+            has_changed: false,
+            announced: BTreeSet::new(),
             read: 0,
             promises: Promises::default(),
         }
@@ -111,32 +122,130 @@ impl World {
         let Ok(Published::Live(runner)) = published else {
             panic!("{published:?}");
         };
-        self.promises.publish(user, number);
-        let Some(follower) = self.relay.followers(runner).first().copied() else {
+        let Some(slot) = self.slot(runner) else {
             return;
         };
+        if !self.promises.awaits(user) {
+            // A newcomer to one who follows everyone.
+            let presence = self.promises.presence.get(user).copied();
+            let message = format!("h {user} {}", presence.unwrap_or_default());
+            let frame = self.frames.push(message.as_bytes());
+            self.outbox.push_announced(frame, slot);
+            self.announced.insert(user.to_owned());
+            let awaited = Awaited {
+                first: number,
+                newest: None,
+                last_known_due: false,
+                presence_due: true,
+            };
+            self.promises.follow(user, awaited);
+        }
+        self.promises.publish(user, number);
         let message = format!("p {user} {number}");
         let frame = self.frames.push(message.as_bytes());
-        if matches!(
-            self.outbox.push(frame, follower.slot),
-            Pushed::First | Pushed::Due
-        ) {
-            self.promises.certain.push(message);
+        if matches!(self.outbox.push(frame, slot), Pushed::First | Pushed::Due) {
+            self.promises.push(message);
         } else {
             assert!(
-                self.is_blocked,
+                self.is_blocked || self.is_introducing,
                 "{message} as a mark, though the socket takes everything"
             );
         }
     }
 
+    /// The follower's slot of a runner, if it follows it.
+    fn slot(&self, runner: RunnerKey) -> Option<u32> {
+        let by_name = self.relay.followers(runner).first();
+        let (covered, mut covering) = self.relay.covering(runner);
+        let covered = covering.next().map(|_| covered);
+        assert!(by_name.is_none() || covered.is_none(), "one slot");
+        by_name.map(|follower| follower.slot).or(covered)
+    }
+
+    pub(super) fn follow_everyone(&mut self) {
+        if self.has_changed {
+            // Follows change once in a tick, and what is held goes out with it.
+            self.flush(false);
+        }
+        let mut refusals = Vec::new();
+        (self.relay).follow_everyone(&self.watcher, &mut refusals);
+        assert!(refusals.is_empty());
+        for debt in self.relay.take_debts() {
+            match debt.owed {
+                Owed::EveryonesPresence(end) => self.outbox.introduce_everyone(end),
+                Owed::EveryonesLastKnown(end) => {
+                    self.outbox.mark_everyones_last_known(end);
+                    self.is_introducing = true;
+                }
+                Owed::Presence(slot) => self.outbox.push_presence(slot),
+                // It was left out.
+                Owed::LastKnown { slot, .. } => {
+                    let (user, number) = self.last_known(slot).expect("there is one");
+                    self.owe_last_known(slot, &format!("k {user} {number}"));
+                }
+                owed => panic!("{owed:?} for everyone"),
+            }
+        }
+        let known: Vec<RunnerKey> = self.relay.everybody_known().collect();
+        for runner in known {
+            let known = self.relay.known(runner, self.now.monotonic);
+            let known = known.expect("everybody is known");
+            let number: u32 = known.fix.lat_digits().parse().expect("a number");
+            let user = known.user.to_owned();
+            if !self.promises.awaits(&user) {
+                let awaited = Awaited {
+                    first: number,
+                    newest: Some(number),
+                    last_known_due: true,
+                    presence_due: true,
+                };
+                self.promises.follow(&user, awaited);
+            }
+        }
+    }
+
+    pub(super) fn unfollow_everyone(&mut self) {
+        let is_half_sent = self.socket.socket_mut().taken.len() > self.read;
+        let users: Vec<String> = (0..super::USERS).map(|user| user.to_string()).collect();
+        let users: Vec<&str> = users.iter().map(String::as_str).collect();
+        self.promises.unfollow(&users, is_half_sent);
+        self.relay.unfollow_everyone(&self.watcher);
+        self.end_follows();
+    }
+
+    fn end_follows(&mut self) {
+        self.has_changed = true;
+        for debt in self.relay.take_debts() {
+            match debt.owed {
+                Owed::Ended { slot, renumbered } => self.outbox.unfollow(slot, renumbered),
+                Owed::EveryoneEnded => self.outbox.unfollow_everyone(),
+                owed => panic!("{owed:?} for the end of a follow"),
+            }
+        }
+    }
+
     pub(super) fn follow(&mut self, user: &str) {
         let id = UserId::from_integer(user).expect("a number");
-        let before = self.relay.following(self.member());
         self.relay.follow(&self.watcher, &[id], &mut Vec::new());
-        if self.relay.following(self.member()) == before {
-            assert!(!self.relay.has_debts());
-            return;
+        let debts = self.relay.take_debts();
+        match debts.first().map(|debt| debt.owed) {
+            None => return,
+            Some(Owed::Named { from, to, with_age }) => {
+                self.outbox.rename(from, to, with_age);
+                if !self.promises.awaits(user) {
+                    // Nobody knew it, and it has a name now.
+                    self.outbox.push_presence(to);
+                    let awaited = Awaited {
+                        first: self.number + 1,
+                        newest: None,
+                        last_known_due: false,
+                        presence_due: true,
+                    };
+                    self.promises.follow(user, awaited);
+                }
+                return;
+            }
+            Some(_) => {}
         }
         let mut awaited = Awaited {
             first: self.number + 1,
@@ -144,7 +253,7 @@ impl World {
             last_known_due: false,
             presence_due: false,
         };
-        for debt in self.relay.take_debts() {
+        for debt in debts {
             match debt.owed {
                 Owed::Presence(slot) => {
                     awaited.presence_due = true;
@@ -170,7 +279,9 @@ impl World {
         } else {
             let frame = self.frames.push(message.as_bytes());
             self.outbox.push_with_age(frame, slot);
-            self.promises.certain.push(message.to_owned());
+            if !self.is_introducing || slot < SPARSE_FROM {
+                self.promises.push(message.to_owned());
+            }
         }
     }
 
@@ -180,16 +291,15 @@ impl World {
     }
 
     pub(super) fn change(&mut self, user: &str) {
+        if self.announced.contains(user) {
+            return;
+        }
         let number = self.next_number();
         self.promises.presence.insert(user.to_owned(), number);
-        let following = self.relay.following(self.member()) as u32;
-        let is_of_user = |slot: &u32| {
-            let presence = self
-                .relay
-                .say_presence(self.member(), *slot, self.now.monotonic);
-            presence.is_some_and(|presence| presence.user == user)
-        };
-        if let Some(slot) = (0..following).find(is_of_user) {
+        let runner = self.relay.visible(&self.watcher, user);
+        if self.promises.awaits(user)
+            && let Some(slot) = runner.and_then(|runner| self.slot(runner))
+        {
             self.outbox.push_presence(slot);
         }
     }
@@ -201,15 +311,12 @@ impl World {
 
     pub(super) fn unfollow(&mut self, user: &str) {
         let is_half_sent = self.socket.socket_mut().taken.len() > self.read;
-        self.promises.unfollow(user, is_half_sent);
+        self.promises.unfollow(&[user], is_half_sent);
         let id = UserId::from_integer(user).expect("a number");
-        self.relay.unfollow(&self.watcher, &[id]);
-        for debt in self.relay.take_debts() {
-            let Owed::Ended { slot, renumbered } = debt.owed else {
-                panic!("{debt:?} for the end of a follow");
-            };
-            self.outbox.unfollow(slot, renumbered);
-        }
+        let mut refusals = Vec::new();
+        self.relay.unfollow(&self.watcher, &[id], &mut refusals);
+        assert!(refusals.is_empty());
+        self.end_follows();
     }
 
     pub(super) fn flush(&mut self, hold: bool) {
@@ -218,19 +325,24 @@ impl World {
         let newest = |mark: Mark, out: &mut Vec<u8>| {
             let text = match mark {
                 Mark::Audience => format!("a {}", promises.audience),
-                Mark::Presence(slot) => {
-                    let user = relay
-                        .say_presence(member, slot, now)
-                        .expect("asked for")
-                        .user;
+                Mark::Presence(slot) | Mark::Introduction(slot) => {
+                    let presence = match mark {
+                        Mark::Presence(_) => relay.say_presence(member, slot, now),
+                        _ => relay.introduce(member, slot, now),
+                    };
+                    let Some(presence) = presence else {
+                        return false;
+                    };
+                    let user = presence.user;
                     let number = promises.presence.get(user).copied().unwrap_or_default();
                     format!("h {user} {number}")
                 }
-                Mark::LastKnown(slot) | Mark::Newest(slot) => {
+                Mark::LastKnown(slot) | Mark::Whereabouts(slot) | Mark::Newest(slot) => {
                     let Some((user, number)) = last_known(relay, member, slot, now) else {
                         return false;
                     };
                     let kind = match mark {
+                        Mark::Whereabouts(slot) if relay.is_news(member, slot) => 'p',
                         Mark::Newest(_) => 'p',
                         _ => 'k',
                     };
@@ -251,6 +363,11 @@ impl World {
             )
             .expect("the socket does not fail");
         self.is_blocked = flushed.blocked;
+        self.is_introducing = false;
+        if !hold || flushed.blocked {
+            self.announced.clear();
+        }
+        self.has_changed &= hold && !flushed.blocked;
         self.read_all();
         if flushed.blocked {
             self.promises

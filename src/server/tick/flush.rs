@@ -18,6 +18,7 @@ impl Server {
         let now = self.now.monotonic;
         self.relay.owe_changes(now);
         self.settle();
+        self.announce();
         self.queues.release_if_due(&mut self.connections, now);
         for id in self.queues.take_flushes() {
             if let Err(reason) = self.flush_connection(id)
@@ -92,8 +93,14 @@ fn append_mark(
             }
             Mark::Presence(slot) => (relay.say_presence(member, slot, now))
                 .map(|presence| encode_presence(&presence, message)),
-            Mark::LastKnown(slot) => (relay.say_position(member, slot, now))
-                .map(|known| encode_last_known(&known, message)),
+            Mark::Introduction(slot) => (relay.introduce(member, slot, now))
+                .map(|presence| encode_presence(&presence, message)),
+            Mark::Whereabouts(slot) if relay.is_news(member, slot) => (relay
+                .say_position(member, slot, now))
+            .map(|known| encode_position(&known, message)),
+            Mark::LastKnown(slot) | Mark::Whereabouts(slot) => (relay
+                .say_position(member, slot, now))
+            .map(|known| encode_last_known(&known, message)),
             Mark::Newest(slot) => (relay.say_position(member, slot, now))
                 .map(|known| encode_position(&known, message)),
         };

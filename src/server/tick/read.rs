@@ -89,16 +89,24 @@ impl Server {
     fn extent_of(&mut self, id: ConnectionId) -> Extent {
         Extent {
             needs_tokens: self.door.asks_for_tokens(),
-            follows: self.follows_of(id),
+            follows: self.watched_by(id),
             known: self.relay.known_total(),
+            runners: self.relay.runners_total(),
         }
     }
 
-    /// How many a connection follows.
+    /// Of how many a connection is told.
+    fn watched_by(&mut self, id: ConnectionId) -> usize {
+        let entry = self.connections.get_mut(id);
+        let member = entry.and_then(|entry| entry.authority.member());
+        member.map_or(0, |member| self.relay.watched_by(member))
+    }
+
+    /// How many follows of a connection there are.
     pub(in crate::server) fn follows_of(&mut self, id: ConnectionId) -> usize {
         let entry = self.connections.get_mut(id);
         let member = entry.and_then(|entry| entry.authority.member());
-        member.map_or(0, |member| self.relay.following(member))
+        member.map_or(0, |member| self.relay.follows_of(member))
     }
 
     /// Sends what is owed before it is too much.

@@ -20,6 +20,7 @@ impl Due {
             About::Unfollowed => (2, 0),
             About::Error => (3, 0),
             About::Pong => (4, 0),
+            About::Presence(slot) => (5, slot),
         };
         debug_assert!(slot >> Due::SLOT_BITS == 0, "follows are fewer");
         let about = kind << Due::SLOT_BITS | slot;
@@ -33,7 +34,8 @@ impl Due {
             1 => About::LastKnown(slot),
             2 => About::Unfollowed,
             3 => About::Error,
-            _ => About::Pong,
+            4 => About::Pong,
+            _ => About::Presence(slot),
         }
     }
 }
@@ -45,6 +47,8 @@ pub(super) enum About {
     Position(u32),
     /// The last known position of the user in this slot, with its age.
     LastKnown(u32),
+    /// Presence of the user in this slot.
+    Presence(u32),
     /// A position of a user who is followed no longer.
     Unfollowed,
     /// An error.
@@ -55,6 +59,11 @@ pub(super) enum About {
 
 /// How many of these are positions.
 pub(super) fn positions(due: &[Due]) -> usize {
-    let is_position = |due: &&Due| !matches!(due.about(), About::Error | About::Pong);
+    let is_position = |due: &&Due| {
+        matches!(
+            due.about(),
+            About::Position(_) | About::LastKnown(_) | About::Unfollowed
+        )
+    };
     due.iter().filter(is_position).count()
 }

@@ -1,7 +1,9 @@
 //! The marks of one outbox: what is owed that says, when it goes, what is true by then. And the
 //! bytes that are gathered for one write. Knows no clock and no message.
 
-use crate::queue::SlotQueue;
+use std::ops::Range;
+
+use crate::queue::{ByNumber, SPARSE_FROM, SlotQueue};
 
 /// Most bytes gathered for one write(2).
 pub(super) const WRITE_BYTES_MAX: usize = 256 * 1024;
@@ -10,15 +12,20 @@ pub(super) const WRITE_BYTES_MAX: usize = 256 * 1024;
 /// can no longer be replaced by something newer.
 const CATCH_UP_BYTES_MAX: usize = 4 * 1024;
 
-/// What is owed that says, when it goes, what is true by then.
+/// What is owed that says, when it goes, what is true by then. A slot from [`SPARSE_FROM`] on is that
+/// of a user who is followed because everyone is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// How many follow the connection's user.
     Audience,
     /// Presence of the user in this slot.
     Presence(u32),
+    /// The same of the user in this slot if it is one of everyone.
+    Introduction(u32),
     /// The last known position of the user in this slot, with its age.
     LastKnown(u32),
+    /// The same of one of everyone; without the age if nothing was known when everyone was followed.
+    Whereabouts(u32),
     /// The newest position of the user in this slot.
     Newest(u32),
 }
@@ -41,6 +48,12 @@ pub(super) struct Behind {
     marks: SlotQueue,
     /// What that is, by slot.
     owed: Vec<Owed>,
+    /// The same of slots from [`SPARSE_FROM`] on.
+    sparse: ByNumber<Owed>,
+    /// Slots whose presence is owed as an introduction, whoever is there.
+    introductions: Range<u32>,
+    /// Slots whose last known position is owed, as far as there is one.
+    whereabouts: Range<u32>,
     /// Whether the socket took no more.
     pub(super) blocked: bool,
     /// The answer to the newest ping.
@@ -91,13 +104,20 @@ impl Behind {
         } else {
             WRITE_BYTES_MAX
         };
+        // All presence before the first position.
+        for kind in [Mark::Introduction, Mark::Whereabouts] {
+            if !self.gather_slots(kind, bytes_max, gather, newest) {
+                return false;
+            }
+        }
         let mut next = self.marks.first();
         while let Some(slot) = next
             && gather.bytes.len() < bytes_max
         {
             next = self.marks.after(slot);
-            let owed = self.owed[slot as usize];
-            if owed.presence {
+            let owed = self.owed(slot);
+            let is_gathered = !owed.position && self.whereabouts.contains(&slot);
+            if owed.presence && !is_gathered {
                 self.gather_mark(Mark::Presence(slot), gather, newest);
             }
             if owed.with_age {
@@ -109,6 +129,57 @@ impl Behind {
         next.is_none()
     }
 
+    /// The same of all slots of which a mark of this kind is owed.
+    fn gather_slots(
+        &mut self,
+        kind: fn(u32) -> Mark,
+        bytes_max: usize,
+        gather: &mut Gather,
+        newest: &mut impl Newest,
+    ) -> bool {
+        let is_presence = matches!(kind(0), Mark::Introduction(_));
+        let slots = match is_presence {
+            true => self.introductions.clone(),
+            false => self.whereabouts.clone(),
+        };
+        let gathered = gather.frames.len();
+        for slot in slots {
+            if gather.bytes.len() >= bytes_max {
+                return false;
+            }
+            if !is_presence {
+                let owed = self.owed(slot);
+                if owed.position {
+                    continue;
+                }
+                if owed.presence {
+                    self.gather_mark(Mark::Presence(slot), gather, newest);
+                }
+            }
+            if newest(kind(slot), &mut gather.bytes) {
+                let end = gather.bytes.len();
+                gather.frames.push((Gathered::Mark(kind(slot)), end));
+            }
+        }
+        if gather.frames.len() == gathered {
+            match is_presence {
+                true => self.introductions = Range::default(),
+                false => self.whereabouts = Range::default(),
+            }
+        }
+        true
+    }
+
+    /// Owes presence of everyone in slots below this.
+    pub(super) fn introduce(&mut self, end: u32) {
+        self.introductions = SPARSE_FROM..end;
+    }
+
+    /// Owes the last known positions of those.
+    pub(super) fn owe_last_known(&mut self, end: u32) {
+        self.whereabouts = SPARSE_FROM..end;
+    }
+
     fn gather_mark(&mut self, mark: Mark, gather: &mut Gather, newest: &mut impl Newest) {
         if newest(mark, &mut gather.bytes) {
             let end = gather.bytes.len();
@@ -118,18 +189,42 @@ impl Behind {
         }
     }
 
+    /// What is owed about a follow.
+    fn owed(&self, slot: u32) -> Owed {
+        let owed = match slot < SPARSE_FROM {
+            true => self.owed.get(slot as usize),
+            false => self.sparse.get(&slot),
+        };
+        owed.copied().unwrap_or_default()
+    }
+
+    /// Whether a position is owed as a mark, which says the newest.
+    pub(super) fn owes_position(&self, slot: u32) -> bool {
+        self.whereabouts.contains(&slot) || self.owed(slot).position
+    }
+
+    /// The same of presence.
+    pub(super) fn owes_presence(&self, slot: u32) -> bool {
+        self.introductions.contains(&slot) || self.owed(slot).presence
+    }
+
     /// What is owed about a follow, about which something is now.
     fn mark(&mut self, slot: u32) -> &mut Owed {
+        self.marks.push(slot);
+        if slot >= SPARSE_FROM {
+            return self.sparse.entry(slot).or_default();
+        }
         let index = slot as usize;
         if self.owed.len() <= index {
             self.owed.resize(index + 1, Owed::default());
         }
-        self.marks.push(slot);
         &mut self.owed[index]
     }
 
     pub(super) fn mark_presence(&mut self, slot: u32) {
-        self.mark(slot).presence = true;
+        if !self.introductions.contains(&slot) {
+            self.mark(slot).presence = true;
+        }
     }
 
     /// Owes a last known position; `false` if a position was owed already.
@@ -141,23 +236,71 @@ impl Behind {
 
     /// Owes a newest position; `false` if one was owed already.
     pub(super) fn mark_position(&mut self, slot: u32) -> bool {
-        !std::mem::replace(&mut self.mark(slot).position, true)
+        !self.owes_position(slot) && !std::mem::replace(&mut self.mark(slot).position, true)
     }
 
-    pub(super) fn unmark(&mut self, mark: Mark) {
+    /// Takes off a mark whose frame the socket took, or began to take: after all that was gathered
+    /// before it.
+    pub(super) fn settle(&mut self, mark: Mark) {
+        if let Mark::LastKnown(_) | Mark::Newest(_) = mark {
+            // These are gathered behind all whereabouts.
+            self.whereabouts = Range::default();
+        }
+        self.unmark(mark);
+    }
+
+    fn unmark(&mut self, mark: Mark) {
         let slot = match mark {
             Mark::Audience => {
                 self.audience = false;
                 return;
             }
+            Mark::Introduction(slot) => {
+                self.introductions.start = slot + 1;
+                return;
+            }
+            Mark::Whereabouts(slot) => {
+                self.whereabouts.start = slot + 1;
+                return;
+            }
             Mark::Presence(slot) | Mark::LastKnown(slot) | Mark::Newest(slot) => slot,
         };
-        let owed = &mut self.owed[slot as usize];
+        let mut owed = self.owed(slot);
         match mark {
             Mark::Presence(_) => owed.presence = false,
             _ => (owed.position, owed.with_age) = (false, false),
         }
-        if !owed.presence && !owed.position {
+        if owed.presence || owed.position {
+            *self.mark(slot) = owed;
+        } else {
+            self.marks.remove(slot);
+            self.take(slot);
+        }
+    }
+
+    /// Has all that is owed about a user be owed about another slot, about which nothing is.
+    pub(super) fn rename(&mut self, from: u32, to: u32, with_age: Option<bool>) {
+        if self.introductions.contains(&from) {
+            self.mark(from).presence = true;
+        }
+        if let Some(with_age) = with_age
+            && self.whereabouts.contains(&from)
+            && !self.owed(from).position
+        {
+            let owed = self.mark(from);
+            (owed.position, owed.with_age) = (true, with_age);
+        }
+        if self.marks.contains(from) {
+            self.marks.renumber(from, to);
+            let owed = self.take(from);
+            *self.mark(to) = owed;
+        }
+    }
+
+    /// Forgets what is owed about those who are followed because everyone was.
+    pub(super) fn forget_everyone(&mut self) {
+        (self.introductions, self.whereabouts) = Default::default();
+        for slot in std::mem::take(&mut self.sparse).into_keys() {
             self.marks.remove(slot);
         }
     }
@@ -167,6 +310,9 @@ impl Behind {
         self.marks.remove(slot);
         self.marks.renumber(renumbered, slot);
         self.take(slot);
+        if slot == renumbered {
+            return;
+        }
         let moved = self.take(renumbered);
         if let Some(owed) = self.owed.get_mut(slot as usize) {
             *owed = moved;
@@ -174,12 +320,17 @@ impl Behind {
     }
 
     fn take(&mut self, slot: u32) -> Owed {
+        if slot >= SPARSE_FROM {
+            return self.sparse.remove(&slot).unwrap_or_default();
+        }
         let owed = self.owed.get_mut(slot as usize);
         owed.map(std::mem::take).unwrap_or_default()
     }
 
     /// Room taken on the heap beyond its own, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.marks.heap_bytes() + self.owed.capacity() * size_of::<Owed>() + self.pong.capacity()
+        let sparse = self.sparse.capacity() * (size_of::<(u32, Owed)>() + 1);
+        let owed = self.owed.capacity() * size_of::<Owed>();
+        self.marks.heap_bytes() + owed + sparse + self.pong.capacity()
     }
 }

@@ -12,6 +12,7 @@ use super::marks::{Behind, Gathered, WRITE_BYTES_MAX};
 pub use super::marks::{Gather, Mark, Newest};
 use super::reply::Reply;
 use super::stream::Stream;
+use crate::queue::SPARSE_FROM;
 use crate::server::http::Response;
 
 /// Most bytes of errors kept for a peer that does not read.
@@ -70,13 +71,19 @@ impl Outbox {
         self.behind.as_ref().is_some_and(|behind| behind.blocked)
     }
 
+    /// What a position about this slot becomes a mark of: the socket takes no more, or one is owed as
+    /// a mark already, which will say the newest.
+    fn conflating(&mut self, slot: u32) -> Option<&mut Behind> {
+        (self.behind.as_deref_mut()).filter(|behind| behind.blocked || behind.owes_position(slot))
+    }
+
     fn blocked(&mut self) -> Option<&mut Behind> {
         self.behind.as_deref_mut().filter(|behind| behind.blocked)
     }
 
     /// Owes a position: frame `frame` of this tick, about the connection's follow `slot`.
     pub fn push(&mut self, frame: u32, slot: u32) -> Pushed {
-        match self.blocked() {
+        match self.conflating(slot) {
             None => {
                 self.due.push(Due::new(frame, About::Position(slot)));
                 if self.due.len() == 1 {
@@ -99,7 +106,12 @@ impl Outbox {
     /// tells its age. To be called while the outbox is not behind.
     pub fn push_with_age(&mut self, frame: u32, slot: u32) {
         debug_assert!(!self.is_behind());
-        self.due.push(Due::new(frame, About::LastKnown(slot)));
+        match self.conflating(slot) {
+            None => self.due.push(Due::new(frame, About::LastKnown(slot))),
+            Some(behind) => {
+                behind.mark_last_known(slot);
+            }
+        }
     }
 
     /// Owes the last known position of a user just followed, as a mark.
@@ -107,9 +119,33 @@ impl Outbox {
         self.behind.get_or_insert_default().mark_last_known(slot);
     }
 
+    /// Owes presence of everyone in slots below this, from [`SPARSE_FROM`] on.
+    pub fn introduce_everyone(&mut self, end: u32) {
+        self.behind.get_or_insert_default().introduce(end);
+    }
+
+    /// Owes the last known positions of those.
+    pub fn mark_everyones_last_known(&mut self, end: u32) {
+        self.behind.get_or_insert_default().owe_last_known(end);
+    }
+
     /// Owes presence of the user in this slot.
     pub fn push_presence(&mut self, slot: u32) {
         self.behind.get_or_insert_default().mark_presence(slot);
+    }
+
+    /// Owes presence of the user in this slot as frame `frame` of this tick: before the positions that
+    /// are pushed from now on. Says whether the connection needs a flush for that.
+    pub fn push_announced(&mut self, frame: u32, slot: u32) -> bool {
+        let conflates = |behind: &&mut Behind| {
+            behind.blocked || behind.owes_presence(slot) || behind.owes_position(slot)
+        };
+        if let Some(behind) = self.behind.as_deref_mut().filter(conflates) {
+            behind.mark_presence(slot);
+            return !behind.blocked;
+        }
+        self.due.push(Due::new(frame, About::Presence(slot)));
+        true
     }
 
     /// Owes how many follow the connection's user.
@@ -122,9 +158,12 @@ impl Outbox {
     pub fn unfollow(&mut self, slot: u32, renumbered: u32) {
         for due in &mut self.due {
             let about = match due.about() {
-                About::Position(about) | About::LastKnown(about) if about == slot => {
+                About::Position(about) | About::LastKnown(about) | About::Presence(about)
+                    if about == slot =>
+                {
                     About::Unfollowed
                 }
+                About::Presence(about) if about == renumbered => About::Presence(slot),
                 About::Position(about) if about == renumbered => About::Position(slot),
                 About::LastKnown(about) if about == renumbered => About::LastKnown(slot),
                 _ => continue,
@@ -133,6 +172,39 @@ impl Outbox {
         }
         if let Some(behind) = &mut self.behind {
             behind.unfollow(slot, renumbered);
+        }
+    }
+
+    /// Has what is owed about slot `from`, under a follow of everyone, be about the follow in slot `to`.
+    /// A last known position that is owed because of that one goes out with its age or without, if there
+    /// is one.
+    pub fn rename(&mut self, from: u32, to: u32, with_age: Option<bool>) {
+        for due in &mut self.due {
+            let about = match due.about() {
+                About::Position(about) if about == from => About::Position(to),
+                About::LastKnown(about) if about == from => About::LastKnown(to),
+                About::Presence(about) if about == from => About::Presence(to),
+                _ => continue,
+            };
+            *due = Due::new(due.frame, about);
+        }
+        if let Some(behind) = &mut self.behind {
+            behind.rename(from, to, with_age);
+        }
+    }
+
+    /// Ends a follow of everyone, and none by name, as [`Outbox::unfollow`] does.
+    pub fn unfollow_everyone(&mut self) {
+        for due in &mut self.due {
+            if let About::Position(slot) | About::LastKnown(slot) | About::Presence(slot) =
+                due.about()
+                && slot >= SPARSE_FROM
+            {
+                *due = Due::new(due.frame, About::Unfollowed);
+            }
+        }
+        if let Some(behind) = &mut self.behind {
+            behind.forget_everyone();
         }
     }
 
@@ -342,8 +414,11 @@ impl Outbox {
             match (gathered, &mut self.behind) {
                 (Gathered::Pong, Some(behind)) => behind.pong.clear(),
                 (Gathered::Mark(mark), Some(behind)) => {
-                    behind.unmark(mark);
-                    let is_position = matches!(mark, Mark::LastKnown(_) | Mark::Newest(_));
+                    behind.settle(mark);
+                    let is_position = !matches!(
+                        mark,
+                        Mark::Audience | Mark::Presence(_) | Mark::Introduction(_)
+                    );
                     flushed.positions += usize::from(is_position);
                 }
                 _ => due += 1,
@@ -365,6 +440,10 @@ impl Outbox {
             let is_conflated = match due.about() {
                 About::Position(slot) => !behind.mark_position(slot),
                 About::LastKnown(slot) => !behind.mark_last_known(slot),
+                About::Presence(slot) => {
+                    behind.mark_presence(slot);
+                    false
+                }
                 About::Unfollowed => true,
                 About::Error => {
                     let frame = frames.frame(due.frame);

@@ -167,7 +167,7 @@ impl World {
                     append_text_frame(format!("h {slot} {number}").as_bytes(), out);
                     return true;
                 }
-                Mark::Audience => return false,
+                Mark::Audience | Mark::Introduction(_) | Mark::Whereabouts(_) => return false,
             };
             let Some(message) = &newest[slot as usize] else {
                 return false;
