@@ -21,8 +21,8 @@ use crate::duration::parse_above_zero;
 
 /// Longest time until we see that we are to stop, should a signal come just before a wait.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// How long what the server has sent already is still taken after a signal.
-const GOODBYE_WAIT: Duration = Duration::from_secs(1);
+/// How long a server may take to say goodbye: what it sent before that is still recorded.
+const GOODBYE_WAIT: Duration = Duration::from_secs(5);
 
 /// Flags of `spectate record`.
 #[derive(clap::Args, Clone, Debug)]

@@ -319,7 +319,7 @@ fn rotation_loses_and_doubles_nothing_and_overwrites_no_file() {
         let names = folder.names();
         names.len() > 3 && names.iter().any(|name| name.ends_with("Z.1"))
     });
-    gateway.barrier();
+    runner.barrier();
     recorder.stop();
     let mut files = rotated(&folder);
     files.push("out".to_owned());
