@@ -11,7 +11,6 @@ use crate::recorder::{
     Cable, Folder, Recorder, positions, recorded, stderr, unix_ms, wait_for_lines, wait_until,
 };
 use crate::relay::{Relay, Relaying};
-use crate::spectate;
 use crate::support::{Client, Server};
 
 const TORN: &str = r#"{"userId":5,"lat":1,"lng":2,"rec"#;
@@ -252,15 +251,14 @@ fn a_last_line_that_lacks_only_its_newline_gets_one() {
 fn what_is_no_recording_is_left_as_it_is() {
     let folder = Folder::new("foreign");
     let other = folder.with("other", "{\"type\":\"FeatureCollection\",\"features\":[]}");
-    let fifo = folder.file("out");
-    symlink("/dev/null", &fifo).expect("room for a link");
-    for path in [&other, &fifo, &folder.path().to_owned()] {
-        let output = spectate(&["record", "--out"]).arg(path).output();
-        let output = output.expect("the program runs");
-        assert_eq!(output.status.code(), Some(1));
-        let line = stderr(&output);
+    let device = folder.file("device");
+    symlink("/dev/null", &device).expect("room for a link");
+    let server = Server::start(&["--follow-all"]);
+    for path in [&other, &device, &folder.path().to_owned()] {
+        let recorder = Recorder::start(server.address(), path, &[]);
+        let line = recorder.next();
         assert!(line.contains(path.to_str().expect("UTF-8")), "{line}");
-        assert_eq!(line.lines().count(), 1, "{line}");
+        assert_eq!(recorder.status().code(), Some(1));
     }
     let left = fs::read_to_string(&other).expect("UTF-8");
     assert_eq!(left, "{\"type\":\"FeatureCollection\",\"features\":[]}");
