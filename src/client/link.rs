@@ -122,8 +122,8 @@ impl<'a> Link<'a> {
         })
     }
 
-    /// What happens next. `None` when nothing did until then, or a signal interrupted the wait, or
-    /// the socket takes more of what was sent.
+    /// What happens next. `None` when nothing did until then, or something else ended the wait: a
+    /// signal, or room in the socket for more.
     ///
     /// # Errors
     /// A line, when the server says that connecting again will not help.

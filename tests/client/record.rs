@@ -278,6 +278,29 @@ fn two_recorders_do_not_share_a_file() {
     recorder.stop();
 }
 
+#[test]
+fn a_file_that_somebody_takes_away_is_begun_anew() {
+    let (server, mut gateway) = server();
+    let folder = Folder::new("taken");
+    let out = folder.file("out");
+    let recorder = everyone(&server, &folder, &[]);
+    gateway.send(&position(1, 1));
+    wait_for_lines(&out, 1, &mut gateway);
+    fs::rename(&out, folder.file("taken")).expect("our folder");
+    let mut runner = server.connect();
+    let mut sent = 1;
+    wait_until(&mut gateway, || {
+        sent += 1;
+        runner.send(&position(1, sent));
+        fs::metadata(&out).is_ok_and(|metadata| metadata.len() > 0)
+    });
+    runner.barrier();
+    recorder.stop();
+    let all = [positions(&folder.file("taken")), positions(&out)].concat();
+    let expected: Vec<String> = (1..=sent).map(|lat| position(1, lat)).collect();
+    assert_eq!(all, expected);
+}
+
 /// The files of a recording in the order in which they were written.
 fn rotated(folder: &Folder) -> Vec<String> {
     let mut names = folder.names();

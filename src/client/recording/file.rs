@@ -119,7 +119,10 @@ impl RecordingFile {
             }
         }
         match self.unsynced_since {
-            Some(since) if now >= since + SYNC_INTERVAL => self.sync(),
+            Some(since) if now >= since + SYNC_INTERVAL => {
+                self.sync()?;
+                self.return_to_name()
+            }
             _ => Ok(()),
         }
     }
@@ -146,6 +149,19 @@ impl RecordingFile {
         Ok(())
     }
 
+    /// If somebody removed or renamed the file, what comes goes into a new one of its name.
+    fn return_to_name(&mut self) -> Result<(), String> {
+        if !has_name(&self.file, &self.path) {
+            tell(&format!(
+                "{}: is there no more; begun anew",
+                self.path.display()
+            ));
+            self.file = lock(&self.path)?;
+            self.bytes = mend(&self.file, &self.path)?;
+        }
+        Ok(())
+    }
+
     fn rotate(&mut self, now_ms: u64) -> Result<(), String> {
         if self.bytes == 0 {
             return Ok(());
@@ -166,8 +182,7 @@ fn lock(path: &Path) -> Result<File, String> {
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(MODE);
         let file = options.open(path).map_err(refuse)?;
-        let opened = file.metadata().map_err(refuse)?;
-        if !opened.is_file() {
+        if !file.metadata().map_err(refuse)?.is_file() {
             return Err(format!("{}: is no regular file", path.display()));
         }
         match file.try_lock() {
@@ -181,12 +196,18 @@ fn lock(path: &Path) -> Result<File, String> {
             Err(TryLockError::Error(error)) => return Err(refuse(error)),
         }
         // Another recorder may have renamed it in between.
-        let is_there =
-            |there: fs::Metadata| (there.dev(), there.ino()) == (opened.dev(), opened.ino());
-        if fs::metadata(path).is_ok_and(is_there) {
+        if has_name(&file, path) {
             return Ok(file);
         }
     }
+}
+
+/// Whether this is the file of that name.
+fn has_name(file: &File, path: &Path) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let opened = file.metadata().map(identity);
+    let named = fs::metadata(path).map(identity);
+    matches!((opened, named), (Ok(opened), Ok(named)) if opened == named)
 }
 
 /// Has the file end with a whole line; says how long it is then.
