@@ -30,6 +30,8 @@ fn everyone(server: &Server, folder: &Folder, arguments: &[&str]) -> Recorder {
     recorder
 }
 
+/// Where many are sent at once they are of different users: of one user a server keeps but the
+/// newest for a recorder that waits for its disk.
 fn position(user: usize, lat: usize) -> String {
     format!(r#"{{"userId":{user},"lat":{lat},"lng":0}}"#)
 }
@@ -291,13 +293,13 @@ fn a_file_that_somebody_takes_away_is_begun_anew() {
     let mut sent = 1;
     wait_until(&mut gateway, || {
         sent += 1;
-        runner.send(&position(1, sent));
+        runner.send(&position(sent, 1));
         fs::metadata(&out).is_ok_and(|metadata| metadata.len() > 0)
     });
     runner.barrier();
     recorder.stop();
     let all = [positions(&folder.file("taken")), positions(&out)].concat();
-    let expected: Vec<String> = (1..=sent).map(|lat| position(1, lat)).collect();
+    let expected: Vec<String> = (1..=sent).map(|user| position(user, 1)).collect();
     assert_eq!(all, expected);
 }
 
@@ -335,7 +337,7 @@ fn rotation_loses_and_doubles_nothing_and_overwrites_no_file() {
     let mut runner = server.connect();
     // Until two of them are of the same second.
     wait_until(&mut gateway, || {
-        sent.push(position(1, sent.len()));
+        sent.push(position(sent.len(), 1));
         runner.send(&sent[sent.len() - 1]);
         let names = folder.names();
         names.len() > 3 && names.iter().any(|name| name.ends_with("Z.1"))
@@ -370,9 +372,7 @@ fn a_signal_ends_it_with_everything_written_and_status_0() {
         let (server, mut gateway) = server();
         let folder = Folder::new(&format!("signal-{signal:?}"));
         let recorder = everyone(&server, &folder, &[]);
-        for lat in 0..2000 {
-            gateway.send(&position(1, lat));
-        }
+        (0..2000).for_each(|user| gateway.send(&position(user, 1)));
         gateway.barrier();
         recorder.signal(signal);
         assert_eq!(recorder.status().code(), Some(0));

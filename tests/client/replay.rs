@@ -60,16 +60,17 @@ fn positions_are_published_in_their_order_with_their_digits_and_no_time_of_recep
     let server = Server::start(&["--follow-all"]);
     let mut follower = follower(&server);
     let folder = Folder::new("order");
+    // Each of another user, of whom a server never leaves one out.
+    let user = |number: usize| match number % 3 {
+        0 => format!("{number}"),
+        1 => format!("\"a {number}\""),
+        _ => format!("\"\\u0061{number}\""),
+    };
+    let received_ms = |number: usize| 1_000_000 + 1000 * number as u64;
     let lines: String = (0..3000)
-        .map(|number| {
-            line(
-                ["5", "\"a b\"", "\"\\u0036\""][number % 3],
-                number,
-                1_000_000 + 1000 * number as u64,
-            )
-        })
+        .map(|number| line(&user(number), number, received_ms(number)))
         .collect();
-    let digits = r#"{"userId":5,"lat":1.50,"lng":-0,"accuracy":5.0,"battery":0.50"#;
+    let digits = r#"{"userId":-5,"lat":1.50,"lng":-0,"accuracy":5.0,"battery":0.50"#;
     let file = folder.with("recording", format!("{lines}{digits},\"received\":1}}\n"));
     let output = replay(&url(&server), &file, &[AT_ONCE]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -78,7 +79,7 @@ fn positions_are_published_in_their_order_with_their_digits_and_no_time_of_recep
         "3001 positions published\n"
     );
     let mut expected: Vec<String> = (0..3000)
-        .map(|number| position(["5", "\"a b\"", "\"\\u0036\""][number % 3], number))
+        .map(|number| position(&user(number), number))
         .collect();
     expected.push(format!("{digits}}}"));
     assert_eq!(received(&mut follower), expected);
@@ -116,10 +117,11 @@ fn what_is_recorded_again_while_it_is_replayed_is_the_same() {
     let mut gateway = server.connect();
     let recorder = Recorder::start(server.address(), &first, &[]);
     server.wait_for_metric("spectate_follows", 1.0);
-    for lat in 0..500 {
-        let user = ["5", "\"x y\"", "-7"][lat % 3];
+    for number in 0..500 {
+        let user = [format!("{number}"), format!("\"x {number}\"")];
+        let user = &user[number % 2];
         gateway.send(&format!(
-            r#"{{"userId":{user},"lat":{lat}.50,"lng":-1e1,"heading":360}}"#
+            r#"{{"userId":{user},"lat":1.50,"lng":-1e1,"heading":360}}"#
         ));
     }
     wait_for_lines(&first, 500, &mut gateway);
