@@ -125,7 +125,7 @@ fn a_track_is_in_the_order_of_time_without_doubles_and_without_what_is_nowhere()
     );
     let told = stderr(&output);
     assert!(told.contains("left out 2 positions"), "{told}");
-    assert!(told.contains("line 7: passed over"), "{told}");
+    assert!(told.contains("not JSON: 1, the first is line 7"), "{told}");
     assert_eq!(told.lines().count(), 2, "{told}");
     let point = |lat, lng, altitude, at_s| Point {
         lat,

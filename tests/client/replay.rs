@@ -209,10 +209,10 @@ fn foreign_lines_are_passed_over_and_told_by_number_and_a_torn_end_is_not() {
     );
     let told = stderr(&output);
     for expected in [
-        "line 2: passed over, the first of 3 lines that are not JSON",
-        "line 3: passed over, the first of 1 lines that are no position",
-        "line 5: passed over, the first of 1 lines that do not say when",
-        "line 6: passed over, the first of 1 lines that are longer than 64 KiB",
+        "passed over lines that are not JSON: 3, the first is line 2",
+        "passed over lines that are no position of a user: 1, the first is line 3",
+        "passed over lines that do not say when they were received: 1, the first is line 5",
+        "passed over lines that are longer than 64 KiB: 1, the first is line 6",
     ] {
         assert!(told.contains(expected), "{told}");
     }

@@ -120,7 +120,7 @@ impl Flaws {
                 let words = flaw.words();
                 let path = path.display();
                 tell(&format!(
-                    "{path}: line {first}: passed over, the first of {lines} lines that {words}"
+                    "{path}: passed over lines that {words}: {lines}, the first is line {first}"
                 ));
             }
         }
