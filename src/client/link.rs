@@ -313,14 +313,15 @@ impl<'a> Link<'a> {
     /// # Errors
     /// A line, if connecting again is no use.
     fn lose(&mut self, ended: &Ended) -> Result<Step, String> {
-        if self.is_leaving {
-            return match ended {
-                Ended::Closed {
-                    code: 1000 | NO_CODE,
-                    ..
-                } => Ok(Step::Event(Event::Closed)),
-                ended => Err(format!("{}: {ended}", self.endpoint)),
-            };
+        let is_answer = matches!(
+            ended,
+            Ended::Closed {
+                code: 1000 | NO_CODE,
+                ..
+            }
+        );
+        if self.is_leaving && is_answer {
+            return Ok(Step::Event(Event::Closed));
         }
         if let Some(advice) = ended.advice()
             && !(ended.wants_token() && self.has_another_token())
@@ -330,6 +331,9 @@ impl<'a> Link<'a> {
                 false => "",
             };
             return Err(format!("{}: {ended}; {advice}{try_this}", self.endpoint));
+        }
+        if self.is_leaving {
+            return Err(format!("{}: {ended}", self.endpoint));
         }
         self.tell_lost(ended);
         let has_lasted = matches!(&self.stage, Stage::Connected { begun_at, .. } if begun_at.elapsed() > DELAY_MAX);
