@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::recorder::{Cable, Folder, Recorder, positions, stderr, unix_ms, wait_for_lines};
 use crate::relay::{Relay, Relaying};
 use crate::spectate;
-use crate::support::{Client, Server};
+use crate::support::{Client, Server, wait_for_exit};
 
 /// So fast that everything is due at once.
 const AT_ONCE: &str = "--speed=1e300";
@@ -21,14 +21,23 @@ fn replay(url: &str, file: &Path, arguments: &[&str]) -> Output {
     command.output().expect("the program runs")
 }
 
-/// Begins to replay a file.
-fn begin(url: &str, file: &Path) -> Child {
-    let mut command = spectate(&["replay", "--url", url]);
-    command
-        .arg(file)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.spawn().expect("the program runs")
+/// A replay under way, killed when this is dropped.
+struct Replay(Child);
+
+impl Replay {
+    fn begin(url: &str, file: &Path) -> Replay {
+        let mut command = spectate(&["replay", "--url", url]);
+        let command = command.arg(file).stdout(Stdio::null());
+        let child = command.stderr(Stdio::null()).spawn();
+        Replay(child.expect("the program runs"))
+    }
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn url(server: &Server) -> String {
@@ -143,13 +152,10 @@ fn what_is_not_due_is_not_published_yet() {
     let folder = Folder::new("pace");
     let day_ms = 86_400_000;
     let file = folder.with("recording", line("5", 1, 0) + &line("5", 2, day_ms));
-    let mut child = begin(&url(&server), &file);
+    let mut replay = Replay::begin(&url(&server), &file);
     assert_eq!(follower.receive(), position("5", 1));
-    let ended = child.try_wait().expect("our child");
-    let more = received(&mut follower);
-    child.kill().expect("our child");
-    child.wait().expect("our child");
-    assert_eq!((ended, more), (None, Vec::new()));
+    assert_eq!(received(&mut follower), Vec::<String>::new());
+    assert_eq!(replay.0.try_wait().expect("our child"), None);
 }
 
 #[test]
@@ -222,9 +228,10 @@ fn foreign_lines_are_passed_over_and_told_by_number_and_a_torn_end_is_not() {
 
 #[test]
 fn a_recording_that_is_not_there_is_exit_status_1_without_a_connection() {
+    let server = Server::start(&[]);
     let folder = Folder::new("missing");
     for path in [folder.file("nothing"), folder.path().to_owned()] {
-        let output = replay("ws://127.0.0.1:1", &path, &[]);
+        let output = replay(&url(&server), &path, &[]);
         assert_eq!(output.status.code(), Some(1));
         let line = stderr(&output);
         assert!(line.contains(path.to_str().expect("UTF-8")), "{line}");
@@ -310,12 +317,12 @@ fn after_a_lost_connection_it_goes_on_where_it_was() {
     let folder = Folder::new("goes-on");
     let lines = line("5", 1, 1000) + &line("5", 2, 2000) + &line("5", 3, 2000);
     let file = folder.with("recording", lines);
-    let mut child = begin(&format!("ws://{}", cable.address), &file);
+    let mut replay = Replay::begin(&format!("ws://{}", cable.address), &file);
     assert_eq!(follower.receive(), position("5", 1));
     cable.cut();
     assert_eq!(follower.receive(), position("5", 2));
     assert_eq!(follower.receive(), position("5", 3));
-    assert_eq!(child.wait().expect("our child").code(), Some(0));
+    assert_eq!(wait_for_exit(&mut replay.0).code(), Some(0));
 }
 
 #[test]
