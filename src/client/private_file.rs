@@ -21,7 +21,7 @@ pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), String> {
 /// The same for content that is written bit by bit.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub(super) fn write_by(
     path: &Path,
     content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
