@@ -1,13 +1,16 @@
 //! The live map, the set-up page and the module for pages elsewhere in a headless Chromium, served by the real
 //! program: what a person sees, and what they can do.
 
+mod access;
 mod chromium;
 mod course;
 mod elsewhere;
+mod everyone;
 mod fake;
 mod fields;
 mod invite;
 mod link;
+mod list;
 mod look;
 #[path = "../integration/markdown.rs"]
 #[expect(dead_code, reason = "other tests need the rest")]
@@ -25,6 +28,7 @@ mod setup;
 mod setup_cards;
 mod setup_links;
 mod sharing;
+mod sheet;
 #[path = "../integration/support.rs"]
 #[expect(dead_code, reason = "other tests need the rest")]
 mod support;

@@ -232,6 +232,19 @@ impl Page {
         ));
     }
 
+    /// Opens what is known of a runner in the list.
+    pub(crate) fn open_details(&self, user: &str) {
+        self.wait_for(&format!("document.querySelector({:?})", row(user)));
+        let is_open = format!(
+            "document.querySelector({:?}) !== null",
+            format!("{} .more", row(user))
+        );
+        if self.get(&is_open) == false {
+            self.click(&format!("{} .runner", row(user)));
+        }
+        self.wait_for(&is_open);
+    }
+
     /// Waits until a runner in the list has this state.
     pub(crate) fn wait_for_state(&self, user: &str, state: &str) {
         self.wait_for(&format!(
@@ -250,6 +263,7 @@ impl Page {
         let code = match key {
             "Enter" => 13,
             "Tab" => 9,
+            "Escape" => 27,
             " " => 32,
             _ => 0,
         };

@@ -1,13 +1,14 @@
 // Sheets on top of each other: the ground, the course, the trails, the dots with their tags.
 
+import { ageInWords } from './ages.js';
 import { isChosen, keeping, selected } from './chosen.js';
 import { drawCourse } from './course.js';
 import { $, clock, on } from './dom.js';
 import { changed, drawWith, takeChanges } from './frame.js';
 import { drawGround } from './ground.js';
 import { called } from './names.js';
-import { ageInWords, everybody, isDrawn, place, runners, shownState } from './runners.js';
-import { flight, flyOn, look, map, screenX, screenY, turns, view, worldPx } from './view.js';
+import { everybody, isDrawn, place, runners, shownState } from './runners.js';
+import { flight, flyOn, lift, look, map, screenX, screenY, turns, view, worldPx } from './view.js';
 import { EQUATOR_M, latitude, longitude, roundStep, wrap } from './world.js';
 
 const { abs, cos, floor, min, sin, PI } = Math;
@@ -28,8 +29,8 @@ function draw() {
   if (flight) flyOn();
   const centred = runners.get(keeping.id);
   if (centred && isDrawn(centred) && !flight) {
-    const x = wrap(centred.x, 1);
-    if (x !== view.x || centred.y !== view.y) look(x, centred.y, view.zoom);
+    const x = wrap(centred.x, 1), y = centred.y + lift();
+    if (x !== view.x || y !== view.y) look(x, y, view.zoom);
   }
   const { view: hasMoved, ground, trails } = takeChanges();
   if (hasMoved) {

@@ -3,11 +3,11 @@
 import { isBare } from './address.js';
 import { keeping, worthSeeing } from './chosen.js';
 import { loadCourse } from './course.js';
-import { $ } from './dom.js';
 import { readColours } from './draw.js';
+import { followLinked } from './follows.js';
 import { changed } from './frame.js';
 import './gestures.js';
-import { drawList, followLinked } from './list.js';
+import { drawList } from './list.js';
 import { everybody, shownState } from './runners.js';
 import { checkRest, showSubject } from './share.js';
 import { drawWait } from './status.js';
@@ -25,10 +25,7 @@ setInterval(() => {
   if (everybody().some(runner => shownState(runner) === 'stale')) changed('dots');
 }, TURN_MS);
 
-if (isBare) {
-  document.documentElement.dataset.panel = 'none';
-  $('hint').textContent = 'Nobody is followed.';
-}
+if (isBare) document.documentElement.dataset.panel = 'none';
 readColours();
 showSubject();
 followLinked();

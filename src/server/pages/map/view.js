@@ -9,12 +9,12 @@ const { log2, max, min, round } = Math;
 export const ZOOM_MIN = 0;
 export const ZOOM_MAX = 20;
 const FIT_ZOOM_MAX = 16;
-const FIT_MARGIN_PX = 90;
+const FIT_MARGIN_PX = 90; // at most; of small screens an eighth
 const EDGE_PX = 50; // what the buttons and the tags of dots take
 const FLIGHT_MS = 250;
 
 export const map = $('map');
-export const view = { x: 0.5, y: 0.36, zoom: 2, width: 0, height: 0 };
+export const view = { x: 0.5, y: 0.36, zoom: 2, width: 0, height: 0, coveredPx: 0 }; // from below, by the list
 // On its way to where it is going; `null` if it is there.
 export let flight = null;
 
@@ -23,6 +23,9 @@ export const worldPx = () => pxAt(view.zoom);
 export const turns = x => round(x - view.x);
 export const screenX = x => view.width / 2 + (x - view.x) * worldPx();
 export const screenY = y => view.height / 2 + (y - view.y) * worldPx();
+
+// How far the centre lies below the middle of what is not covered.
+export const lift = (zoom = view.zoom) => view.coveredPx / 2 / pxAt(zoom);
 
 export function look(x, y, zoom) {
   Object.assign(view, { x: wrap(x, 1), y: clamp(y, 0, 1), zoom: clamp(zoom, ZOOM_MIN, ZOOM_MAX) });
@@ -51,17 +54,23 @@ export function go(x, y, zoom, isSmooth) {
   look(x, y, zoom);
 }
 
+// Whether a point can be seen, that far from the edges.
+export function isInSight({ x, y }, edgePx) {
+  const px = screenX(x - turns(x)), py = screenY(y);
+  const isWithin = (at, size) => at > edgePx && at < size - edgePx;
+  return isWithin(px, view.width) && isWithin(py, view.height - view.coveredPx);
+}
+
 // Has all these points in view; unless asked to, only if some are outside or all in a corner.
 export function fit(points, isAsked) {
   if (points.length === 0 || view.width === 0) return;
   const xs = points.map(({ x }) => x - round(x - points[0].x)), ys = points.map(({ y }) => y);
   const left = min(...xs), right = max(...xs), top = min(...ys), bottom = max(...ys);
-  const zoomFor = (px, size) => log2(max(px - 2 * FIT_MARGIN_PX, 40) / TILE_PX / size);
+  const height = view.height - view.coveredPx;
+  const zoomFor = (px, size) => log2(max(px - 2 * min(FIT_MARGIN_PX, px / 8), 40) / TILE_PX / size);
   const zoom = clamp(
-    min(zoomFor(view.width, right - left), zoomFor(view.height, bottom - top)), ZOOM_MIN, FIT_ZOOM_MAX);
-  const isWithin = (px, size) => px > EDGE_PX && px < size - EDGE_PX;
-  const isInside = ({ x, y }) => isWithin(screenX(x - turns(x)), view.width) && isWithin(screenY(y), view.height);
-  if (isAsked || zoom > view.zoom + 2 || !points.every(isInside)) {
-    fly((left + right) / 2, (top + bottom) / 2, zoom);
+    min(zoomFor(view.width, right - left), zoomFor(height, bottom - top)), ZOOM_MIN, FIT_ZOOM_MAX);
+  if (isAsked || zoom > view.zoom + 2 || !points.every(point => isInSight(point, EDGE_PX))) {
+    fly((left + right) / 2, (top + bottom) / 2 + lift(zoom), zoom);
   }
 }
