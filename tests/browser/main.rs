@@ -3,10 +3,13 @@
 
 mod chromium;
 mod course;
+mod drawn;
 mod elsewhere;
 mod fake;
 mod fields;
+mod frames;
 mod invite;
+mod labels;
 mod link;
 mod look;
 #[path = "../integration/markdown.rs"]

@@ -5,7 +5,7 @@ import { $, clock, on } from './dom.js';
 import { changed } from './frame.js';
 import { link, server, settle } from './link.js';
 import { drawList, followLinked } from './list.js';
-import { everybody, hearPosition, hearPresence, runners } from './runners.js';
+import { everybody, hearPosition, hearPresence, hearTrail, runners } from './runners.js';
 import { endSharing, hearAudience, hearLoss, sayGoodbye, sharing, showSubject } from './share.js';
 import { note, showLink } from './status.js';
 import { forgetToken, renewToken, subject, token } from './token.js';
@@ -94,6 +94,7 @@ function hearOf(hear, { detail }) {
 }
 on(server, 'presence', event => hearOf(hearPresence, event));
 on(server, 'position', event => hearOf(hearPosition, event));
+on(server, 'trail', event => hearOf(hearTrail, event));
 on(server, 'audience', ({ detail }) => hearAudience(detail));
 
 // The code decides; the words are for people.
