@@ -16,6 +16,7 @@ mod look;
 #[expect(dead_code, reason = "other tests need the rest")]
 mod markdown;
 mod module;
+mod motion;
 mod names;
 #[path = "../needs.rs"]
 #[expect(dead_code, reason = "other tests need Python")]
@@ -31,5 +32,7 @@ mod sharing;
 #[path = "../integration/support.rs"]
 #[expect(dead_code, reason = "other tests need the rest")]
 mod support;
+mod tiles;
 mod tokens;
+mod trails;
 mod usage;

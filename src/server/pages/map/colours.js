@@ -5,7 +5,7 @@ import { changed } from './frame.js';
 
 const { max, min, round } = Math;
 
-const CONTRAST_MIN = 2; // of a runner to the ground; less is hard to find
+const CONTRAST_MIN = 2.5; // of a runner to the ground; less is hard to find
 
 // Ink and paper are plain rgb() colours, forced ones too, which have the runners told apart by shape alone.
 export const palette = { ink: '', paper: '', accent: '', strength: '', isForced: false, version: 0 };

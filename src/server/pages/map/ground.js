@@ -103,7 +103,7 @@ function drawGrid(sheet, { left, right, top, bottom }) {
     const px = round(screenX(i * step / 360 + 0.5)) + 0.5;
     sheet.moveTo(px, 0);
     sheet.lineTo(px, view.height);
-    label(wrap(i * step + 180, 360) - 180, 'WE', px + 4, 13);
+    if (px > $('tools').offsetWidth) label(wrap(i * step + 180, 360) - 180, 'WE', px + 4, 13);
   }
   sheet.textAlign = 'right';
   for (let i = ceil(latitude(bottom) / step); i * step <= latitude(top); i += 1) {
