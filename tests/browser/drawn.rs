@@ -22,11 +22,12 @@ const RECORD: &str = "
         },
         drawImage(image, ...place) {
             if (this.canvas.id === 'dots') {
+                const box = place.slice(-4);
                 const [name] = words.get(image) ?? [];
                 const { globalAlpha: alpha } = this;
-                if (name === undefined) drawn.dots.push({ place, alpha });
+                if (name === undefined) drawn.dots.push({ box, alpha });
                 else {
-                    drawn.tags.push({ name, place, alpha });
+                    drawn.tags.push({ name, box, alpha });
                     drawn.said.add(name);
                 }
             }
@@ -85,10 +86,10 @@ impl Page {
         marks
             .map(|mark| Mark {
                 name: mark["name"].as_str().unwrap_or_default().to_owned(),
-                left: number(&mark["place"][0]),
-                top: number(&mark["place"][1]),
-                width: number(&mark["place"][2]),
-                height: number(&mark["place"][3]),
+                left: number(&mark["box"][0]),
+                top: number(&mark["box"][1]),
+                width: number(&mark["box"][2]),
+                height: number(&mark["box"][3]),
                 alpha: number(&mark["alpha"]),
             })
             .collect()

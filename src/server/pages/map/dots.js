@@ -12,7 +12,9 @@ const { acos, cos, max, min, round, sin, PI } = Math;
 const DISC_PX = 7;
 const BEAK_PX = 17; // from the middle to the tip
 const RING_PX = 12;
-const SIZE_PX = 2 * (BEAK_PX + 3);
+const LINE_PX = 2.5; // of outlines, outside
+const REACH_PX = BEAK_PX + LINE_PX;
+const ROOM = { left: -REACH_PX, top: -REACH_PX, width: 2 * REACH_PX, height: 2 * REACH_PX }; // for all of them
 const HEADINGS = 32; // all that are told apart by eye
 const STALE_ALPHA = 0.7;
 
@@ -33,11 +35,11 @@ export function beakOf(runner) {
 export function drawDot(sheet, { runner, px, py, look, beak }) {
   let dot = dots.get(runner);
   if (dot?.look !== look || dot.beak !== beak) {
-    dot = { look, beak, picture: sprite(SIZE_PX, SIZE_PX, sheet => paint(sheet, runner, beak), dot?.picture) };
+    dot = { look, beak, box: boxOf(runner, beak), picture: sprite(ROOM, sheet => paint(sheet, runner, beak), dot?.picture) };
     dots.set(runner, dot);
   }
   sheet.globalAlpha = shownState(runner) === 'live' ? 1 : STALE_ALPHA;
-  stamp(sheet, dot.picture, px, py);
+  stamp(sheet, dot.picture, dot.box, px, py);
 }
 
 function paint(sheet, runner, beak) {
@@ -72,10 +74,16 @@ function outline(sheet, north) {
   sheet.closePath();
 }
 
-// The rectangle that a dot takes, with its beak and its ring.
-export function dotRectangle({ runner, px, py, beak }) {
+// What a dot takes around its middle, with its beak, its ring and their outlines.
+function boxOf(runner, beak) {
   const [x, y] = beak === null ? [0, 0] : [sin(beak) * BEAK_PX, -cos(beak) * BEAK_PX];
-  const reach = (isChosen(runner) ? RING_PX : DISC_PX) + 2;
-  const left = min(-reach, x), top = min(-reach, y);
-  return { left: px + left, top: py + top, width: max(reach, x) - left, height: max(reach, y) - top };
+  const reach = isChosen(runner) ? RING_PX : DISC_PX;
+  const left = min(-reach, x) - LINE_PX, top = min(-reach, y) - LINE_PX;
+  return { left, top, width: max(reach, x) + LINE_PX - left, height: max(reach, y) + LINE_PX - top };
+}
+
+// The rectangle of a dot on the map.
+export function dotRectangle({ runner, px, py, beak }) {
+  const { left, top, width, height } = boxOf(runner, beak);
+  return { left: px + left, top: py + top, width, height };
 }

@@ -16,9 +16,13 @@ import { EQUATOR_M, latitude, longitude, roundStep, wrap } from './world.js';
 
 const { abs, cos, max, min, PI } = Math;
 
+const SMOOTH_DOTS_MAX = 100;
 const TURN_EVERY_MS = 250; // a heading may wait for company
 
-const sheets = Object.fromEntries(['ground', 'course', 'trails', 'dots'].map(id => [id, $(id).getContext('2d')]));
+// Each sheet costs in each frame, also where it is empty; nothing is seen through the ground.
+const sheets = Object.fromEntries(
+  ['ground', 'course', 'trails', 'dots'].map(id => [id, $(id).getContext('2d', { alpha: id !== 'ground' })]));
+$('course').hidden = !map.dataset.course;
 let drawn = { spots: [], chosen: '', at: 0 };
 let areTrailsNewer = false;
 
@@ -97,6 +101,8 @@ function turnIn(spots, now) {
 
 function drawDots(spots, now) {
   const sheet = blank(sheets.dots);
+  // Between two pixels a dot moves more smoothly, and costs twice as much.
+  sheet.imageSmoothingEnabled = spots.length <= SMOOTH_DOTS_MAX;
   drawTrailEnds(sheet, spots);
   for (const spot of spots) drawDot(sheet, spot);
   drawTags(sheet, spots, now);

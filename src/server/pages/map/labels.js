@@ -3,7 +3,7 @@
 const { floor } = Math;
 
 const CELL_PX = 64;
-const AWAY_PX = 18; // from the middle of a dot to its label: more than a dot reaches
+const AWAY_PX = 20; // from the middle of a dot to its label: more than a dot reaches
 const SIDES = ['right', 'left', 'above', 'below'];
 
 export const rectangle = ({ px, py, width, height }, side) => ({

@@ -4,33 +4,28 @@ import { view } from './view.js';
 
 const { ceil, round } = Math;
 
-// A picture of at least this size, with what `paint` draws on a sheet whose origin is its middle. It
-// takes the place of an old one of that size, which comes cheaper than a new one.
-export function sprite(widthPx, heightPx, paint, old) {
-  const { dpr } = view, width = ceil(widthPx * dpr) / dpr, height = ceil(heightPx * dpr) / dpr;
-  const isRoom = old?.width === width && old.height === height && old.dpr === dpr;
-  const picture = isRoom ? old : newPicture(width, height, dpr);
-  picture.sheet.clearRect(-width / 2, -height / 2, width, height);
-  paint(picture.sheet);
-  return picture;
-}
-
-function newPicture(width, height, dpr) {
-  const image = document.createElement('canvas');
-  Object.assign(image, { width: round(width * dpr), height: round(height * dpr) });
+// A picture of what lies in a box, with what `paint` draws on a sheet of the same origin. It takes the
+// place of an old one of that size, which comes cheaper than a new one.
+export function sprite({ left, top, width, height }, paint, old) {
+  const { dpr } = view, columns = ceil(width * dpr), rows = ceil(height * dpr);
+  const isRoom = old?.image.width === columns && old.image.height === rows;
+  const image = isRoom ? old.image : document.createElement('canvas');
   const sheet = image.getContext('2d');
-  sheet.scale(dpr, dpr);
-  sheet.translate(width / 2, height / 2);
-  return { image, sheet, width, height, dpr };
+  if (isRoom) {
+    sheet.resetTransform();
+    sheet.clearRect(0, 0, columns, rows);
+  } else Object.assign(image, { width: columns, height: rows });
+  sheet.setTransform(dpr, 0, 0, dpr, -left * dpr, -top * dpr);
+  paint(sheet);
+  return { image, left, top, width: columns / dpr, height: rows / dpr };
 }
 
-// Shows one around a point.
-export function stamp(sheet, { width, height, image }, px, py) {
-  sheet.drawImage(image, px - width / 2, py - height / 2, width, height);
+// Shows what lies in a box of one, with its origin at this point.
+export function stamp(sheet, { image, left, top }, box, px, py) {
+  const { dpr } = view, { width, height } = box;
+  sheet.drawImage(image, (box.left - left) * dpr, (box.top - top) * dpr, width * dpr, height * dpr,
+    px + box.left, py + box.top, width, height);
 }
 
-// Shows one on whole pixels of the screen, so that words stay sharp.
-export function stampSharply(sheet, { width, height, image }, left, top) {
-  const { dpr } = view;
-  sheet.drawImage(image, round(left * dpr) / dpr, round(top * dpr) / dpr, width, height);
-}
+// The pixel of the screen at which words are sharp.
+export const sharp = px => round(px * view.dpr) / view.dpr;

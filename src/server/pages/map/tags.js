@@ -9,7 +9,7 @@ import { dotRectangle } from './dots.js';
 import { placeLabels, rectangle } from './labels.js';
 import { called } from './names.js';
 import { ageInWords, shownState } from './runners.js';
-import { sprite, stampSharply } from './sprites.js';
+import { sharp, sprite, stamp } from './sprites.js';
 import { map, view } from './view.js';
 
 const { max, min } = Math;
@@ -48,15 +48,14 @@ function tagOf({ runner, name, age, look }) {
 
 function pictureOf(tag) {
   const { name, age, nameWidth, width, height } = tag;
-  return tag.picture ??= sprite(width, height, sheet => {
-    const left = -width / 2 + 5;
+  return tag.picture ??= sprite({ left: 0, top: 0, width, height }, sheet => {
     Object.assign(sheet, { font: FONT, textBaseline: 'middle', fillStyle: palette.paper, globalAlpha: 0.85 });
     sheet.beginPath();
-    sheet.roundRect(left - 4, 1 - height / 2, width - 2, height - 2, 4);
+    sheet.roundRect(1, 1, width - 2, height - 2, 4);
     sheet.fill();
     Object.assign(sheet, { fillStyle: palette.ink, globalAlpha: age === '' ? 1 : 0.8 });
-    sheet.fillText(name, left, 1);
-    sheet.fillText(age, left + nameWidth, 1);
+    sheet.fillText(name, 5, height / 2 + 1);
+    sheet.fillText(age, 5 + nameWidth, height / 2 + 1);
   });
 }
 
@@ -77,7 +76,8 @@ export function drawTags(sheet, spots, now) {
     if (!spot) return;
     const tag = tagOf(spot), { left, top } = rectangle({ ...spot, ...tag }, side);
     sheet.globalAlpha = alpha;
-    stampSharply(sheet, pictureOf(tag), left, top);
+    const picture = pictureOf(tag);
+    stamp(sheet, picture, picture, sharp(left), sharp(top));
   };
   const part = since => calm.matches ? 1 : min(max(now - since, 0) / FADE_MS, 1);
   for (const { runner, side, since } of leaving) show(runner, side, 1 - part(since));
