@@ -4,11 +4,14 @@
 mod access;
 mod chromium;
 mod course;
+mod drawn;
 mod elsewhere;
 mod everyone;
 mod fake;
 mod fields;
+mod frames;
 mod invite;
+mod labels;
 mod link;
 mod list;
 mod look;
@@ -16,6 +19,7 @@ mod look;
 #[expect(dead_code, reason = "other tests need the rest")]
 mod markdown;
 mod module;
+mod motion;
 mod names;
 #[path = "../needs.rs"]
 #[expect(dead_code, reason = "other tests need Python")]
@@ -32,5 +36,7 @@ mod sheet;
 #[path = "../integration/support.rs"]
 #[expect(dead_code, reason = "other tests need the rest")]
 mod support;
+mod tiles;
 mod tokens;
+mod trails;
 mod usage;

@@ -8,15 +8,6 @@ use crate::page::{Page, row};
 use crate::scratch::Scratch;
 use crate::support::Server;
 
-/// Keeps all words that are drawn on a sheet from now on.
-const RECORD_WORDS: &str = "
-    window.words = [];
-    const fillText = CanvasRenderingContext2D.prototype.fillText;
-    CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
-        if (this.canvas.id === 'dots') window.words.push(text);
-        fillText.call(this, text, ...rest);
-    };";
-
 #[test]
 fn runners_have_the_names_and_colours_of_the_roster_wherever_they_are_shown() {
     let Some(chromium) = Chromium::get() else {
@@ -31,7 +22,7 @@ fn runners_have_the_names_and_colours_of_the_roster_wherever_they_are_shown() {
     }
     gateway.barrier();
     let page = Page::new(chromium);
-    page.at_each_start(RECORD_WORDS);
+    page.with_record_of_drawing();
     page.go(&format!("http://{}/?follow=5,6,7", server.address()));
     page.wait_for_text(&format!("{} b", row("5")), "Anna Berg");
     page.wait_for_text(&format!("{} b", row("6")), "Ben");
@@ -60,7 +51,7 @@ fn runners_have_the_names_and_colours_of_the_roster_wherever_they_are_shown() {
     assert_eq!(labels("7"), expected("7"));
 
     page.wait_until_still();
-    let tags = page.get("[...new Set(window.words)].filter(word => word !== '').sort()");
+    let tags = page.get("[...drawn.said].sort()");
     assert_eq!(tags, json!(["7", "Anna Berg", "Ben"]));
     let (x, y) = page.spot(51.5, -0.16);
     let own = [0xcc, 0x33, 0x00, 0xff];

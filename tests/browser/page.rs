@@ -145,9 +145,14 @@ impl Page {
 
     /// The size of the window, in CSS pixels.
     pub(crate) fn resize(&self, width: u32, height: u32) {
+        self.resize_on(width, height, 1);
+    }
+
+    /// The same on a screen with so many pixels per CSS pixel.
+    pub(crate) fn resize_on(&self, width: u32, height: u32, scale: u32) {
         self.tab.call(
             "Emulation.setDeviceMetricsOverride",
-            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}),
+            json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 500}),
         );
     }
 
@@ -339,6 +344,28 @@ impl Page {
                 .and_then(|part| u8::try_from(part).ok())
         };
         [0, 1, 2, 3].map(|index| part(index).expect("a byte"))
+    }
+
+    /// Red, green, blue and opacity of the window as a person sees it, at these pixels of the page.
+    pub(crate) fn pixel_on_screen(&self, x: f64, y: f64) -> [u8; 4] {
+        let clip = json!({"x": x.round(), "y": y.round(), "width": 1, "height": 1, "scale": 1});
+        let shot = self
+            .tab
+            .call("Page.captureScreenshot", json!({"clip": clip}));
+        let pixel = self.get(&format!(
+            "new Promise(done => {{
+                const image = new Image();
+                image.onload = () => {{
+                    const canvas = document.createElement('canvas');
+                    const sheet = canvas.getContext('2d');
+                    sheet.drawImage(image, 0, 0);
+                    done([...sheet.getImageData(0, 0, 1, 1).data]);
+                }};
+                image.src = 'data:image/png;base64,{}';
+            }})",
+            text(&shot["data"])
+        ));
+        serde_json::from_value(pixel).expect("four bytes")
     }
 
     /// The errors that the browser's console has seen so far, and uncaught exceptions.

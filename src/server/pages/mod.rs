@@ -46,7 +46,7 @@ macro_rules! source {
 }
 
 /// All that is served. A module imports only modules above it, so there are no circles.
-const PARTS: [Part; 39] = [
+const PARTS: [Part; 45] = [
     Part {
         path: "/",
         media_type: HTML,
@@ -77,6 +77,12 @@ const PARTS: [Part; 39] = [
     source!(SCRIPT, "map/rows.js"),
     source!(SCRIPT, "map/details.js"),
     source!(SCRIPT, "map/follows.js"),
+    source!(SCRIPT, "map/colours.js"),
+    source!(SCRIPT, "map/labels.js"),
+    source!(SCRIPT, "map/sprites.js"),
+    source!(SCRIPT, "map/dots.js"),
+    source!(SCRIPT, "map/tags.js"),
+    source!(SCRIPT, "map/trails.js"),
     source!(SCRIPT, "map/gestures.js"),
     source!(SCRIPT, "map/ground.js"),
     source!(SCRIPT, "map/draw.js"),

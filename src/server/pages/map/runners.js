@@ -1,19 +1,24 @@
 // The runners that are followed: what the server says of them, and where their dots are by now.
 
 import { calm } from './dom.js';
-import { changed } from './frame.js';
+import { changed, lookIn } from './frame.js';
 import { link } from './link.js';
 import { keepLately } from './speeds.js';
 import { tell } from './status.js';
+import { view, worldPx } from './view.js';
 import { LATITUDE_MAX, clamp, project, wrap } from './world.js';
 
-const { abs, hypot, max, round } = Math;
+const { abs, hypot, max, min, round } = Math;
 
 const GLIDE_MS_MAX = 10_000;
 const RETURN_MS = 1000; // of a glide to where a stale runner turns up again
 const WAYPOINTS_MAX = 50;
 const TRAIL_POINTS_MAX = 2000; // of one runner
 const TRAILS_POINTS_MAX = 40_000; // of all
+const SEEN_PX = 0.25; // of the screen
+const NEWS_MS = 100; // that nobody sees the dot move by may wait so long
+const TRAIL_EXACT = 1e-8;
+const SECONDS_BELOW = 1e11; // a timestamp; above it are milliseconds
 const STANDING = 2.5e-8; // about a metre at the equator
 
 export const runners = new Map();
@@ -62,7 +67,7 @@ export const isDrawn = ({ isMappable, state }) => isMappable && state !== 'unkno
 function become(runner, state, isTold = runner.isTold) {
   if (isTold && runner.state !== state) tell(runner, state);
   runner.state = state;
-  changed('dots');
+  lookIn(NEWS_MS);
 }
 
 export function hearPresence(runner, { name = null, color = null, state, connected, age }, now) {
@@ -95,14 +100,19 @@ export function hearPosition(runner, fix, now) {
   become(runner, 'live');
 }
 
-function moveDot(runner, { lat, lng }, heardAt, now) {
+function moveDot(runner, { lat, lng, timestamp }, heardAt, now) {
   const { isMappable } = runner;
   runner.isMappable = abs(lat) <= LATITUDE_MAX && abs(lng) <= 180;
-  changed('dots');
-  if (!runner.isMappable) return Object.assign(runner, { path: [], trail: [] });
-  const to = project(lat, lng);
+  if (!runner.isMappable) {
+    changed('trails');
+    return Object.assign(runner, { path: [], trail: [] });
+  }
+  const to = { ...project(lat, lng), ms: timestamp < SECONDS_BELOW ? timestamp * 1000 : timestamp };
   if (!isMappable) {
-    Object.assign(runner, to);
+    // Where the trail comes from, if the server told of that first.
+    to.x += round((runner.trail.at(-1)?.x ?? to.x) - to.x);
+    Object.assign(runner, { x: to.x, y: to.y });
+    changed('time');
     return keepTrail(runner, to);
   }
   place(runner, now);
@@ -117,7 +127,15 @@ function moveDot(runner, { lat, lng }, heardAt, now) {
   runner.begun = now;
   runner.glideMs = clamp(heardAt - runner.heardAt, 0, runner.state === 'live' ? GLIDE_MS_MAX : RETURN_MS);
   if (calm.matches) runner.glideMs = 0;
+  lookIn(min(stepMs(runner), NEWS_MS));
 }
+
+// A step that is shorter is not seen.
+export const seenPx = () => SEEN_PX / view.dpr;
+
+// How long its dot takes for one that is.
+export const stepMs = ({ path, glideMs }) =>
+  path.length > 0 ? seenPx() / worldPx() / path.at(-1).d * glideMs : Infinity;
 
 // Puts the dot where it is by now, never beyond the last fix. `true` while it is under way.
 export function place(runner, now) {
@@ -135,11 +153,36 @@ export function place(runner, now) {
   return path.length > 0;
 }
 
-function keepTrail({ trail }, { x, y }) {
-  const last = trail.at(-1);
-  if (last && hypot(x - last.x, y - last.y) < STANDING) return;
-  trail.push({ x, y });
+// The way that a runner came, as the server knows it. It takes the place of what the page saw itself,
+// but for what is older than all of it; what the dot has still to reach comes later.
+export function hearTrail(runner, { points }) {
+  if (points.length === 0) return;
+  const told = points.map(([lng, lat, ms]) => ({ ...project(clamp(lat, -LATITUDE_MAX, LATITUDE_MAX), lng), ms }));
+  const isAhead = point => runner.path.some(to => isSamePlace(point, to));
+  while (told.length > 0 && isAhead(told.at(-1))) told.pop();
+  const trail = [...runner.trail.filter(({ ms }) => ms < points[0][2]), ...told];
+  let after = runner.isMappable ? runner : null;
+  for (const point of trail.reverse()) {
+    if (after) point.x += round(after.x - point.x);
+    after = point;
+  }
+  runner.trail = trail.reverse();
+  trim(runner.trail);
+  changed('trails');
+}
+
+// As exactly as the server keeps a trail: to 10^-6 degrees.
+const isSamePlace = (a, b) => abs(a.y - b.y) < TRAIL_EXACT && abs(wrap(a.x - b.x + 0.5, 1) - 0.5) < TRAIL_EXACT;
+
+function trim(trail) {
   const most = clamp(TRAILS_POINTS_MAX / runners.size, 20, TRAIL_POINTS_MAX);
   if (trail.length > most) trail.splice(0, trail.length - most);
-  changed('trails');
+}
+
+function keepTrail({ trail }, { x, y, ms }) {
+  const last = trail.at(-1);
+  if (last && hypot(x - last.x, y - last.y) < STANDING) return;
+  trail.push({ x, y, ms });
+  trim(trail);
+  changed('trailEnds');
 }

@@ -2,8 +2,9 @@
 
 import { isBare } from './address.js';
 import { keeping, worthSeeing } from './chosen.js';
+import { readColours } from './colours.js';
 import { loadCourse } from './course.js';
-import { readColours } from './draw.js';
+import './draw.js';
 import { followLinked } from './follows.js';
 import { changed } from './frame.js';
 import './gestures.js';
@@ -22,7 +23,7 @@ setInterval(() => {
   drawWait();
   if (keeping.what === 'fit' && !flight) fit(worthSeeing());
   // The tags of stale runners tell their ages.
-  if (everybody().some(runner => shownState(runner) === 'stale')) changed('dots');
+  if (everybody().some(runner => shownState(runner) === 'stale')) changed('time');
 }, TURN_MS);
 
 if (isBare) document.documentElement.dataset.panel = 'none';

@@ -6,7 +6,7 @@ import { askForEveryone, endEveryone, followLinked, runnerOf } from './follows.j
 import { changed } from './frame.js';
 import { everyone, link, server, settle } from './link.js';
 import { drawList } from './list.js';
-import { everybody, hearPosition, hearPresence, runners } from './runners.js';
+import { everybody, hearPosition, hearPresence, hearTrail, runners } from './runners.js';
 import { endSharing, hearAudience, hearLoss, sayGoodbye, sharing, showSubject } from './share.js';
 import { note, showLink } from './status.js';
 import { forgetToken, renewToken, subject, token } from './token.js';
@@ -108,6 +108,7 @@ function hearOf(hear, { detail }) {
 }
 on(server, 'presence', event => hearOf(hearPresence, event));
 on(server, 'position', event => hearOf(hearPosition, event));
+on(server, 'trail', event => hearOf(hearTrail, event));
 on(server, 'audience', ({ detail }) => hearAudience(detail));
 
 // An error names the first of the ids that it is about. Of whom else the server says nothing, it refused for the same.
