@@ -61,6 +61,7 @@ fn the_way_that_a_runner_came_is_drawn_and_goes_on_with_the_dot() {
     assert!(opacity(&page, 5, 51.500_7) > 80 && opacity(&page, 6, 51.500_7) > 80);
     assert_eq!(opacity(&page, 5, 51.502_5), 0);
     visit.send(&json!({"userId": 5, "lat": 51.503, "lng": lng(5)}).to_string());
+    page.open_details("5");
     page.wait_for_text(&row("5"), "51.50300");
     page.wait_until_still();
     assert!(opacity(&page, 5, 51.502_5) > 80);
@@ -117,12 +118,17 @@ fn nothing_is_left_of_a_way_whose_runner_is_gone() {
     visit.send(&json!({"userId": 5, "lat": 51.502, "lng": lng(5)}).to_string());
     page.wait_for_state("5", "live");
     is_gone(5);
-    page.click(&format!("{} button:last-child", row("6")));
+    page.open_details("6");
+    page.click(".unfollow");
     is_gone(6);
-    // After a reconnect a server that knows nobody any more says so.
+    // A server that never knew it, after a reconnect, does not say that it is gone; one that did does.
     visit.close(1012);
     page.click("#retry");
     let mut visit = fake.accept();
+    visit.send(&unknown(5).to_string());
+    page.wait_for_state("5", "stale");
+    visit.send(&json!({"userId": 5, "lat": 51.502, "lng": lng(5)}).to_string());
+    page.wait_for_state("5", "live");
     visit.send(&unknown(5).to_string());
     page.wait_for_state("5", "unknown");
     page.wait_for_a_frame();

@@ -95,8 +95,9 @@ export function hearPosition(runner, fix, now) {
   if (isNews || runner.fix?.lat !== fix.lat || runner.fix?.lng !== fix.lng) moveDot(runner, fix, heardAt, now);
   Object.assign(runner, { fix, heardAt });
   keepLately(runner, fix);
+  // Who tells of a place knows of the runner.
+  runner.told = isNews ? 'live' : runner.told ?? 'stale';
   if (!isNews) return;
-  runner.told = 'live';
   become(runner, 'live');
 }
 
