@@ -1,13 +1,15 @@
 // Where labels go: beside their dots, on nothing that is there already. Knows no page and no names.
 
-const { floor } = Math;
+const { floor, max, min } = Math;
 
 const CELL_PX = 64;
 const AWAY_PX = 20; // from the middle of a dot to its label: more than a dot reaches
 const SIDES = ['right', 'left', 'above', 'below'];
 
-export const rectangle = ({ px, py, width, height }, side) => ({
-  left: side === 'right' ? px + AWAY_PX : side === 'left' ? px - AWAY_PX - width : px - width / 2,
+// Where a label lies at a side of its dot; above and below it may be moved aside to be on the sheet.
+export const rectangle = ({ px, py, width, height }, side, sheet) => ({
+  left: side === 'right' ? px + AWAY_PX : side === 'left' ? px - AWAY_PX - width
+    : max(min(px - width / 2, sheet.width - width), 0),
   top: side === 'above' ? py - AWAY_PX - height : side === 'below' ? py + AWAY_PX : py - height / 2,
   width, height,
 });
@@ -32,7 +34,6 @@ function newIndex() {
     },
     countUnder: rect => cellsOf(rect).reduce(
       (sum, key) => sum + (cells.get(key)?.filter(other => isOver(rect, other)).length ?? 0), 0),
-    isFree: rect => !cellsOf(rect).some(key => cells.get(key)?.some(other => isOver(rect, other))),
   };
 }
 
@@ -49,20 +50,15 @@ export function placeLabels(spots, taken, sheet) {
     left >= 0 && top >= 0 && left + width <= sheet.width && top + height <= sheet.height;
   for (const spot of spots) {
     const order = spot.side ? [spot.side, ...SIDES.filter(side => side !== spot.side)] : SIDES;
-    const fits = side => { const rect = rectangle(spot, side); return isWithin(rect) && index.isFree(rect); };
-    let side = order.find(fits);
-    if (!side && spot.isNeeded) side = leastBad(spot, order, index, isWithin);
+    const cost = side => {
+      const rect = rectangle(spot, side, sheet);
+      return isWithin(rect) ? index.countUnder(rect) : Infinity;
+    };
+    const fits = side => cost(side) === 0, better = (a, b) => cost(b) < cost(a) ? b : a;
+    const side = order.find(fits) ?? (spot.isNeeded ? order.reduce(better) : null);
     if (!side) continue;
     sides.set(spot, side);
-    index.add(rectangle(spot, side));
+    index.add(rectangle(spot, side, sheet));
   }
   return sides;
-}
-
-function leastBad(spot, order, index, isWithin) {
-  const cost = side => {
-    const rect = rectangle(spot, side);
-    return index.countUnder(rect) + (isWithin(rect) ? 0 : 1000);
-  };
-  return order.reduce((best, side) => cost(side) < cost(best) ? side : best);
 }

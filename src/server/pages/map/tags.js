@@ -75,7 +75,7 @@ export function drawTags(sheet, spots, now) {
   const show = (runner, side, alpha) => {
     const spot = bySpot.get(runner);
     if (!spot) return;
-    const tag = tagOf(spot), { left, top } = rectangle({ ...spot, ...tag }, side);
+    const tag = tagOf(spot), { left, top } = rectangle({ ...spot, ...tag }, side, view);
     sheet.globalAlpha = alpha;
     const picture = pictureOf(tag);
     stamp(sheet, picture, picture, sharp(left), sharp(top));
