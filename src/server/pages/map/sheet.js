@@ -13,7 +13,7 @@ const TAP_PX = 6; // a finger is never quite still
 const FLICK_PX = 40; // moves it to the next stop
 const STOPS = ['peek', 'half', 'full'];
 
-const isPhone = matchMedia('(max-width: 640px), (max-height: 480px)');
+const isPhone = matchMedia('(max-width: 640px), (max-height: 440px)');
 const root = document.documentElement;
 const isOn = () => isPhone.matches && root.dataset.panel !== 'none';
 let stop = 'peek';
