@@ -118,7 +118,7 @@ pub struct Config {
     #[arg(long)]
     pub demo: bool,
 
-    /// Tiles under the map, a credit may follow the URL; or none
+    /// Tiles under the map, {z:17} if 17 is their last zoom, a credit may follow the URL; or none
     #[arg(long, value_name = "URL", default_value = OPENSTREETMAP, value_parser = Tiles::parse)]
     pub tiles: Tiles,
 
