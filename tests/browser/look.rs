@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
-use crate::fake::Fake;
+use crate::fake::{Fake, Visit};
 use crate::page::Page;
 use crate::support::{Answer, Server};
 
@@ -160,8 +160,11 @@ fn the_focus_of_the_map_is_seen_above_what_is_drawn_on_it() {
     assert_eq!(edges(), ground);
 }
 
-/// Opens the map with two runners, 5 who is live, and 6 who is stale.
-fn open_two(chromium: &'static Chromium, features: &[(&str, &str)]) -> (Page, [(f64, f64); 2]) {
+/// Opens the map with two runners, 5 who is live, and 6 who is stale, while the connection is held.
+fn open_two(
+    chromium: &'static Chromium,
+    features: &[(&str, &str)],
+) -> (Page, [(f64, f64); 2], Visit) {
     let fake = Fake::start();
     let page = Page::new(chromium);
     let features: Vec<_> = features
@@ -183,7 +186,7 @@ fn open_two(chromium: &'static Chromium, features: &[(&str, &str)]) -> (Page, [(
     page.wait_for_state("6", "stale");
     page.wait_until_still();
     let spots = [5.0, 6.0].map(|user: f64| page.spot(51.5, user / 1000.0));
-    (page, spots)
+    (page, spots, visit)
 }
 
 #[test]
@@ -191,7 +194,7 @@ fn under_forced_colours_a_live_runner_is_solid_and_a_stale_one_is_hollow() {
     let Some(chromium) = Chromium::get() else {
         return;
     };
-    let (page, [live, stale]) = open_two(chromium, &[("forced-colors", "active")]);
+    let (page, [live, stale], _visit) = open_two(chromium, &[("forced-colors", "active")]);
     let style = "getComputedStyle(document.documentElement)";
     let ink = page.get(&format!("{style}.color"));
     let [r, g, b, _] = page.pixel(live.0, live.1);
@@ -207,10 +210,10 @@ fn a_runner_in_a_dark_colour_is_seen_in_the_dark() {
     let Some(chromium) = Chromium::get() else {
         return;
     };
-    let (page, [live, _]) = open_two(chromium, &[("prefers-color-scheme", "dark")]);
+    let (page, [live, _], _visit) = open_two(chromium, &[("prefers-color-scheme", "dark")]);
     let shown = page.pixel(live.0, live.1);
     assert!(shown[2] > 90 && shown[2] > shown[0], "{shown:?}");
-    let (page, [live, _]) = open_two(chromium, &[("prefers-color-scheme", "light")]);
+    let (page, [live, _], _visit) = open_two(chromium, &[("prefers-color-scheme", "light")]);
     assert_eq!(page.pixel(live.0, live.1), [0, 0, 0x33, 255]);
 }
 
