@@ -223,7 +223,7 @@ fn a_connection_that_nobody_answers_is_given_up_and_tried_again() {
     page.start(&format!("http://{}/", fake.address()));
     let _silent = fake.leave_waiting();
     page.wait_for_text("#link", "Connecting");
-    page.get("window.skip = 8000");
+    page.get("window.skip = 3000");
     page.wait_ms(1200);
     assert_eq!(page.text("#link span"), "Connecting");
     page.get("window.skip = 11_000");
