@@ -74,6 +74,8 @@ pub(super) struct Hub {
     pub(super) audiences: Audiences,
     pub(super) everyone: Covering,
     pub(super) follows: usize,
+    /// Counts what changes in what a snapshot has.
+    pub(super) revision: u64,
 }
 
 impl Hub {
@@ -89,6 +91,7 @@ impl Hub {
             audiences: Audiences::default(),
             everyone: Covering::default(),
             follows: 0,
+            revision: 0,
         }
     }
 

@@ -27,6 +27,7 @@ mod rate;
 mod reports;
 mod sender_clock;
 mod service;
+mod snapshot;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -37,4 +38,5 @@ pub(crate) use keys::{MemberKey, RunnerKey};
 pub(crate) use now::Now;
 pub(crate) use rate::Excess;
 pub(crate) use service::Relay;
+pub(crate) use snapshot::{Fault, Restoring, SLICE_BYTES_MAX, Snapshot};
 pub(crate) use terms::{Debt, Owed, Published, Rules};

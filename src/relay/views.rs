@@ -158,6 +158,11 @@ impl Relay {
         self.hub.heard.count
     }
 
+    /// Counts what changes in what a [`Snapshot`](super::Snapshot) has.
+    pub(crate) fn revision(&self) -> u64 {
+        self.hub.revision
+    }
+
     /// How many users are live, stale and unknown.
     pub(crate) fn runners_by_freshness(&self) -> [(Freshness, usize); 3] {
         self.hub.runners_by_freshness()
