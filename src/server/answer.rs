@@ -11,6 +11,7 @@ use super::http::{
 use super::metrics::Gauges;
 use super::os::process::Process;
 use super::parts::Server;
+use super::state::{Figures, StateFile};
 use super::wire::close::CloseReason;
 use crate::auth::{Refused, Token};
 use crate::protocol::{Feature, encode_features};
@@ -242,6 +243,7 @@ impl Server {
                     http_connections: self.door.http(),
                     follows: self.relay.follows_total(),
                     runners: self.relay.runners_by_freshness(),
+                    state: (self.state.as_ref()).map_or_else(Figures::default, StateFile::figures),
                     process: Process::measure(),
                 };
                 Response::metrics(self.metrics.render(gauges), conditions)

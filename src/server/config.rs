@@ -114,6 +114,14 @@ pub struct Config {
     #[arg(long, value_name = "FILE")]
     pub course: Option<PathBuf>,
 
+    /// File in which last known positions and names survive a restart
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+
+    /// How much of them at most is lost if the server is killed
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_above_zero)]
+    pub state_interval: Duration,
+
     /// Show what there is to see: 25 simulated runners, as clients from a process of their own
     #[arg(long)]
     pub demo: bool,

@@ -152,9 +152,7 @@ fn say(relay: &mut Relay, said: &Said, now: Now) {
     }
     if said.is_followed {
         let member = relay.hub.join();
-        relay
-            .hub
-            .follow(member, "somebody else", Spelling::String);
+        relay.hub.follow(member, "somebody else", Spelling::String);
     }
 }
 
@@ -218,7 +216,7 @@ fn no_bytes_that_were_cut_off_are_restored() {
     for length in 0..bytes.len() {
         let fault = restored(&bytes[..length], rules(), time)
             .map(|_| ())
-            .unwrap_err();
+            .expect_err("cut off");
         assert_eq!(fault, Fault::Torn, "{length} of {}", bytes.len());
     }
     assert_eq!(
@@ -267,7 +265,11 @@ proptest! {
 #[test]
 fn what_another_program_wrote_is_told_from_what_a_newer_one_did() {
     let (_, time) = small();
-    let fault = |bytes: &[u8]| restored(bytes, rules(), time).map(|_| ()).unwrap_err();
+    let fault = |bytes: &[u8]| {
+        restored(bytes, rules(), time)
+            .map(|_| ())
+            .expect_err("no state")
+    };
     for foreign in [
         &b"{}\n"[..],
         b"spectate state\n",

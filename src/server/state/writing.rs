@@ -1,0 +1,183 @@
+//! Writes the state's file: a slice in a turn of the loop, or all at once at the end. The disk may
+//! fail at any time, and is asked again after a while.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use log::{error, info};
+
+use super::files::Files;
+use crate::relay::{Now, Relay, SLICE_BYTES_MAX, Snapshot};
+use crate::server::memory::STATE_SLICE_BYTES_MAX;
+
+// A buffer that grows has up to twice of what it needs.
+const _: () = assert!(STATE_SLICE_BYTES_MAX >= 2 * SLICE_BYTES_MAX as u64);
+
+/// The state's file, and what of it is being written.
+#[derive(Debug)]
+pub(in crate::server) struct StateFile {
+    files: Files,
+    /// What happened so long ago is in the file.
+    interval: Duration,
+    writing: Option<Writing>,
+    /// The relay's revision that the file has.
+    kept: u64,
+    /// Before this nothing is begun.
+    next: Instant,
+    is_failing: bool,
+    slice: Vec<u8>,
+    figures: Figures,
+}
+
+/// A file that is not complete.
+#[derive(Debug)]
+struct Writing {
+    snapshot: Snapshot,
+    file: File,
+    began: Now,
+    bytes: u64,
+}
+
+/// What is told of it in metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::server) struct Figures {
+    /// When the file was last written, in seconds since the start of 1970 UTC; 0 if it was not.
+    pub(in crate::server) written_unix_s: f64,
+    /// How long that took.
+    pub(in crate::server) took: Duration,
+    /// How large it became.
+    pub(in crate::server) bytes: u64,
+    /// How often it could not be written.
+    pub(in crate::server) errors: u64,
+}
+
+impl StateFile {
+    /// A file that has the relay of this revision, or has not if the disk `is_failing`.
+    pub(super) fn new(
+        files: Files,
+        interval: Duration,
+        kept: u64,
+        now: Instant,
+        is_failing: bool,
+    ) -> StateFile {
+        StateFile {
+            files,
+            interval,
+            writing: None,
+            kept,
+            next: now,
+            is_failing,
+            slice: Vec::new(),
+            figures: Figures::default(),
+        }
+    }
+
+    /// Goes on with writing, or begins with it if that is due: one slice, however busy the others
+    /// are, as those who never rest would otherwise have nothing kept.
+    pub(in crate::server) fn turn(&mut self, relay: &Relay, now: Now) {
+        let is_due = self
+            .next_deadline(relay)
+            .is_some_and(|at| now.monotonic >= at);
+        if !is_due {
+            return;
+        }
+        match self.write_slice(relay, now) {
+            Ok(false) => {}
+            Ok(true) => {
+                let outcome = self.files.put_in_place();
+                self.end(outcome, now);
+            }
+            Err(error) => self.end(Err(error), now),
+        }
+    }
+
+    /// When there is something to do.
+    pub(in crate::server) fn next_deadline(&self, relay: &Relay) -> Option<Instant> {
+        (self.writing.is_some() || relay.revision() != self.kept).then_some(self.next)
+    }
+
+    /// Writes all at once, and has the disk hold it.
+    pub(in crate::server) fn write_all(&mut self, relay: &Relay, now: Now) {
+        self.writing = None;
+        let outcome = self.write_and_sync(relay, now);
+        self.end(outcome, now);
+    }
+
+    /// What is told of it in metrics.
+    pub(in crate::server) fn figures(&self) -> Figures {
+        self.figures
+    }
+
+    fn write_and_sync(&mut self, relay: &Relay, now: Now) -> io::Result<()> {
+        while !self.write_slice(relay, now)? {}
+        if let Some(writing) = &self.writing {
+            writing.file.sync_all()?;
+        }
+        self.files.put_in_place()?;
+        self.files.sync_folder()
+    }
+
+    /// Writes a slice, the first one of a new file if none is begun; says whether it was the last.
+    fn write_slice(&mut self, relay: &Relay, now: Now) -> io::Result<bool> {
+        let writing = match &mut self.writing {
+            Some(writing) => writing,
+            none => none.insert(Writing {
+                file: self.files.create()?,
+                snapshot: Snapshot::new(relay),
+                began: now,
+                bytes: 0,
+            }),
+        };
+        let is_last = writing.snapshot.slice(relay, now, &mut self.slice);
+        writing.file.write_all(&self.slice)?;
+        writing.bytes += self.slice.len() as u64;
+        Ok(is_last)
+    }
+
+    /// Ends writing, well or not.
+    fn end(&mut self, outcome: io::Result<()>, now: Now) {
+        let name = self.files.path().display();
+        match (outcome, self.writing.take()) {
+            (Ok(()), Some(writing)) => {
+                self.kept = writing.snapshot.revision();
+                let took = now
+                    .monotonic
+                    .saturating_duration_since(writing.began.monotonic);
+                // By the end of the next one, nothing of this one is older than the interval.
+                self.next = writing.began.monotonic + self.interval.saturating_sub(took);
+                self.figures = Figures {
+                    written_unix_s: now.unix_ms / 1000.0,
+                    took,
+                    bytes: writing.bytes,
+                    ..self.figures
+                };
+                if std::mem::take(&mut self.is_failing) {
+                    info!(
+                        "state file=\"{name}\" bytes={} it is written again",
+                        writing.bytes
+                    );
+                }
+            }
+            (outcome, _) => {
+                self.files.discard();
+                self.next = now.monotonic + self.interval;
+                self.figures.errors += 1;
+                if let Err(error) = outcome
+                    && !std::mem::replace(&mut self.is_failing, true)
+                {
+                    tell_failure(self.files.path(), &error);
+                }
+            }
+        }
+    }
+}
+
+/// Tells the operator, once while the disk fails.
+pub(super) fn tell_failure(path: &Path, error: &io::Error) {
+    error!(
+        "state file=\"{}\" error=\"{error}\": nothing is kept until it can be written",
+        path.display()
+    );
+}
