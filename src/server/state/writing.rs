@@ -67,7 +67,7 @@ impl StateFile {
             interval,
             writing: None,
             kept,
-            next: now,
+            next: now + interval,
             is_failing,
             slice: Vec::new(),
             figures: Figures::default(),
