@@ -265,10 +265,25 @@ fn a_stop_while_the_disk_is_full_is_a_stop_all_the_same() {
     let server = folder.serve_every("10ms", &[]);
     publish(&server, &position(1));
     wait_until_kept(&server, &folder);
-    // Whoever cleared the folder away took the lock with it.
     fs::remove_dir_all(folder.path("")).expect("our folder");
     publish(&server, &position(2));
     wait_for_errors(&server, 1.0);
     let log = stop(server);
     assert_eq!(errors(&log).len(), 1, "{log}");
+}
+
+#[test]
+fn a_server_whose_folder_was_cleared_away_leaves_it_to_the_one_that_came_instead() {
+    let folder = Folder::new();
+    let server = folder.serve_every("10ms", &[]);
+    fs::remove_file(folder.path("state.lock")).expect("its lock");
+    let other = folder.serve(&[]);
+    publish(&server, &position(1));
+    wait_for_errors(&server, 1.0);
+    let log = stop(server);
+    assert!(errors(&log)[0].contains("another server"), "{log}");
+    assert_eq!(folder.names(), ["state.lock"]);
+    publish(&other, &position(2));
+    stop(other);
+    assert_eq!(folder.names(), ["state"]);
 }

@@ -364,6 +364,36 @@ fn a_fix_that_was_late_before_a_restart_is_late_after_it() {
 }
 
 #[test]
+fn what_changes_a_snapshot_is_another_revision_and_nothing_else_is() {
+    let (mut relay, time) = (Relay::new(rules()), now());
+    let mut before = taken(&relay, time);
+    let mut revision = relay.revision();
+    let mut check = |relay: &Relay, what: &str| {
+        let after = taken(relay, time);
+        let is_other = after != before;
+        assert_eq!(relay.revision() != revision, is_other, "{what}");
+        (before, revision) = (after, relay.revision());
+        is_other
+    };
+    publish(&mut relay, "5", fix("1", Some(time.unix_ms)), time);
+    assert!(check(&relay, "a position"));
+    publish(&mut relay, "5", fix("2", Some(time.unix_ms - 1.0)), time);
+    assert!(!check(&relay, "a late one"));
+    let five = relay.hub.runner("5").expect("known");
+    for by in [NamedBy::Token, NamedBy::Hello] {
+        relay.hub.set_name(five, by, Some("Anna"));
+        assert!(check(&relay, "a name"));
+    }
+    let member = relay.hub.join();
+    relay.hub.follow(member, "5", Spelling::String);
+    assert!(!check(&relay, "a follow"));
+    relay.hub.stale_before(time.monotonic + HOUR, 10);
+    assert!(!check(&relay, "a state"));
+    relay.hub.forget_last_known(five);
+    assert!(check(&relay, "a goodbye"));
+}
+
+#[test]
 fn a_crowd_is_taken_in_slices_while_it_moves() {
     const RUNNERS: u32 = 20_000;
     let (mut relay, time) = (Relay::new(rules()), now());

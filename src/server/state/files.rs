@@ -2,7 +2,7 @@
 //! what could not be read, `.lock` while a server has them. Knows nothing of what is in them.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ impl Files {
 
     /// Keeps other servers from them, from now on.
     pub(super) fn lock(&mut self) -> Result<(), TryLockError> {
-        if self.lock.is_none() {
+        if !self.lock.as_ref().is_some_and(Lock::is_in_place) {
             self.lock = Some(Lock::take(self.beside(".lock"))?);
         }
         Ok(())
@@ -163,35 +163,40 @@ fn unless_missing(outcome: io::Result<()>) -> io::Result<()> {
 #[derive(Debug)]
 struct Lock {
     path: PathBuf,
-    _file: File,
+    file: File,
 }
 
 impl Lock {
     fn take(path: PathBuf) -> Result<Lock, TryLockError> {
         loop {
             let mut options = OpenOptions::new();
-            let opened = options
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(MODE)
-                .open(&path);
-            let file = opened.map_err(TryLockError::Error)?;
+            options.write(true).create(true).truncate(false).mode(MODE);
+            let file = options.open(&path).map_err(TryLockError::Error)?;
             file.try_lock()?;
-            let locked = file.metadata().map_err(TryLockError::Error)?;
+            let lock = Lock {
+                path: path.clone(),
+                file,
+            };
             // Whoever had it until now may have removed it meanwhile.
-            let is_there = fs::metadata(&path)
-                .is_ok_and(|there| (there.dev(), there.ino()) == (locked.dev(), locked.ino()));
-            if is_there {
-                return Ok(Lock { path, _file: file });
+            if lock.is_in_place() {
+                return Ok(lock);
             }
         }
+    }
+
+    /// Whether it is what others find under its name.
+    fn is_in_place(&self) -> bool {
+        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        let (ours, there) = (self.file.metadata(), fs::metadata(&self.path));
+        ours.is_ok_and(|ours| there.is_ok_and(|there| identity(ours) == identity(there)))
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // One that stays behind is in nobody's way.
-        let _ = fs::remove_file(&self.path);
+        if self.is_in_place() {
+            // One that stays behind is in nobody's way.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
