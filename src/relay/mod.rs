@@ -30,6 +30,10 @@ mod service;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod trail;
+#[cfg(test)]
+mod trail_model;
+mod trails;
 mod views;
 
 pub(crate) use authority::Authority;
