@@ -31,6 +31,10 @@ mod snapshot;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod trail;
+#[cfg(test)]
+mod trail_model;
+mod trails;
 mod views;
 
 pub(crate) use authority::Authority;
@@ -38,5 +42,5 @@ pub(crate) use keys::{MemberKey, RunnerKey};
 pub(crate) use now::Now;
 pub(crate) use rate::Excess;
 pub(crate) use service::Relay;
-pub(crate) use snapshot::{Fault, Restoring, SLICE_BYTES_MAX, Snapshot};
+pub(crate) use snapshot::{Fault, RECORD_BYTES_MAX, Restoring, SLICE_BYTES_MAX, Snapshot};
 pub(crate) use terms::{Debt, Owed, Published, Rules};

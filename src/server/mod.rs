@@ -44,6 +44,7 @@ mod source;
 mod state;
 mod sweep;
 mod tick;
+mod trail;
 mod waits;
 pub mod wire;
 mod work;

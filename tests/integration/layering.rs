@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 /// All files, from the ground up: each imports only files above it in this list.
 const FLOORS: &[&str] = &[
     "duration.rs",
+    "size.rs",
     "gpx/track.rs",
     "gpx/text.rs",
     "gpx/value.rs",
@@ -18,6 +19,7 @@ const FLOORS: &[&str] = &[
     "queue/numbers.rs",
     "queue/mod.rs",
     "fix.rs",
+    "point.rs",
     "dialect.rs",
     "user.rs",
     "roster.rs",
@@ -36,6 +38,7 @@ const FLOORS: &[&str] = &[
     "protocol/field.rs",
     "protocol/names.rs",
     "protocol/geojson.rs",
+    "protocol/trail.rs",
     "protocol/mod.rs",
     "phones/report.rs",
     "phones/units.rs",
@@ -59,9 +62,11 @@ const FLOORS: &[&str] = &[
     "relay/askers.rs",
     "relay/changes.rs",
     "relay/covering.rs",
+    "relay/trail.rs",
     "relay/heard.rs",
     "relay/ids.rs",
     "relay/names.rs",
+    "relay/trails.rs",
     "relay/hub.rs",
     "relay/everyone.rs",
     "relay/last_known.rs",
@@ -143,6 +148,7 @@ const FLOORS: &[&str] = &[
     "server/parts.rs",
     "server/deliver.rs",
     "server/reporting.rs",
+    "server/trail.rs",
     "server/answer.rs",
     "server/tick/wait.rs",
     "server/tick/accept.rs",
@@ -203,6 +209,7 @@ const TESTS: &[&str] = &[
     "relay/model/mod.rs",
     "relay/snapshot/tests.rs",
     "relay/tests.rs",
+    "relay/trail_model.rs",
     "roster/tests.rs",
     "server/outbox_model/mod.rs",
     "server/outbox_model/promises.rs",
@@ -222,6 +229,7 @@ const SOCKETS: &[&str] = &["net::", "mio::"];
 
 const ROOMS: &[Room] = &[
     ("duration.rs", &["std"], SOCKETS),
+    ("size.rs", &[], &["net::", "io::", "time::", "log::"]),
     (
         "gpx/",
         &["std", "flate2", "quick_xml", "time"],
@@ -239,6 +247,7 @@ const ROOMS: &[Room] = &[
     ),
     ("queue/", &["std"], &["net::", "io::", "time::"]),
     ("fix.rs", &["std"], &["net::", "io::", "time::", "log::"]),
+    ("point.rs", &[], &["net::", "io::", "time::", "log::"]),
     ("dialect.rs", &[], &["net::", "io::", "Instant", "log::"]),
     ("user.rs", &["std"], &["net::", "io::", "Instant", "log::"]),
     (
@@ -729,12 +738,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("duration", &[]),
     ("logger", &[]),
     ("dialect", &[]),
+    ("point", &["fix"]),
+    ("size", &[]),
     ("auth", &["user"]),
-    ("protocol", &["auth", "fix", "refusal", "user"]),
+    ("protocol", &["auth", "fix", "point", "refusal", "user"]),
     (
         "relay",
         &[
-            "auth", "dialect", "fix", "queue", "refusal", "roster", "user",
+            "auth", "dialect", "fix", "point", "queue", "refusal", "roster", "user",
         ],
     ),
     ("phones", &["dialect", "fix", "protocol", "refusal", "user"]),

@@ -151,6 +151,22 @@ fn a_restart_keeps_names_and_what_is_stale_and_nobodys_connection() {
 }
 
 #[test]
+fn a_restart_keeps_trails() {
+    let folder = Folder::new();
+    let server = folder.serve(&[]);
+    for minute in [0, 2, 1, 3] {
+        let ms = 1_700_000_000_000u64 + minute * 60_000;
+        let position = format!(r#"{{"userId":5,"lat":46.{minute},"lng":7,"timestamp":{ms}}}"#);
+        publish(&server, &position);
+    }
+    let trail = server.get("/trail?id=5").body;
+    assert_eq!(trail.matches("[7").count(), 4, "{trail}");
+    stop(server);
+    let server = folder.serve(&[]);
+    assert_eq!(server.get("/trail?id=5").body, trail);
+}
+
+#[test]
 fn what_is_late_before_a_restart_is_late_after_it() {
     let folder = Folder::new();
     let server = folder.serve(&[]);

@@ -1,14 +1,16 @@
 //! What the relay keeps beyond its process, as bytes and back: where everyone was last and when, the
-//! newest timestamps, and what users are called. Knows no files; the time is handed in.
+//! newest timestamps, what users are called, and the ways that they came. Knows no files; the time is
+//! handed in.
 //!
 //! ```text
 //! spectate state VERSION\n
 //! for each runner   u32, above 0: how many bytes of it follow
 //!   its id          text: u8, and so many bytes of UTF-8
 //!   received        f64: milliseconds since the start of 1970 UTC
-//!   dialect, flags  u8, u8: a bit for each of newest timestamp, spelling, token's name, hello's name
+//!   dialect, flags  u8, u8: a bit for each of what may follow, and for an id as a number
 //!   fix             lat and lng, texts; u8, a bit for each of the extras; their digits, texts
-//!   what flags say  newest timestamp, f64; an id as written with escapes, u16 and bytes; names, texts
+//!   what flags say  newest timestamp, f64; an id as written with escapes, u16 and bytes; the token's
+//!                   name and the hello's, texts; the trail: u32, so many points as `trail` keeps them
 //! at the end        u32, which is 0; u64: how many runners; u32: CRC-32 of all bytes before it
 //! ```
 //!
@@ -33,7 +35,7 @@ const MAGIC: &str = "spectate state ";
 const VERSION: u64 = 1;
 
 /// Most bytes of one runner: a length above it is none that was written.
-const RECORD_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const RECORD_BYTES_MAX: usize = 1024 * 1024;
 
 /// Why bytes are no state that can be restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

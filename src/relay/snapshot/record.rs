@@ -3,8 +3,10 @@
 
 use crate::dialect::Dialect;
 use crate::fix::{Bounds, Extra, Fix};
+use crate::point::TrailPoint;
 use crate::relay::heard::LastKnown;
 use crate::relay::names::{NamedBy, Names};
+use crate::relay::trail::Trail;
 use crate::user::{UserId, Written, is_id, is_name};
 
 const HAS_NEWEST: u8 = 1;
@@ -12,7 +14,8 @@ const IS_BARE: u8 = 2;
 const IS_ESCAPED: u8 = 4;
 const HAS_TOKEN_NAME: u8 = 8;
 const HAS_HELLO_NAME: u8 = 16;
-const FLAGS: u8 = 31;
+const HAS_TRAIL: u8 = 32;
+const FLAGS: u8 = 63;
 
 /// A runner as it was read.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(super) struct Record<'a> {
     pub(super) written: Written,
     pub(super) fix: Fix,
     pub(super) names: Option<Names>,
+    /// None if there is no trail.
+    pub(super) trail: Vec<TrailPoint>,
 }
 
 /// Appends a runner whose last known position this is.
@@ -48,7 +53,8 @@ pub(super) fn append(
         | flag(matches!(last.written, Written::Bare), IS_BARE)
         | flag(matches!(last.written, Written::Escaped(_)), IS_ESCAPED)
         | flag(by_token.is_some(), HAS_TOKEN_NAME)
-        | flag(by_hello.is_some(), HAS_HELLO_NAME);
+        | flag(by_hello.is_some(), HAS_HELLO_NAME)
+        | flag(last.trail.is_some(), HAS_TRAIL);
     out.extend([last.dialect as u8, flags]);
     append_fix(&last.fix, out);
     if let Some(newest_ms) = newest_ms {
@@ -61,6 +67,9 @@ pub(super) fn append(
     }
     for name in [by_token, by_hello].into_iter().flatten() {
         append_text(name, out);
+    }
+    if let Some(trail) = &last.trail {
+        trail.write(out);
     }
     let length = (out.len() - start - 4) as u32;
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
@@ -112,6 +121,10 @@ pub(super) fn read(bytes: &[u8]) -> Option<Record<'_>> {
             names.get_or_insert_with(Names::default).set(by, Some(name));
         }
     }
+    let trail = match has(HAS_TRAIL) {
+        true => Trail::read(fields.rest())?,
+        false => Vec::new(),
+    };
     fields.is_empty().then_some(Record {
         id,
         received_ms,
@@ -120,6 +133,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Record<'_>> {
         written,
         fix,
         names,
+        trail,
     })
 }
 
@@ -144,6 +158,10 @@ struct Fields<'a>(&'a [u8]);
 impl<'a> Fields<'a> {
     fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.0)
     }
 
     fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {

@@ -170,8 +170,14 @@ impl Restoring {
             received_at,
             clock: SenderClock::restored(record.newest_ms),
             dialect: record.dialect,
+            trail: None,
+            is_trail_past: false,
         };
-        self.relay.hub.put_back(record.id, last, record.names);
+        let hub = &mut self.relay.hub;
+        let runner = hub.put_back(record.id, last, record.names);
+        if let Some(runner) = runner {
+            hub.restore_trail(runner, record.trail.into_iter());
+        }
     }
 }
 

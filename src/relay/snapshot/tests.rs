@@ -8,9 +8,11 @@ use proptest::prelude::*;
 use super::{Fault, Restoring, SLICE_BYTES_MAX, Snapshot};
 use crate::dialect::Dialect;
 use crate::fix::{Bounds, Extra, Fix};
+use crate::point::TrailPoint;
 use crate::relay::model::fix;
 use crate::relay::names::NamedBy;
-use crate::relay::{Now, Relay, Rules};
+use crate::relay::trail::Trail;
+use crate::relay::{Now, Relay, Rules, RunnerKey};
 use crate::user::{Freshness, Spelling, Written};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -23,6 +25,8 @@ fn rules() -> Rules {
         follows_total_max: 10,
         rate_max: None,
         last_known_max: 100_000,
+        trail_points_max: 10,
+        trail_bytes_max: 1 << 20,
         stale_after: Duration::from_secs(60),
         forget_after: 6 * HOUR,
     }
@@ -66,6 +70,11 @@ fn publish(relay: &mut Relay, user: &str, fix: Fix, now: Now) {
     (relay.hub).publish(runner, written, fix, Dialect::WebSocket, now);
 }
 
+fn trail_of(relay: &Relay, runner: RunnerKey) -> Vec<TrailPoint> {
+    let trail = relay.hub.trail(runner);
+    trail.map_or(Vec::new(), |trail| trail.points().collect())
+}
+
 /// All that is known of everybody, and how long ago it came, in milliseconds.
 fn known(relay: &Relay, now: Instant) -> BTreeMap<String, String> {
     let all = relay.everybody_known().map(|runner| {
@@ -73,14 +82,15 @@ fn known(relay: &Relay, now: Instant) -> BTreeMap<String, String> {
         let names = relay.hub.runners[runner.0 as usize].names.as_deref();
         let said = names.map(|it| [NamedBy::Token, NamedBy::Hello].map(|by| it.said_by(by)));
         let facts = format!(
-            "{:?} {:?} {:?} {:?} {:?} {:?} {}",
+            "{:?} {:?} {:?} {:?} {:?} {:?} {} {:?}",
             last.fix,
             last.written,
             last.dialect,
             last.clock.newest_ms(),
             said.filter(|said| *said != [None, None]),
             relay.freshness(runner),
-            last.age(now).as_millis()
+            last.age(now).as_millis(),
+            trail_of(relay, runner)
         );
         (relay.hub.id(runner).to_owned(), facts)
     });
@@ -96,6 +106,8 @@ struct Said {
     dialect: Dialect,
     names: [Option<String>; 2],
     is_followed: bool,
+    /// How far north it was before, in hundredths of a degree, a minute apart.
+    came_from: Vec<u8>,
 }
 
 fn said() -> impl Strategy<Value = Said> {
@@ -112,26 +124,38 @@ fn said() -> impl Strategy<Value = Said> {
         2 + Extra::ALL.len(),
     );
     let name = || prop::option::of("[A-Zä ]{1,20}");
+    let came_from = prop::collection::vec(any::<u8>(), 0..15);
     (
         written,
         digits,
         0..Dialect::ALL.len(),
         [name(), name()],
         any::<bool>(),
+        came_from,
     )
         .prop_map(
-            |((written, user), digits, dialect, names, is_followed)| Said {
+            |((written, user), digits, dialect, names, is_followed, came_from)| Said {
                 user,
                 written,
                 digits,
                 dialect: Dialect::ALL[dialect],
                 names,
                 is_followed,
+                came_from,
             },
         )
 }
 
+fn time_before_ms(now: Now, minutes: usize) -> f64 {
+    now.unix_ms - minutes as f64 * 60_000.0
+}
+
 fn say(relay: &mut Relay, said: &Said, now: Now) {
+    for (minute, north) in said.came_from.iter().enumerate() {
+        let made_at_ms = time_before_ms(now, said.came_from.len() - minute);
+        let lat = format!("{}", f64::from(*north) / 100.0);
+        publish(relay, &said.user, fix(&lat, Some(made_at_ms)), now);
+    }
     let runner = relay.hub.runner_or_new(&said.user);
     let digits = |at: usize| said.digits[at].as_deref();
     let fix = Fix::new(
@@ -203,6 +227,7 @@ fn small() -> (Relay, Now) {
             dialect: Dialect::Overland,
             names: [Some("Anna Berg".to_owned()), Some("Anna".to_owned())],
             is_followed: false,
+            came_from: vec![10, 20, 5, 5, 130],
         };
         say(&mut relay, &said, time);
     }
@@ -336,6 +361,50 @@ fn what_is_too_old_or_too_much_does_not_come_back() {
 }
 
 #[test]
+fn where_there_is_less_room_for_trails_the_longest_unheard_have_none() {
+    let (mut relay, start) = (Relay::new(rules()), now());
+    for number in 0..30u32 {
+        let time = later(start, number * Duration::from_secs(60));
+        let fix = fix(&format!("{number}"), None);
+        publish(&mut relay, &(number % 3).to_string(), fix, time);
+    }
+    let end = later(start, Duration::from_secs(1800));
+    let bytes = taken(&relay, end);
+    let trails = |trail_bytes_max: usize| {
+        let rules = Rules {
+            trail_bytes_max,
+            ..rules()
+        };
+        let relay = restored(&bytes, rules, end).expect("whole");
+        ["0", "1", "2"].map(|user| {
+            let runner = relay.hub.runner(user).expect("known");
+            trail_of(&relay, runner).len()
+        })
+    };
+    let all = relay.hub.trails.bytes;
+    assert_eq!(trails(all), [10, 10, 10]);
+    assert_eq!(trails(all - 1), [0, 10, 10]);
+    assert_eq!(trails(all / 2), [0, 0, 10]);
+    assert_eq!(trails(0), [0, 0, 0]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn points_are_read_of_any_bytes_on_earth_and_in_order_or_not_at_all(
+        count in 0..6u32,
+        bytes in prop::collection::vec(prop_oneof![Just(0xff), any::<u8>()], 0..60),
+    ) {
+        let bytes = [&count.to_le_bytes()[..], &bytes].concat();
+        if let Some(points) = Trail::read(&bytes) {
+            prop_assert_eq!(points.len(), count as usize);
+            prop_assert!(points.windows(2).all(|pair| pair[0].ms < pair[1].ms));
+            prop_assert!(points.iter().all(|point| point.lat_e6.abs() <= 90_000_000));
+        }
+    }
+}
+
+#[test]
 fn what_lies_beyond_the_bounds_does_not_come_back() {
     let (mut relay, time) = (Relay::new(rules()), now());
     publish(&mut relay, "5", fix("95", None), time);
@@ -378,7 +447,9 @@ fn what_changes_a_snapshot_is_another_revision_and_nothing_else_is() {
     publish(&mut relay, "5", fix("1", Some(time.unix_ms)), time);
     assert!(check(&relay, "a position"));
     publish(&mut relay, "5", fix("2", Some(time.unix_ms - 1.0)), time);
-    assert!(!check(&relay, "a late one"));
+    assert!(check(&relay, "a late one, on the trail"));
+    publish(&mut relay, "5", fix("2", Some(time.unix_ms - 1.0)), time);
+    assert!(!check(&relay, "the same again"));
     let five = relay.hub.runner("5").expect("known");
     for by in [NamedBy::Token, NamedBy::Hello] {
         relay.hub.set_name(five, by, Some("Anna"));

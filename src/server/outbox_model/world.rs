@@ -73,6 +73,8 @@ impl World {
             follows_total_max: 100,
             rate_max: None,
             last_known_max: 100,
+            trail_points_max: 10,
+            trail_bytes_max: usize::MAX,
             stale_after: Duration::from_secs(1000),
             forget_after: Duration::from_secs(1000),
         });
@@ -168,7 +170,7 @@ impl World {
             self.flush(false);
         }
         let mut refusals = Vec::new();
-        (self.relay).follow_everyone(&self.watcher, &mut refusals);
+        (self.relay).follow_everyone(&self.watcher, 0, &mut refusals);
         assert!(refusals.is_empty());
         for debt in self.relay.take_debts() {
             match debt.owed {
@@ -226,7 +228,7 @@ impl World {
 
     pub(super) fn follow(&mut self, user: &str) {
         let id = UserId::from_integer(user).expect("a number");
-        self.relay.follow(&self.watcher, &[id], &mut Vec::new());
+        self.relay.follow(&self.watcher, &[id], 0, &mut Vec::new());
         let debts = self.relay.take_debts();
         match debts.first().map(|debt| debt.owed) {
             None => return,
@@ -337,6 +339,7 @@ impl World {
                     let number = promises.presence.get(user).copied().unwrap_or_default();
                     format!("h {user} {number}")
                 }
+                Mark::Trail(..) | Mark::CoveredTrail(..) => return false,
                 Mark::LastKnown(slot) | Mark::Whereabouts(slot) | Mark::Newest(slot) => {
                     let Some((user, number)) = last_known(relay, member, slot, now) else {
                         return false;

@@ -9,8 +9,12 @@ use std::time::{Duration, Instant};
 use log::{error, info};
 
 use super::files::Files;
-use crate::relay::{Now, Relay, SLICE_BYTES_MAX, Snapshot};
+use crate::relay::{Now, RECORD_BYTES_MAX, Relay, SLICE_BYTES_MAX, Snapshot};
+use crate::server::config::TRAIL_POINTS_MAX;
 use crate::server::memory::STATE_SLICE_BYTES_MAX;
+
+// A runner with the longest of trails, whose points take 25 bytes at most.
+const _: () = assert!(RECORD_BYTES_MAX > 4096 + 25 * TRAIL_POINTS_MAX as usize);
 
 // A buffer that grows has up to twice of what it needs.
 const _: () = assert!(STATE_SLICE_BYTES_MAX >= 2 * SLICE_BYTES_MAX as u64);
