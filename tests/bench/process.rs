@@ -65,10 +65,11 @@ impl Process {
         file: &Path,
     ) -> Result<Process, String> {
         let file = file.to_str().ok_or("a path that is no UTF-8")?;
-        // A million, and who stands by.
+        // A million and who stands by, and 240 points of each of 100,000.
         let environment = [
             ("SPECTATE_STATE", file),
             ("SPECTATE_MAX_RUNNERS", "1100000"),
+            ("SPECTATE_TRAIL_MEMORY", "400MiB"),
         ];
         Process::start_with(program, cores, &environment)
     }

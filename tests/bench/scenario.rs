@@ -15,6 +15,7 @@ use crate::machine::Cores;
 use crate::phones::Audience;
 use crate::process::Program;
 use crate::relay::{Length, Load};
+use crate::state::Field;
 use crate::{attack, follow, idle, phones, relay, slow, state};
 
 /// Followers of the largest crowds.
@@ -59,7 +60,7 @@ pub(crate) enum Work {
     Leave(usize),
     Slow,
     Attack(Attack),
-    State(usize),
+    State(Field),
     Phones {
         app: App,
         audience: Audience,
@@ -99,7 +100,7 @@ impl Case {
             Work::Leave(followers) => follow::leave(program, cores, *followers),
             Work::Slow => slow::run(program, cores),
             Work::Attack(attack) => attack::run(program, cores, *attack),
-            Work::State(runners) => state::run(program, cores, *runners),
+            Work::State(field) => state::run(program, cores, *field),
             Work::Phones {
                 app,
                 audience,
@@ -263,13 +264,18 @@ pub(crate) fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
             .into(),
         "phones" => phones(scenario, setting),
         "state" => [10_000, 1_000_000]
-            .map(|runners| Case {
-                has_floors: false,
-                ..Case::of(
-                    scenario,
-                    format!("{runners} last known positions in a file, a bystander"),
-                    Work::State(runners),
-                )
+            .map(|runners| {
+                let trails = runners / 10;
+                Case {
+                    has_floors: false,
+                    ..Case::of(
+                        scenario,
+                        format!(
+                            "{runners} last known positions and {trails} trails in a file, a bystander"
+                        ),
+                        Work::State(Field { runners, trails }),
+                    )
+                }
             })
             .into(),
         _ => scale(scenario, setting),

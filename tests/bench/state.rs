@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,23 @@ use crate::machine::Cores;
 use crate::peer::Peer;
 use crate::process::{Mark, Process, Program};
 
+/// Points of each trail, and how far they are apart in time, in milliseconds.
+const POINTS: usize = 240;
+const POINT_MS: usize = 30_000;
+
+/// When the first of them was made: some time in 2023.
+const FIRST_MS: usize = 1_700_000_000_000;
+
+/// The lowest id. All have the same number of digits.
+const FIRST_ID: usize = 1_000_000;
+
+/// Who is somewhere, and how many of them came some way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field {
+    pub(crate) runners: usize,
+    pub(crate) trails: usize,
+}
+
 /// How often the state is written while it is looked at.
 const WRITES: usize = 2;
 
@@ -20,10 +38,10 @@ const WRITES: usize = 2;
 const BATCH: usize = 50_000;
 
 /// Many users are somewhere; the server writes that, stops, and starts again.
-pub(crate) fn run(program: &Program, cores: Cores, runners: usize) -> Result<Outcome, String> {
+pub(crate) fn run(program: &Program, cores: Cores, field: Field) -> Result<Outcome, String> {
     let file = StateFile::new();
     let process = Process::start_with_state(program, cores, &file.0)?;
-    publish(process.address, runners).map_err(|error| format!("positions: {error}"))?;
+    publish(process.address, field).map_err(|error| format!("positions: {error}"))?;
     let mut scrape = Scrape::read(process.address)?;
     let first = Mark::take(&process);
     let (bystander, began) = (
@@ -48,11 +66,15 @@ pub(crate) fn run(program: &Program, cores: Cores, runners: usize) -> Result<Out
     let starting = Instant::now();
     let process = Process::start_with_state(program, cores, &file.0)?;
     let start = starting.elapsed();
-    let known = Scrape::read(process.address)?.known();
+    let back = Scrape::read(process.address)?;
     let mut wrong = Vec::new();
-    // The bystander is one more.
-    if known != runners as f64 + 1.0 {
-        wrong.push(format!("{known} of {runners} came back"));
+    // The bystander is one more, who stands still: its trail is one point for each half minute.
+    let (known, points) = (back.known(), back.value("spectate_trail_points"));
+    if known != field.runners as f64 + 1.0 {
+        wrong.push(format!("{known} runners came back"));
+    }
+    if points < (field.trails * POINTS) as f64 {
+        wrong.push(format!("{points} points came back"));
     }
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     Ok(Outcome {
@@ -94,15 +116,25 @@ impl Drop for StateFile {
     }
 }
 
-/// A position of each of them.
-fn publish(server: SocketAddr, runners: usize) -> std::io::Result<()> {
+/// Has everybody be where they are, and come from where they came.
+fn publish(server: SocketAddr, field: Field) -> std::io::Result<()> {
     let mut gateway = Peer::open(server)?;
-    let first = 1_000_000;
-    for batch in (first..first + runners).step_by(BATCH) {
-        let users = batch..(batch + BATCH).min(first + runners);
-        gateway.send_all(users.map(|user| {
-            let digits = user % 1_000_000;
-            format!("{{\"userId\":{user},\"lat\":45.{digits:06},\"lng\":12.{digits:06}}}")
+    for point in 0..POINTS {
+        publish_users(&mut gateway, 0..field.trails, point)?;
+    }
+    publish_users(&mut gateway, field.trails..field.runners, 0)
+}
+
+fn publish_users(gateway: &mut Peer, users: Range<usize>, point: usize) -> std::io::Result<()> {
+    let ms = FIRST_MS + point * POINT_MS;
+    for begin in users.clone().step_by(BATCH) {
+        let batch = begin..(begin + BATCH).min(users.end);
+        gateway.send_all(batch.map(|user| {
+            // Some 11 m behind the point before.
+            let (id, lat) = (FIRST_ID + user, 100 * point + user % 100);
+            format!(
+                "{{\"userId\":{id},\"lat\":45.{lat:06},\"lng\":12.{user:06},\"timestamp\":{ms}}}"
+            )
         }))?;
         gateway.settle()?;
     }
