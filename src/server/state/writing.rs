@@ -87,14 +87,12 @@ impl StateFile {
         if !is_due {
             return;
         }
-        match self.write_slice(relay, now) {
-            Ok(false) => {}
-            Ok(true) => {
-                let outcome = self.files.put_in_place();
-                self.end(outcome, now);
-            }
-            Err(error) => self.end(Err(error), now),
-        }
+        let outcome = match self.write_slice(relay, now) {
+            Ok(false) => return,
+            Ok(true) => self.files.put_in_place(),
+            Err(error) => Err(error),
+        };
+        self.end(outcome, now);
     }
 
     /// When there is something to do.
@@ -142,38 +140,41 @@ impl StateFile {
 
     /// Ends writing, well or not.
     fn end(&mut self, outcome: io::Result<()>, now: Now) {
-        let name = self.files.path().display();
-        match (outcome, self.writing.take()) {
-            (Ok(()), Some(writing)) => {
-                self.kept = writing.snapshot.revision();
-                let took = now
-                    .monotonic
-                    .saturating_duration_since(writing.began.monotonic);
-                // By the end of the next one, nothing of this one is older than the interval.
-                self.next = writing.began.monotonic + self.interval.saturating_sub(took);
-                self.figures = Figures {
-                    written_unix_s: now.unix_ms / 1000.0,
-                    took,
-                    bytes: writing.bytes,
-                    ..self.figures
-                };
-                if std::mem::take(&mut self.is_failing) {
-                    info!(
-                        "state file=\"{name}\" bytes={} it is written again",
-                        writing.bytes
-                    );
-                }
-            }
-            (outcome, _) => {
-                self.files.discard();
-                self.next = now.monotonic + self.interval;
-                self.figures.errors += 1;
-                if let Err(error) = outcome
-                    && !std::mem::replace(&mut self.is_failing, true)
-                {
-                    tell_failure(self.files.path(), &error);
-                }
-            }
+        let writing = self.writing.take();
+        match (outcome, writing) {
+            (Ok(()), Some(writing)) => self.succeed(&writing, now),
+            (Ok(()), None) => {}
+            (Err(error), _) => self.fail(&error, now),
+        }
+    }
+
+    fn succeed(&mut self, writing: &Writing, now: Now) {
+        let began_at = writing.began.monotonic;
+        let took = now.monotonic.saturating_duration_since(began_at);
+        self.kept = writing.snapshot.revision();
+        // By the end of the next one, nothing of this one is older than the interval.
+        self.next = began_at + self.interval.saturating_sub(took);
+        self.figures = Figures {
+            written_unix_s: now.unix_ms / 1000.0,
+            took,
+            bytes: writing.bytes,
+            ..self.figures
+        };
+        if std::mem::take(&mut self.is_failing) {
+            let name = self.files.path().display();
+            info!(
+                "state file=\"{name}\" bytes={}: it is written again",
+                writing.bytes
+            );
+        }
+    }
+
+    fn fail(&mut self, error: &io::Error, now: Now) {
+        self.files.discard();
+        self.next = now.monotonic + self.interval;
+        self.figures.errors += 1;
+        if !std::mem::replace(&mut self.is_failing, true) {
+            tell_failure(self.files.path(), error);
         }
     }
 }
