@@ -186,3 +186,80 @@ pub(super) fn tell_failure(path: &Path, error: &io::Error) {
         path.display()
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Dialect;
+    use crate::fix::{Bounds, Fix};
+    use crate::relay::{Authority, Rules};
+
+    /// Enough for many slices.
+    const RUNNERS: u32 = 60_000;
+    const INTERVAL: Duration = Duration::from_secs(10);
+    const TICK: Duration = Duration::from_millis(100);
+
+    fn relay(now: Now) -> Relay {
+        let mut relay = Relay::new(Rules {
+            needs_grant: false,
+            follows_all: true,
+            follows_max: 1,
+            follows_total_max: 1,
+            rate_max: None,
+            last_known_max: RUNNERS as usize,
+            trail_points_max: 0,
+            trail_bytes_max: 0,
+            stale_after: INTERVAL,
+            forget_after: 100 * INTERVAL,
+        });
+        for user in 0..RUNNERS {
+            report(&mut relay, user, now);
+        }
+        relay
+    }
+
+    fn report(relay: &mut Relay, user: u32, now: Now) {
+        let fix = Fix::new(Bounds::Finite, Some("1"), Some("2"), |_| None);
+        let (by, user) = (Authority::of_request(None), user.to_string());
+        relay.report(&by, &user, fix.expect("numbers"), Dialect::Json, now);
+    }
+
+    #[test]
+    fn what_is_kept_of_a_large_state_that_never_rests_is_no_older_than_the_interval() {
+        let folder = std::env::temp_dir().join(format!("spectate-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("room for a folder");
+        let files = Files::named(&folder.join("state")).expect("a folder that is there");
+        let start = Now {
+            monotonic: Instant::now(),
+            unix_ms: 1.7e12,
+        };
+        let mut relay = relay(start);
+        let mut state = StateFile::new(files, INTERVAL, 0, start.monotonic, false);
+        let mut writes = 0.0;
+        for tick in 1..600 {
+            let passed = TICK * tick;
+            let now = Now {
+                monotonic: start.monotonic + passed,
+                unix_ms: start.unix_ms + passed.as_secs_f64() * 1000.0,
+            };
+            report(&mut relay, tick, now);
+            let written_before = state.figures().written_unix_s;
+            state.turn(&relay, now);
+            let Figures {
+                written_unix_s,
+                took,
+                ..
+            } = state.figures();
+            writes += f64::from(u8::from(written_unix_s != written_before));
+            if written_unix_s > 0.0 {
+                assert!(took > 2 * TICK, "in slices: {took:?}");
+                let age_s = now.unix_ms / 1000.0 - (written_unix_s - took.as_secs_f64());
+                let longest = INTERVAL + 2 * TICK;
+                assert!(age_s < longest.as_secs_f64(), "{age_s} at {passed:?}");
+            }
+        }
+        drop(state);
+        std::fs::remove_dir_all(&folder).expect("our folder");
+        assert!((5.0..8.0).contains(&writes), "{writes}");
+    }
+}
