@@ -30,6 +30,7 @@ mod service;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod tracking;
 mod trail;
 #[cfg(test)]
 mod trail_model;
