@@ -31,6 +31,7 @@ mod snapshot;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod tracking;
 mod trail;
 #[cfg(test)]
 mod trail_model;

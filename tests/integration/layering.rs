@@ -69,6 +69,7 @@ const FLOORS: &[&str] = &[
     "relay/trails.rs",
     "relay/hub.rs",
     "relay/everyone.rs",
+    "relay/tracking.rs",
     "relay/last_known.rs",
     "relay/audience.rs",
     "relay/called.rs",

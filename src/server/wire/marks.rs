@@ -123,6 +123,7 @@ impl Behind {
         {
             return false;
         }
+        let hull = hull(&self.trails, &self.whereabouts);
         let mut next = self.marks.first();
         while let Some(slot) = next
             && gather.bytes.len() < bytes_max
@@ -133,8 +134,8 @@ impl Behind {
             if owed.presence && !is_gathered {
                 self.gather_mark(Mark::Presence(slot), gather, newest);
             }
-            if owed.trail && !is_gathered {
-                let from_ms = self.from_ms(owed.is_trail_recent);
+            if owed.trail && (owed.position || !hull.contains(&slot)) {
+                let from_ms = self.first_ms(owed.is_trail_recent);
                 self.gather_mark(Mark::Trail(slot, from_ms), gather, newest);
             }
             if owed.with_age {
@@ -174,7 +175,7 @@ impl Behind {
         newest: &mut impl Newest,
     ) -> bool {
         let gathered = gather.frames.len();
-        let from_ms = self.from_ms(self.are_trails_recent);
+        let from_ms = self.first_ms(self.are_trails_recent);
         for slot in hull(&self.trails, &self.whereabouts) {
             if gather.bytes.len() >= bytes_max {
                 return false;
@@ -184,8 +185,8 @@ impl Behind {
             if is_told && owed.presence {
                 self.gather_mark(Mark::Presence(slot), gather, newest);
             }
-            if is_told && owed.trail {
-                let from_ms = self.from_ms(owed.is_trail_recent);
+            if owed.trail && !owed.position {
+                let from_ms = self.first_ms(owed.is_trail_recent);
                 self.gather_mark(Mark::Trail(slot, from_ms), gather, newest);
             } else if self.trails.contains(&slot) && !owed.trail {
                 gather_if_any(Mark::CoveredTrail(slot, from_ms), gather, newest);
@@ -215,10 +216,13 @@ impl Behind {
         let were_whole = !self.trails.is_empty() && !self.are_trails_recent;
         self.trails = SPARSE_FROM..end;
         self.are_trails_recent = self.note_from(from_ms) && !were_whole;
+        for owed in self.sparse.values_mut() {
+            owed.is_trail_recent &= self.are_trails_recent;
+        }
     }
 
     /// The time from which on a trail is owed.
-    fn from_ms(&self, is_recent: bool) -> u64 {
+    fn first_ms(&self, is_recent: bool) -> u64 {
         self.from_ms.filter(|_| is_recent).unwrap_or_default()
     }
 
@@ -307,6 +311,12 @@ impl Behind {
     /// Takes off a mark whose frame the socket took, or began to take: after all that was gathered
     /// before it.
     pub(super) fn settle(&mut self, mark: Mark) {
+        if let Mark::Trail(slot, _) = mark
+            && self.trails.contains(&slot)
+        {
+            // It went in the place of the one of the range, in order or behind all of it.
+            self.trails.start = slot + 1;
+        }
         if let Mark::LastKnown(_) | Mark::Newest(_) = mark {
             // These are gathered behind all whereabouts.
             (self.trails, self.whereabouts) = Default::default();
