@@ -30,6 +30,8 @@ pub(in crate::server) struct StateFile {
     kept: u64,
     /// Before this nothing is begun.
     next: Instant,
+    /// When the last one was ended.
+    ended: Instant,
     is_failing: bool,
     slice: Vec<u8>,
     figures: Figures,
@@ -72,6 +74,7 @@ impl StateFile {
             writing: None,
             kept,
             next: now + interval,
+            ended: now,
             is_failing,
             slice: Vec::new(),
             figures: Figures::default(),
@@ -87,6 +90,10 @@ impl StateFile {
         if !is_due {
             return;
         }
+        if self.files.has_removed() {
+            self.files.give_back();
+            return;
+        }
         let outcome = match self.write_slice(relay, now) {
             Ok(false) => return,
             Ok(true) => self.files.put_in_place(),
@@ -97,6 +104,9 @@ impl StateFile {
 
     /// When there is something to do.
     pub(in crate::server) fn next_deadline(&self, relay: &Relay) -> Option<Instant> {
+        if self.files.has_removed() {
+            return Some(self.ended);
+        }
         (self.writing.is_some() || relay.revision() != self.kept).then_some(self.next)
     }
 
@@ -141,6 +151,7 @@ impl StateFile {
     /// Ends writing, well or not.
     fn end(&mut self, outcome: io::Result<()>, now: Now) {
         let writing = self.writing.take();
+        self.ended = now.monotonic;
         match (outcome, writing) {
             (Ok(()), Some(writing)) => self.succeed(&writing, now),
             (Ok(()), None) => {}
