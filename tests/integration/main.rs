@@ -41,3 +41,4 @@ mod simulate;
 mod slow;
 mod storm;
 mod support;
+mod trails;
