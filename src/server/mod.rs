@@ -9,6 +9,7 @@
 //!
 //! [`CloseReason`]: wire::close::CloseReason
 //! [protocol]: crate::protocol
+//! [trails]: crate::protocol#trails
 //! [everybody]: crate::protocol#everybody
 //! [tokens]: crate::protocol#tokens
 //! [errors]: crate::protocol#errors

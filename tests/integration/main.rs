@@ -43,3 +43,4 @@ mod state;
 mod state_faults;
 mod storm;
 mod support;
+mod trails;

@@ -6,7 +6,7 @@ use crate::slow::position;
 use crate::support::{Server, promtool};
 
 /// All names, each with its type.
-const NAMES: [(&str, &str); 27] = [
+const NAMES: [(&str, &str); 29] = [
     ("spectate_connections", "gauge"),
     ("spectate_http_connections", "gauge"),
     ("spectate_connections_accepted_total", "counter"),
@@ -14,6 +14,8 @@ const NAMES: [(&str, &str); 27] = [
     ("spectate_handshakes_rejected_total", "counter"),
     ("spectate_follows", "gauge"),
     ("spectate_runners", "gauge"),
+    ("spectate_trail_points", "gauge"),
+    ("spectate_trail_bytes", "gauge"),
     ("spectate_positions_received_total", "counter"),
     ("spectate_positions_rejected_total", "counter"),
     ("spectate_reports_rejected_total", "counter"),
