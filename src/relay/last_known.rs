@@ -6,15 +6,18 @@ use std::time::Instant;
 use super::heard::LastKnown;
 use super::hub::Hub;
 use super::keys::RunnerKey;
+use super::names::Names;
 use super::now::Now;
 use super::sender_clock::SenderClock;
+use super::trails::Taken;
 use crate::dialect::Dialect;
 use crate::fix::Fix;
 use crate::user::{Freshness, Written};
 
 impl Hub {
-    /// Keeps this as the user's last known position, which is live from now on; `false` if the
-    /// fix was made, by its sender's clock, before the user's newest.
+    /// Keeps this as the user's last known position, which is live from now on, unless the fix was
+    /// made, by its sender's clock, before the user's newest. It goes onto the user's trail, late or
+    /// not.
     pub(super) fn publish(
         &mut self,
         runner: RunnerKey,
@@ -22,28 +25,32 @@ impl Hub {
         fix: Fix,
         dialect: Dialect,
         now: Now,
-    ) -> bool {
+    ) -> Taken {
         let key = runner.0;
+        let made_at_ms = fix.made_at_ms();
         let runner = &mut self.runners[key as usize];
         let mut no_clock = SenderClock::default();
         let clock = runner
             .last
             .as_mut()
             .map_or(&mut no_clock, |last| &mut last.clock);
-        if !clock.take(fix.made_at_ms(), now) {
-            return false;
+        if !clock.take(made_at_ms, now) {
+            return self.put_late_on_trail(key, &fix, made_at_ms, now);
         }
-        let last = LastKnown {
+        let mut last = LastKnown {
             fix,
             written,
             received_at: now.monotonic,
             clock: *clock,
             dialect,
+            trail: None,
+            is_trail_past: false,
         };
         self.heard.bytes += last.bytes();
         match &mut runner.last {
             Some(before) => {
                 self.heard.bytes -= before.bytes();
+                last.trail = before.trail.take();
                 **before = last;
             }
             none => {
@@ -53,6 +60,7 @@ impl Hub {
             }
         }
         runner.was_known = true;
+        self.revision += 1;
         if !std::mem::replace(&mut runner.is_live, true) {
             self.heard.live += 1;
             self.note_change(key);
@@ -60,6 +68,7 @@ impl Hub {
         self.heard.unqueue(key);
         self.heard.queue.push(key);
         self.heard.first_live.get_or_insert(key);
+        self.heard.first_with_trail.get_or_insert(key);
         while self.heard.is_too_much() {
             // The newest always stays: it is on its way to followers.
             match self.heard.queue.first() {
@@ -67,7 +76,8 @@ impl Hub {
                 _ => break,
             }
         }
-        true
+        self.put_on_trail(key, made_at_ms, now);
+        Taken::Live
     }
 
     /// Whether a fix of the user with this timestamp is the newest.
@@ -156,12 +166,68 @@ impl Hub {
         Some(self.last_known(RunnerKey(key))?.received_at)
     }
 
+    /// Has a user be where it was before a restart, unless it was heard later than that. It is not
+    /// among the others before [`Hub::line_up`]. Says who it is.
+    pub(super) fn put_back(
+        &mut self,
+        user: &str,
+        last: LastKnown,
+        names: Option<Names>,
+    ) -> Option<RunnerKey> {
+        let key = self.key_or_new(user);
+        let runner = &mut self.runners[key as usize];
+        if let Some(other) = &runner.last {
+            if other.received_at > last.received_at {
+                return None;
+            }
+            if let Some(trail) = &other.trail {
+                self.trails.discount(trail);
+            }
+            self.heard.bytes -= other.bytes();
+            self.heard.count -= 1;
+        }
+        self.heard.bytes += last.bytes();
+        self.heard.count += 1;
+        runner.last = Some(Box::new(last));
+        runner.names = names.map(Box::new);
+        runner.was_known = true;
+        Some(RunnerKey(key))
+    }
+
+    /// Puts those who were put back into the order in which they were heard: live ones are those
+    /// heard since then. Of too many, the longest unheard are forgotten, and of too long trails theirs.
+    pub(super) fn line_up(&mut self, live_since: Option<Instant>) {
+        let known = (self.runners.iter())
+            .filter_map(|(key, runner)| Some((runner.last.as_ref()?.received_at, key as u32)));
+        let mut known: Vec<(Instant, u32)> = known.collect();
+        known.sort_unstable();
+        for (received_at, key) in known {
+            self.heard.queue.push(key);
+            if live_since.is_none_or(|since| received_at >= since) {
+                self.runners[key as usize].is_live = true;
+                self.heard.live += 1;
+                self.heard.first_live.get_or_insert(key);
+            }
+        }
+        self.heard.first_with_trail = self.heard.queue.first();
+        while self.heard.is_too_much()
+            && let Some(oldest) = self.heard.queue.first()
+        {
+            self.forget_last_known(RunnerKey(oldest));
+        }
+        self.give_up_trails();
+    }
+
     /// Forgets where a runner was last, if that is known.
     pub(super) fn forget_last_known(&mut self, runner: RunnerKey) {
         let RunnerKey(key) = runner;
         self.heard.unqueue(key);
         let runner = &mut self.runners[key as usize];
         if let Some(last) = runner.last.take() {
+            self.revision += 1;
+            if let Some(trail) = &last.trail {
+                self.trails.discount(trail);
+            }
             self.heard.count -= 1;
             self.heard.bytes -= last.bytes();
             self.heard.live -= usize::from(std::mem::take(&mut runner.is_live));

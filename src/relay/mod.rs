@@ -27,9 +27,15 @@ mod rate;
 mod reports;
 mod sender_clock;
 mod service;
+mod snapshot;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod tracking;
+mod trail;
+#[cfg(test)]
+mod trail_model;
+mod trails;
 mod views;
 
 pub(crate) use authority::Authority;
@@ -37,4 +43,5 @@ pub(crate) use keys::{MemberKey, RunnerKey};
 pub(crate) use now::Now;
 pub(crate) use rate::Excess;
 pub(crate) use service::Relay;
+pub(crate) use snapshot::{Fault, RECORD_BYTES_MAX, Restoring, SLICE_BYTES_MAX, Snapshot};
 pub(crate) use terms::{Debt, Owed, Published, Rules};

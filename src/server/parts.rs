@@ -25,11 +25,12 @@ use super::pages::Pages;
 use super::queues::Queues;
 use super::roster::RosterFile;
 use super::source::Source;
+use super::state::{self, StateFile};
 use super::sweep::Sweep;
 use super::wire::ceiling::Ceiling;
 use super::wire::reader::Reader;
 use super::work::Work;
-use crate::relay::{Now, Relay};
+use crate::relay::{Now, Relay, Rules};
 
 /// Events taken in one tick. A small batch caps what one write can carry.
 pub(super) const EVENTS_MAX: usize = 4096;
@@ -45,6 +46,8 @@ pub(super) struct Server {
     pub(super) door: Door,
     pub(super) connections: Connections,
     pub(super) relay: Relay,
+    /// Where a restart finds it again, if it is to.
+    pub(super) state: Option<StateFile>,
     pub(super) queues: Queues,
     pub(super) reader: Reader,
     pub(super) work: Work,
@@ -73,7 +76,7 @@ impl Server {
         let door = Door::new(&config, limits)?;
         demo::check(&config, limits.websockets)?;
         let (roster, names) = RosterFile::load(config.roster.clone())?;
-        let mut relay = Relay::new(config.rules(door.asks_for_tokens()));
+        let (state, mut relay) = restore(&config, config.rules(door.asks_for_tokens()))?;
         relay.set_roster(names);
         let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
         let mut listeners = Listeners::bind(&config.listen, config.backlog)?;
@@ -96,6 +99,7 @@ impl Server {
             listeners,
             connections: Connections::default(),
             relay,
+            state,
             door,
             queues: Queues::new(config.flush_interval, now.monotonic),
             reader: Reader::new(config.max_message_bytes as usize),
@@ -119,6 +123,21 @@ impl Server {
             config,
         })
     }
+}
+
+/// A relay, with what was kept of it before a restart.
+fn restore(config: &Config, rules: Rules) -> Result<(Option<StateFile>, Relay), String> {
+    let Some(path) = &config.state else {
+        return Ok((None, Relay::new(rules)));
+    };
+    let (state, relay) = state::restore(
+        path,
+        config.state_interval,
+        rules,
+        config.bounds(),
+        read_clocks(),
+    )?;
+    Ok((Some(state), relay))
 }
 
 /// Has events of the signals and the listening sockets reported.

@@ -39,5 +39,8 @@ mod scratch;
 mod shell;
 mod simulate;
 mod slow;
+mod state;
+mod state_faults;
 mod storm;
 mod support;
+mod trails;
