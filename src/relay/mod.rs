@@ -35,6 +35,7 @@ mod trail;
 #[cfg(test)]
 mod trail_model;
 mod trails;
+mod trails_told;
 mod views;
 
 pub(crate) use authority::Authority;
