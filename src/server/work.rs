@@ -254,7 +254,8 @@ mod tests {
             (
                 r#"{"initialRequest":true,"trail":60}"#,
                 extent(false, 100),
-                100,
+                // Those whom it follows, and as many as it may name.
+                101,
             ),
             (r#"{"follow":[1,2,3,4,5,6]}"#, asking, 5),
             (r#"{"follow":[1,2,3,4,5,6]}"#, extent(false, 100), 0),
