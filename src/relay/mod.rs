@@ -36,6 +36,7 @@ mod trail;
 #[cfg(test)]
 mod trail_model;
 mod trails;
+mod trails_told;
 mod views;
 
 pub(crate) use authority::Authority;
