@@ -151,7 +151,7 @@ mod tests {
         let altitude = |text| with("1", "2", Some(text)).and_then(|point| point.altitude_cm);
         assert_eq!(altitude("-431.256"), Some(-43_126));
         assert_eq!(altitude("431.256"), Some(43_126));
-    assert_eq!(altitude("0"), Some(0));
+        assert_eq!(altitude("0"), Some(0));
         assert_eq!(altitude("1e300"), None);
         for (lat, lng) in [("90.1", "0"), ("0", "-180.5"), ("1e300", "0"), ("100", "7")] {
             assert_eq!(with(lat, lng, None), None, "{lat} {lng}");
