@@ -309,12 +309,17 @@ impl World {
         self.promises.follow(user, awaited);
     }
 
-    /// Owes a trail of a user of whom a last known position is there.
+    /// Owes a trail, which is promised if there is one by now.
     fn owe_trail(&mut self, slot: u32, from_ms: u64) {
         let is_half_sent = self.is_half_sent();
         self.outbox.mark_trail(slot, from_ms);
         if let Some((user, _)) = self.last_known(slot) {
             self.promises.owe_trail(&user, from_ms, is_half_sent);
+        } else if let Some(presence) =
+            (self.relay).say_presence(self.member(), slot, self.now.monotonic)
+        {
+            // If there is one by the time when it goes, it may be as much as was asked for now.
+            self.promises.loosen_trail(presence.user);
         }
     }
 
