@@ -23,6 +23,7 @@ impl Server {
     /// tick's budget goes.
     pub(in crate::server) fn read(&mut self) {
         self.work.begin();
+        self.outgoing.begin();
         let turns = self.queues.take_turns();
         let messages_max =
             (MESSAGES_PER_TICK_MAX / turns.len().max(1)).clamp(1, MESSAGES_PER_TURN_MAX);
