@@ -5,6 +5,7 @@ import { ageInWords } from './ages.js';
 import { selected } from './chosen.js';
 import { colourOf } from './colours.js';
 import { $, clock, on, write } from './dom.js';
+import { everyone, link } from './link.js';
 import { called } from './names.js';
 import { everybody, runners, shownState } from './runners.js';
 import { speedOf } from './speeds.js';
@@ -101,7 +102,7 @@ const COUNTED = { live: 'live', stale: 'stale', unknown: 'not seen' };
 
 function drawCount(counts) {
   const words = Object.entries(counts).filter(([, count]) => count > 0).map(([state, count]) => `${count} ${COUNTED[state]}`);
-  write($('count'), words.join(', ') || 'Nobody followed');
+  write($('count'), words.join(', ') || (link.isStopped ? '' : everyone.isFollowed ? 'Nobody yet' : 'Nobody followed'));
 }
 
 // The runners whose names or ids hold one of these parts, and how many they are.
