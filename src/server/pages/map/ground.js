@@ -34,7 +34,8 @@ export function drawGround(sheet) {
 // which anything moves.
 function darken(sheet) {
   const { canvas } = sheet, { width, height } = view;
-  Object.assign(light.canvas, { width: canvas.width, height: canvas.height });
+  if (light.canvas.width !== canvas.width) light.canvas.width = canvas.width;
+  if (light.canvas.height !== canvas.height) light.canvas.height = canvas.height;
   light.drawImage(canvas, 0, 0);
   sheet.save();
   sheet.globalCompositeOperation = 'difference';
