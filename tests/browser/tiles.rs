@@ -247,3 +247,25 @@ fn a_line_says_that_no_tiles_can_be_loaded_until_one_is() {
     page.wait_for("document.getElementById('no-tiles').hidden");
     assert_eq!(page.text("#credit"), "© OpenStreetMap contributors");
 }
+
+#[test]
+fn in_the_dark_tiles_are_dark_and_keep_their_hues() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let (port, _requests) = tile_server();
+    let template = format!("http://127.0.0.1:{port}/{{z}}/{{x}}/{{y}}.png");
+    let server = Server::start(&["--tiles", &template]);
+    let page = Page::open(chromium, server.address(), "");
+    wait_for_red(&page);
+    page.emulate("prefers-color-scheme", "dark");
+    page.wait_for_a_frame();
+    // Red is rather dark, and so rather light now.
+    let [r, g, b, _] = page.pixel_on_screen(400.0, 500.0);
+    assert!(
+        r > 200 && g > 60 && g.abs_diff(b) < 10 && r - g > 60,
+        "{r} {g} {b}"
+    );
+    page.emulate("prefers-color-scheme", "light");
+    wait_for_red(&page);
+}
