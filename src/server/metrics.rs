@@ -60,6 +60,8 @@ pub(super) struct Gauges {
     pub follows: usize,
     /// Users by the state of their last known position.
     pub runners: [(Freshness, usize); 3],
+    /// When the certificate ends, in seconds since the start of 1970 UTC, if there is one.
+    pub certificate_ends_at_s: Option<u64>,
     /// The process itself.
     pub process: Process,
 }
@@ -248,6 +250,15 @@ impl Metrics {
             self.busy.as_secs_f64(),
         )?;
         self.write_ticks(out)?;
+        head(
+            out,
+            "spectate_tls_certificate_expiry_seconds",
+            "gauge",
+            "When the certificate ends, since the start of 1970 UTC; without TLS there is none.",
+        )?;
+        if let Some(ends_at_s) = gauges.certificate_ends_at_s {
+            writeln!(out, "spectate_tls_certificate_expiry_seconds {ends_at_s}")?;
+        }
         head(
             out,
             "spectate_build_info",

@@ -96,6 +96,7 @@ const FLOORS: &[&str] = &[
     "server/http/head.rs",
     "server/http/mod.rs",
     "server/wire/close.rs",
+    "server/wire/tls.rs",
     "server/wire/stream.rs",
     "server/wire/frames.rs",
     "server/wire/marks.rs",
@@ -126,6 +127,8 @@ const FLOORS: &[&str] = &[
     "server/os/mod.rs",
     "server/connections.rs",
     "server/source.rs",
+    "server/tls/validity.rs",
+    "server/tls/mod.rs",
     "server/drain.rs",
     "server/queues.rs",
     "server/outgoing.rs",
@@ -336,8 +339,13 @@ const ROOMS: &[Room] = &[
     ),
     (
         "server/wire/",
-        &["std", "tungstenite"],
+        &["std", "rustls", "tungstenite"],
         &["net::", "log::", "relay::", "slab::", "crate::protocol"],
+    ),
+    (
+        "server/tls/",
+        &["std", "log", "pkcs8", "rustls"],
+        &["net::", "mio::", "time::"],
     ),
     (
         "server/os/",

@@ -6,7 +6,7 @@ use crate::slow::position;
 use crate::support::{Server, promtool};
 
 /// All names, each with its type.
-const NAMES: [(&str, &str); 23] = [
+const NAMES: [(&str, &str); 24] = [
     ("spectate_connections", "gauge"),
     ("spectate_http_connections", "gauge"),
     ("spectate_connections_accepted_total", "counter"),
@@ -24,6 +24,7 @@ const NAMES: [(&str, &str); 23] = [
     ("spectate_bytes_sent_total", "counter"),
     ("spectate_loop_busy_seconds_total", "counter"),
     ("spectate_tick_seconds", "histogram"),
+    ("spectate_tls_certificate_expiry_seconds", "gauge"),
     ("spectate_build_info", "gauge"),
     ("process_resident_memory_bytes", "gauge"),
     ("process_open_fds", "gauge"),

@@ -11,6 +11,7 @@ use spectate::server::wire::connection::{Connection, Input, Timeouts};
 use spectate::server::wire::frames::Frames;
 use spectate::server::wire::outbox::{Flushed, Gather, Mark};
 use spectate::server::wire::reader::Reader;
+use spectate::server::wire::stream::Stream;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 
@@ -116,7 +117,7 @@ impl Driver {
             ..Script::default()
         };
         Driver {
-            connection: Connection::new(script, now),
+            connection: Connection::new(Stream::plain(script), now),
             reader: Reader::new(MESSAGE_BYTES_MAX),
             frames: Frames::default(),
             gather: Gather::default(),

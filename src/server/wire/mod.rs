@@ -14,3 +14,4 @@ pub mod reader;
 mod receiving;
 mod reply;
 pub mod stream;
+pub mod tls;

@@ -319,7 +319,9 @@ impl Outbox {
             let taken = to.write(&gather.bytes)?;
             self.settle(taken, gather, &mut flushed);
         }
-        if flushed.blocked {
+        to.drain()?;
+        if flushed.blocked || to.owed() > 0 {
+            flushed.blocked = true;
             self.fall_behind(frames, &mut flushed);
         }
         Ok(flushed)
