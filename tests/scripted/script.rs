@@ -1,9 +1,11 @@
 //! A stream that follows a script, a peer's frames, and a connection driven as the loop drives it.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
+use rustls::SupportedProtocolVersion;
 use spectate::server::http::{Request, Response};
 use spectate::server::wire::ceiling::Ceiling;
 use spectate::server::wire::close::CloseReason;
@@ -14,6 +16,13 @@ use spectate::server::wire::reader::Reader;
 use spectate::server::wire::stream::Stream;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
+
+use crate::peer::{Cut, Peer};
+
+thread_local! {
+    /// The version of TLS, if connections are by it though a test does not say so.
+    pub(crate) static OVER_TLS: Cell<Option<&'static SupportedProtocolVersion>> = const { Cell::new(None) };
+}
 
 /// What the next read brings.
 #[derive(Clone, Debug)]
@@ -28,15 +37,32 @@ pub(crate) enum Step {
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     pub(crate) steps: VecDeque<Step>,
+    /// The peer's side of TLS, if it is spoken: steps and what was written are what is inside.
+    pub(crate) tls: Option<Box<Peer>>,
     /// Bytes that writes take before they block.
     pub(crate) room: usize,
+    /// How many took something.
+    pub(crate) writes: usize,
     /// Whether writes fail.
     pub(crate) breaks: bool,
     pub(crate) written: Vec<u8>,
 }
 
+impl Script {
+    /// Whether nothing comes any more.
+    fn is_read(&self) -> bool {
+        let has_ciphertext = self.tls.as_ref().is_some_and(|tls| !tls.is_silent());
+        self.steps.is_empty() && !has_ciphertext
+    }
+}
+
 impl Read for Script {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(tls) = &mut self.tls
+            && let Some(taken) = tls.read(&mut self.steps, buffer)?
+        {
+            return Ok(taken);
+        }
         match self.steps.pop_front() {
             None | Some(Step::WouldBlock) => Err(ErrorKind::WouldBlock.into()),
             Some(Step::End) => {
@@ -67,6 +93,11 @@ impl Write for Script {
             return Err(ErrorKind::WouldBlock.into());
         }
         self.room -= taken;
+        self.writes += 1;
+        if let Some(tls) = &mut self.tls {
+            self.written.extend(tls.take(&bytes[..taken]));
+            return Ok(taken);
+        }
         self.written.extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }
@@ -106,6 +137,23 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(steps: impl IntoIterator<Item = Step>) -> Driver {
+        match OVER_TLS.get() {
+            Some(version) => Driver::secure(steps, Peer::new(version, Cut::Nowhere)),
+            None => Driver::with(steps, None, Stream::plain),
+        }
+    }
+
+    /// The same by TLS with this peer.
+    pub(crate) fn secure(steps: impl IntoIterator<Item = Step>, peer: Peer) -> Driver {
+        let session = peer.session();
+        Driver::with(steps, Some(peer), |script| Stream::secure(script, session))
+    }
+
+    fn with(
+        steps: impl IntoIterator<Item = Step>,
+        peer: Option<Peer>,
+        stream: impl FnOnce(Script) -> Stream<Script>,
+    ) -> Driver {
         let now = Instant::now();
         // An empty read is the end of a stream.
         let steps = steps
@@ -114,10 +162,11 @@ impl Driver {
         let script = Script {
             steps: steps.collect(),
             room: usize::MAX,
+            tls: peer.map(Box::new),
             ..Script::default()
         };
         Driver {
-            connection: Connection::new(Stream::plain(script), now),
+            connection: Connection::new(stream(script), now),
             reader: Reader::new(MESSAGE_BYTES_MAX),
             frames: Frames::default(),
             gather: Gather::default(),
@@ -133,8 +182,7 @@ impl Driver {
     /// A connection that is open already, with nothing left to write.
     pub(crate) fn open() -> Driver {
         let mut driver = Driver::new([Step::Bytes(request().to_vec())]);
-        driver.turn(false);
-        driver.flush();
+        driver.run();
         assert!(driver.connection.is_open());
         driver.written();
         driver
@@ -188,8 +236,7 @@ impl Driver {
     /// Turns until the script is read and answered or the connection ends, with a flush after each.
     pub(crate) fn run(&mut self) {
         let mut has_answered = false;
-        while self.end.is_none() && (has_answered || !self.connection.socket_mut().steps.is_empty())
-        {
+        while self.end.is_none() && (has_answered || !self.connection.socket_mut().is_read()) {
             self.turn(false);
             self.flush();
             has_answered = self.connection.has_answered(self.now);
