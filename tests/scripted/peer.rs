@@ -10,9 +10,10 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion,
 };
+use spectate::server::wire::stream::Stream;
 use spectate::server::wire::tls::Session;
 
-use crate::script::Step;
+use crate::script::{Driver, Layer, Step};
 
 /// Both versions that are spoken.
 pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
@@ -91,11 +92,6 @@ impl Peer {
         Session::new(Arc::clone(&self.server)).expect("random numbers")
     }
 
-    /// Whether there is nothing to read that it has said already.
-    pub(crate) fn is_silent(&self) -> bool {
-        self.ciphertext.is_empty() && !self.rustls.wants_write()
-    }
-
     /// How many bytes were read of it.
     pub(crate) fn read_bytes(&self) -> usize {
         self.read
@@ -111,12 +107,34 @@ impl Peer {
         self.rustls.refresh_traffic_keys().expect("TLS 1.3");
     }
 
-    /// The next bytes of ciphertext; `None` if what comes next is no bytes.
-    pub(crate) fn read(
-        &mut self,
-        steps: &mut VecDeque<Step>,
-        buffer: &mut [u8],
-    ) -> io::Result<Option<usize>> {
+    fn send(&mut self) {
+        while self.rustls.wants_write() {
+            let to = &mut self.ciphertext;
+            self.rustls.write_tls(to).expect("a queue");
+        }
+    }
+
+    fn count_records(&mut self, mut ciphertext: &[u8]) {
+        while let Some((first, behind)) = ciphertext.split_first() {
+            if self.rest > 0 {
+                let count = self.rest.min(ciphertext.len());
+                self.rest -= count;
+                ciphertext = &ciphertext[count..];
+                continue;
+            }
+            self.header.push(*first);
+            ciphertext = behind;
+            if self.header.len() == 5 {
+                self.rest = usize::from(u16::from_be_bytes([self.header[3], self.header[4]]));
+                self.records += 1;
+                self.header.clear();
+            }
+        }
+    }
+}
+
+impl Layer for Peer {
+    fn read(&mut self, steps: &mut VecDeque<Step>, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         if std::mem::take(&mut self.is_blocked) {
             return Err(ErrorKind::WouldBlock.into());
         }
@@ -149,15 +167,7 @@ impl Peer {
         Ok(Some(count))
     }
 
-    fn send(&mut self) {
-        while self.rustls.wants_write() {
-            let to = &mut self.ciphertext;
-            self.rustls.write_tls(to).expect("a queue");
-        }
-    }
-
-    /// What was inside this ciphertext.
-    pub(crate) fn take(&mut self, mut ciphertext: &[u8]) -> Vec<u8> {
+    fn take(&mut self, mut ciphertext: &[u8]) -> Vec<u8> {
         self.count_records(ciphertext);
         let mut plaintext = Vec::new();
         while !ciphertext.is_empty() {
@@ -172,21 +182,16 @@ impl Peer {
         plaintext
     }
 
-    fn count_records(&mut self, mut ciphertext: &[u8]) {
-        while let Some((first, behind)) = ciphertext.split_first() {
-            if self.rest > 0 {
-                let count = self.rest.min(ciphertext.len());
-                self.rest -= count;
-                ciphertext = &ciphertext[count..];
-                continue;
-            }
-            self.header.push(*first);
-            ciphertext = behind;
-            if self.header.len() == 5 {
-                self.rest = usize::from(u16::from_be_bytes([self.header[3], self.header[4]]));
-                self.records += 1;
-                self.header.clear();
-            }
-        }
+    fn is_silent(&self) -> bool {
+        self.ciphertext.is_empty() && !self.rustls.wants_write()
+    }
+}
+
+impl Driver {
+    /// A connection by TLS with this peer.
+    pub(crate) fn secure(steps: impl IntoIterator<Item = Step>, peer: Peer) -> Driver {
+        let session = peer.session();
+        let stream = |script| Stream::secure(script, session);
+        Driver::with(steps, Some(Box::new(peer)), stream)
     }
 }

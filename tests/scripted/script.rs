@@ -1,11 +1,12 @@
 //! A stream that follows a script, a peer's frames, and a connection driven as the loop drives it.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use rustls::SupportedProtocolVersion;
 use spectate::server::http::{Request, Response};
 use spectate::server::wire::ceiling::Ceiling;
 use spectate::server::wire::close::CloseReason;
@@ -17,11 +18,24 @@ use spectate::server::wire::stream::Stream;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 
-use crate::peer::{Cut, Peer};
+/// What lies between what the script says and the connection: the peer's side of TLS.
+pub(crate) trait Layer: Debug + Any {
+    /// The next bytes for the connection; `None` if what comes next is no bytes.
+    fn read(&mut self, steps: &mut VecDeque<Step>, buffer: &mut [u8]) -> io::Result<Option<usize>>;
+
+    /// What is inside the bytes that the connection wrote.
+    fn take(&mut self, bytes: &[u8]) -> Vec<u8>;
+
+    /// Whether there is nothing to read that it has said already.
+    fn is_silent(&self) -> bool;
+}
+
+/// Makes a connection that this script is for.
+pub(crate) type Maker = fn(Vec<Step>) -> Driver;
 
 thread_local! {
-    /// The version of TLS, if connections are by it though a test does not say so.
-    pub(crate) static OVER_TLS: Cell<Option<&'static SupportedProtocolVersion>> = const { Cell::new(None) };
+    /// What makes connections if they are not plain though a test does not say so.
+    pub(crate) static MAKER: Cell<Option<Maker>> = const { Cell::new(None) };
 }
 
 /// What the next read brings.
@@ -37,8 +51,8 @@ pub(crate) enum Step {
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     pub(crate) steps: VecDeque<Step>,
-    /// The peer's side of TLS, if it is spoken: steps and what was written are what is inside.
-    pub(crate) tls: Option<Box<Peer>>,
+    /// If there is one, steps and what was written are what is inside.
+    pub(crate) layer: Option<Box<dyn Layer>>,
     /// Bytes that writes take before they block.
     pub(crate) room: usize,
     /// How many took something.
@@ -51,15 +65,15 @@ pub(crate) struct Script {
 impl Script {
     /// Whether nothing comes any more.
     fn is_read(&self) -> bool {
-        let has_ciphertext = self.tls.as_ref().is_some_and(|tls| !tls.is_silent());
-        self.steps.is_empty() && !has_ciphertext
+        let is_silent = self.layer.as_ref().is_none_or(|layer| layer.is_silent());
+        self.steps.is_empty() && is_silent
     }
 }
 
 impl Read for Script {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(tls) = &mut self.tls
-            && let Some(taken) = tls.read(&mut self.steps, buffer)?
+        if let Some(layer) = &mut self.layer
+            && let Some(taken) = layer.read(&mut self.steps, buffer)?
         {
             return Ok(taken);
         }
@@ -94,8 +108,8 @@ impl Write for Script {
         }
         self.room -= taken;
         self.writes += 1;
-        if let Some(tls) = &mut self.tls {
-            self.written.extend(tls.take(&bytes[..taken]));
+        if let Some(layer) = &mut self.layer {
+            self.written.extend(layer.take(&bytes[..taken]));
             return Ok(taken);
         }
         self.written.extend_from_slice(&bytes[..taken]);
@@ -137,21 +151,16 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(steps: impl IntoIterator<Item = Step>) -> Driver {
-        match OVER_TLS.get() {
-            Some(version) => Driver::secure(steps, Peer::new(version, Cut::Nowhere)),
+        match MAKER.get() {
+            Some(make) => make(steps.into_iter().collect()),
             None => Driver::with(steps, None, Stream::plain),
         }
     }
 
-    /// The same by TLS with this peer.
-    pub(crate) fn secure(steps: impl IntoIterator<Item = Step>, peer: Peer) -> Driver {
-        let session = peer.session();
-        Driver::with(steps, Some(peer), |script| Stream::secure(script, session))
-    }
-
-    fn with(
+    /// The same with a layer between.
+    pub(crate) fn with(
         steps: impl IntoIterator<Item = Step>,
-        peer: Option<Peer>,
+        layer: Option<Box<dyn Layer>>,
         stream: impl FnOnce(Script) -> Stream<Script>,
     ) -> Driver {
         let now = Instant::now();
@@ -162,7 +171,7 @@ impl Driver {
         let script = Script {
             steps: steps.collect(),
             room: usize::MAX,
-            tls: peer.map(Box::new),
+            layer,
             ..Script::default()
         };
         Driver {

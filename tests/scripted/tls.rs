@@ -1,11 +1,13 @@
 //! The same lives by TLS, with the ciphertext cut anywhere.
 
+use std::any::Any;
+
 use rustls::SupportedProtocolVersion;
 use spectate::server::wire::close::CloseReason;
 
 use crate::peer::{Cut, Peer, VERSIONS};
 use crate::requests::{REQUESTS, all_requests, expect_all};
-use crate::script::{Driver, OVER_TLS, Step, TIMEOUTS, close, fragment, ping, request, text};
+use crate::script::{Driver, MAKER, Maker, Step, TIMEOUTS, close, fragment, ping, request, text};
 use crate::states::{check_life, life};
 use crate::{deadlines, states};
 
@@ -20,7 +22,9 @@ fn open(version: &'static SupportedProtocolVersion) -> Driver {
 }
 
 fn peer(driver: &mut Driver) -> &mut Peer {
-    driver.connection.socket_mut().tls.as_mut().expect("TLS")
+    let layer = driver.connection.socket_mut().layer.as_deref_mut();
+    let layer: &mut dyn Any = layer.expect("TLS");
+    layer.downcast_mut().expect("TLS")
 }
 
 /// Owes a position about this slot.
@@ -256,7 +260,7 @@ fn what_is_no_tls_ends_with_an_alert_and_then_the_write_side_is_shut() {
         (drivers.remove(0), &record),
     ] {
         let mut driver = driver;
-        let tls = driver.connection.socket_mut().tls.take();
+        let layer = driver.connection.socket_mut().layer.take();
         driver.then(Step::Bytes(bytes.to_vec()));
         driver.turn(false);
         assert_eq!(driver.end, Some(CloseReason::TlsFailed), "{bytes:?}");
@@ -275,7 +279,7 @@ fn what_is_no_tls_ends_with_an_alert_and_then_the_write_side_is_shut() {
         while driver.end.is_none() && driver.turn(true) {}
         assert_eq!(driver.end, Some(CloseReason::PeerGone));
         assert_eq!(driver.connection.ending(), Some(CloseReason::TlsFailed));
-        drop(tls);
+        drop(layer);
     }
 }
 
@@ -284,7 +288,7 @@ fn a_request_without_tls_is_told_to_use_https() {
     for cut in 1..20 {
         let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
         let mut driver = Driver::secure([], Peer::new(VERSIONS[1], Cut::Nowhere));
-        driver.connection.socket_mut().tls = None;
+        driver.connection.socket_mut().layer = None;
         driver.then(Step::Bytes(request[..cut].to_vec()));
         driver.then(Step::WouldBlock);
         driver.then(Step::Bytes(request[cut..].to_vec()));
@@ -351,8 +355,12 @@ fn deadlines_and_states_are_the_same_by_tls() {
         states::a_turn_ends_before_a_flood_of_the_shortest_frames_does,
         states::a_connection_whose_socket_fails_owes_nothing_any_more,
     ];
-    for version in VERSIONS {
-        OVER_TLS.set(Some(version));
+    let makers: [Maker; 2] = [
+        |steps| Driver::secure(steps, Peer::new(VERSIONS[0], Cut::Nowhere)),
+        |steps| Driver::secure(steps, Peer::new(VERSIONS[1], Cut::Nowhere)),
+    ];
+    for maker in makers {
+        MAKER.set(Some(maker));
         tests.iter().for_each(|test| test());
     }
 }
