@@ -3,6 +3,8 @@
 
 mod access;
 mod bad_input;
+#[path = "../certificates.rs"]
+mod certificates;
 mod cli;
 mod course;
 mod credentials;
@@ -41,3 +43,4 @@ mod simulate;
 mod slow;
 mod storm;
 mod support;
+mod tls;
