@@ -1,11 +1,15 @@
 //! The live map, the set-up page and the module for pages elsewhere in a headless Chromium, served by the real
 //! program: what a person sees, and what they can do.
 
+#[path = "../certificates.rs"]
+#[expect(dead_code, reason = "other tests need the rest")]
+mod certificates;
 mod chromium;
 mod course;
 mod elsewhere;
 mod fake;
 mod fields;
+mod https;
 mod invite;
 mod link;
 mod look;
