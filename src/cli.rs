@@ -26,7 +26,7 @@ pub enum Parsed {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the server
-    Serve(server::Config),
+    Serve(Box<server::Config>),
     /// Drive a server with many users and check every delivery
     Simulate(simulate::SimulateFlags),
     /// Follow users and print a line for each position

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         }
     };
     let outcome = match command {
-        Command::Serve(config) => server::serve(config),
+        Command::Serve(config) => server::serve(*config),
         Command::Simulate(flags) => simulate::run(&flags),
         Command::Watch(flags) => watch::run(&flags),
         Command::Record(flags) => record::run(&flags),

@@ -163,7 +163,10 @@ fn usable<K>(path: &Path, key: Result<K, Unusable>) -> Result<K, String> {
 }
 
 /// Reads a file that nobody else should, and warns if they can.
-fn read_secret(path: &Path, warnings: &mut Vec<String>) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+/// A line that names the file.
+pub(crate) fn read_secret(path: &Path, warnings: &mut Vec<String>) -> Result<Vec<u8>, String> {
     let (bytes, mode) = read_file(path)?;
     if mode & OTHERS_READ_OR_WRITE != 0 {
         let shown = path.display();
@@ -175,7 +178,10 @@ fn read_secret(path: &Path, warnings: &mut Vec<String>) -> Result<Vec<u8>, Strin
 }
 
 /// A file's bytes and its mode.
-fn read_file(path: &Path) -> Result<(Vec<u8>, u32), String> {
+///
+/// # Errors
+/// A line that names the file.
+pub(crate) fn read_file(path: &Path) -> Result<(Vec<u8>, u32), String> {
     let attempt = || -> io::Result<(Vec<u8>, u32)> {
         let file = File::open(path)?;
         let mode = file.metadata()?.mode();

@@ -16,6 +16,7 @@ mod refused;
 mod token;
 
 pub use files::{KeyFlags, Loaded, load_signing_key, load_token, reload_signing_key};
+pub(crate) use files::{read_file, read_secret};
 pub use grant::{Follow, Grant, IdSet, Publish};
 pub use keys::{Keys, VerifyingKey};
 pub use mint::{MintError, SigningKey};

@@ -13,10 +13,10 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Bytes, Error, Message, Utf8Bytes, WebSocket};
 
+use super::destination::Destination;
 use super::ended::{Ended, NO_CODE};
-use super::endpoint::Endpoint;
 use super::handshake::Handshake;
-use super::plain;
+use super::transport::Transport;
 
 /// Longest wait for a TCP connection to one address.
 pub(crate) const CONNECT_WAIT: Duration = Duration::from_secs(5);
@@ -44,7 +44,7 @@ pub(crate) struct Connection {
 enum Stage {
     Connecting(Handshake),
     Handshaking(Handshake),
-    Open(Box<WebSocket<TcpStream>>),
+    Open(Box<WebSocket<Transport>>),
     Closed,
 }
 
@@ -90,12 +90,12 @@ impl Connection {
     /// What the kernel says against the registration.
     pub(crate) fn new(
         mut stream: TcpStream,
-        endpoint: &Endpoint,
+        destination: &Destination,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Connection> {
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        let handshake = Handshake::new(stream, endpoint);
+        let handshake = Handshake::new(destination.transport(stream)?, destination.endpoint());
         Ok(Connection {
             stage: Stage::Connecting(handshake),
         })
@@ -187,7 +187,7 @@ impl Connection {
     }
 }
 
-fn open(stream: TcpStream, tail: Vec<u8>) -> Box<WebSocket<TcpStream>> {
+fn open(stream: Transport, tail: Vec<u8>) -> Box<WebSocket<Transport>> {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
@@ -202,7 +202,7 @@ fn open(stream: TcpStream, tail: Vec<u8>) -> Box<WebSocket<TcpStream>> {
     ))
 }
 
-fn read_message(socket: &mut WebSocket<TcpStream>) -> Result<Input, Ended> {
+fn read_message(socket: &mut WebSocket<Transport>) -> Result<Input, Ended> {
     let error = match socket.read() {
         Ok(Message::Text(text)) => return Ok(Input::Text(text)),
         Ok(Message::Pong(payload)) => return Ok(Input::Pong(payload)),
@@ -223,7 +223,7 @@ fn read_message(socket: &mut WebSocket<TcpStream>) -> Result<Input, Ended> {
     };
     match error {
         Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Input::Blocked),
-        Error::Io(error) => Err(Ended::Lost(plain(&error))),
+        Error::Io(error) => Err(Ended::by(&error)),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Err(Ended::Lost(
             "the server went away without a goodbye".to_owned(),
         )),

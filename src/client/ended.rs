@@ -19,6 +19,8 @@ pub(crate) enum Ended {
         /// Its phrase, and the beginning of the answer's body.
         reason: String,
     },
+    /// TLS came to nothing: the server speaks none, or is not whom we believe.
+    Untrusted(String),
     /// What answered speaks no WebSocket.
     NotWebSocket(&'static str),
     /// The server said goodbye.
@@ -43,6 +45,7 @@ impl fmt::Display for Ended {
                 write!(f, "the server answered {status} {}", printable(reason))
             }
             Ended::NotWebSocket(what) => write!(f, "no WebSocket server: {what}"),
+            Ended::Untrusted(what) => write!(f, "TLS: {what}"),
             Ended::Closed { code: NO_CODE, .. } => write!(f, "closed by the server without a code"),
             Ended::Closed { code, reason } if reason.is_empty() => {
                 write!(f, "closed by the server with code {code}")
@@ -60,6 +63,18 @@ impl fmt::Display for Ended {
 }
 
 impl Ended {
+    /// By an error of the stream.
+    pub(crate) fn by(error: &io::Error) -> Ended {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        match inner {
+            Some(rustls::Error::InvalidMessage(_)) => {
+                Ended::Untrusted("the server speaks none".to_owned())
+            }
+            Some(fault) => Ended::Untrusted(fault.to_string()),
+            None => Ended::Lost(plain(error)),
+        }
+    }
+
     /// What a person can do about an end after which connecting again is no use;
     /// `None` where it is. The numbers are those of RFC 6455, section 7.4, and from 4000 on the
     /// server's own: below 4100 nothing changes by itself.
@@ -79,6 +94,9 @@ impl Ended {
                 status: 408 | 425 | 429 | 500..=599,
                 ..
             } => None,
+            Ended::Untrusted(_) => Some(
+                "is the URL right? The CA of a certificate of your own goes with --ca-file FILE",
+            ),
             Ended::Refused { .. } | Ended::NotWebSocket(_) => Some("is the URL right?"),
             Ended::Closed { .. } | Ended::Unreachable(_) | Ended::Lost(_) => None,
         }

@@ -1,16 +1,18 @@
-//! Where a server is: `ws://host[:port][/path]`, taken apart once. Knows no sockets but the
+//! Where a server is: `ws://host[:port][/path]` or `wss://`, taken apart once. Knows no sockets but the
 //! addresses that a host name stands for.
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
-/// The port of a `ws://` URL without one (RFC 6455, section 3).
+/// The ports of `ws://` and `wss://` URLs without one (RFC 6455, section 3).
 const PORT_DEFAULT: u16 = 80;
+const SECURE_PORT_DEFAULT: u16 = 443;
 
-/// A `ws://` URL.
+/// A `ws://` or `wss://` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
+    is_secure: bool,
     host: String,
     port: u16,
     path: String,
@@ -41,6 +43,22 @@ impl Endpoint {
         Ok(addresses)
     }
 
+    /// Whether TLS is spoken there.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
+    /// The host, an IPv6 address without brackets.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Where its map is.
+    pub(crate) fn map(&self) -> String {
+        let scheme = if self.is_secure { "https" } else { "http" };
+        format!("{scheme}://{}/", self.authority())
+    }
+
     /// Path and query of the upgrade request; begins with a slash.
     pub(crate) fn path(&self) -> &str {
         &self.path
@@ -53,7 +71,7 @@ impl Endpoint {
             false => self.host.clone(),
         };
         match self.port {
-            PORT_DEFAULT => host,
+            port if port == port_default(self.is_secure) => host,
             port => format!("{host}:{port}"),
         }
     }
@@ -62,7 +80,8 @@ impl Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let path = if self.path == "/" { "" } else { &self.path };
-        write!(f, "ws://{}{path}", self.authority())
+        let scheme = if self.is_secure { "wss" } else { "ws" };
+        write!(f, "{scheme}://{}{path}", self.authority())
     }
 }
 
@@ -70,17 +89,13 @@ impl FromStr for Endpoint {
     type Err = String;
 
     fn from_str(url: &str) -> Result<Endpoint, String> {
-        let rest = match url.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ws") => rest,
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("wss") => {
-                return Err(format!(
-                    "{url:?} needs TLS, which this client does not speak: run a TLS proxy (such as stunnel) \
-                     and give its ws:// address"
-                ));
-            }
+        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        let is_secure = match scheme.to_ascii_lowercase().as_str() {
+            "ws" => false,
+            "wss" | "https" => true,
             _ => {
                 return Err(format!(
-                    "{url:?} is not a ws:// URL (try ws://127.0.0.1:8080)"
+                    "{url:?} is not a ws:// or wss:// URL (try ws://127.0.0.1:8080)"
                 ));
             }
         };
@@ -101,11 +116,23 @@ impl FromStr for Endpoint {
             format!("/{path}")
         };
         let (host, port) = host_and_port(authority).map_err(refuse)?;
-        Ok(Endpoint { host, port, path })
+        Ok(Endpoint {
+            is_secure,
+            port: port.unwrap_or(port_default(is_secure)),
+            host,
+            path,
+        })
     }
 }
 
-fn host_and_port(authority: &str) -> Result<(String, u16), &'static str> {
+fn port_default(is_secure: bool) -> u16 {
+    match is_secure {
+        true => SECURE_PORT_DEFAULT,
+        false => PORT_DEFAULT,
+    }
+}
+
+fn host_and_port(authority: &str) -> Result<(String, Option<u16>), &'static str> {
     let (host, port) = match authority
         .strip_prefix('[')
         .and_then(|rest| rest.split_once(']'))
@@ -129,11 +156,12 @@ fn host_and_port(authority: &str) -> Result<(String, u16), &'static str> {
         }
     };
     let port = match port.strip_prefix(':') {
-        None if port.is_empty() => PORT_DEFAULT,
+        None if port.is_empty() => None,
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits
             .parse()
             .ok()
             .filter(|port| *port != 0)
+            .map(Some)
             .ok_or("the port must be from 1 to 65535")?,
         _ => return Err("the port must be from 1 to 65535"),
     };
@@ -152,6 +180,10 @@ mod tests {
             ("ws://[::1]:9/live?x=1", "[::1]:9", 9, "/live?x=1"),
             ("ws://[::1]", "[::1]", 80, "/"),
             ("ws://a-b.example:80?q", "a-b.example", 80, "/?q"),
+            ("wss://a.example", "a.example", 443, "/"),
+            ("https://a.example:8443/", "a.example:8443", 8443, "/"),
+            ("wss://a.example:80", "a.example:80", 80, "/"),
+            ("ws://a.example:443", "a.example:443", 443, "/"),
         ] {
             let endpoint: Endpoint = url.parse().expect(url);
             assert_eq!(
@@ -193,9 +225,18 @@ mod tests {
     }
 
     #[test]
-    fn a_wss_url_is_told_of_a_tls_proxy() {
-        let refusal = "wss://example.org".parse::<Endpoint>().expect_err("no TLS");
-        assert!(refusal.contains("TLS proxy"), "{refusal}");
+    fn tls_is_spoken_where_the_scheme_says_so() {
+        for (url, is_secure, map) in [
+            ("wss://example.org/live", true, "https://example.org/"),
+            ("https://example.org:80", true, "https://example.org:80/"),
+            ("ws://example.org:443", false, "http://example.org:443/"),
+        ] {
+            let endpoint: Endpoint = url.parse().expect(url);
+            assert_eq!(
+                (endpoint.is_secure(), endpoint.map().as_str()),
+                (is_secure, map)
+            );
+        }
     }
 
     #[test]

@@ -3,12 +3,11 @@
 
 use std::io::{self, Read, Write};
 
-use mio::net::TcpStream;
 use tungstenite::handshake::{client::generate_key, derive_accept_key};
 
 use super::ended::Ended;
 use super::endpoint::Endpoint;
-use super::plain;
+use super::transport::Transport;
 
 /// Longest answer to an upgrade request, up to the empty line.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
@@ -18,7 +17,7 @@ const HEADERS_MAX: usize = 64;
 /// The part of a connection's life before there are messages.
 #[derive(Debug)]
 pub(crate) struct Handshake {
-    stream: TcpStream,
+    stream: Transport,
     key: String,
     unsent: Vec<u8>,
     answer: Vec<u8>,
@@ -26,7 +25,7 @@ pub(crate) struct Handshake {
 
 impl Handshake {
     /// Prepares the upgrade request.
-    pub(crate) fn new(stream: TcpStream, endpoint: &Endpoint) -> Handshake {
+    pub(crate) fn new(stream: Transport, endpoint: &Endpoint) -> Handshake {
         let key = generate_key();
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -47,13 +46,18 @@ impl Handshake {
     /// # Errors
     /// [`Ended::Unreachable`] if it never will.
     pub(crate) fn is_connected(&self) -> Result<bool, Ended> {
-        if let Some(error) = self.stream.take_error().map_err(Ended::Unreachable)? {
+        if let Some(error) = self
+            .stream
+            .socket()
+            .take_error()
+            .map_err(Ended::Unreachable)?
+        {
             return Err(Ended::Unreachable(error));
         }
-        match self.stream.peer_addr() {
+        match self.stream.socket().peer_addr() {
             Ok(_) => {
                 // A ping that waits for more to send would be measured as a slow server.
-                let _ = self.stream.set_nodelay(true);
+                let _ = self.stream.socket().set_nodelay(true);
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
@@ -72,7 +76,7 @@ impl Handshake {
                 Ok(count) => drop(self.unsent.drain(..count)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Ended::Lost(plain(&error))),
+                Err(error) => return Err(Ended::by(&error)),
             }
         }
         loop {
@@ -82,7 +86,7 @@ impl Handshake {
                 Ok(count) => self.answer.extend_from_slice(&chunk[..count]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(Ended::Lost(plain(&error))),
+                Err(error) => return Err(Ended::by(&error)),
             }
             if let Some(head_bytes) = check_answer(&self.answer, &self.key)? {
                 return Ok(Some(self.answer.split_off(head_bytes)));
@@ -94,7 +98,7 @@ impl Handshake {
     }
 
     /// The stream, once the upgrade is done.
-    pub(crate) fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_stream(self) -> Transport {
         self.stream
     }
 }

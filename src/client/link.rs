@@ -9,8 +9,8 @@ use mio::{Events, Poll, Token};
 use tungstenite::{Bytes, Message, Utf8Bytes};
 
 use super::connection::{Connection, Input, connect_to_any};
+use super::destination::{Destination, ServerFlags};
 use super::ended::{Ended, NO_CODE};
-use super::endpoint::Endpoint;
 use super::message::quoted;
 use super::{plain, tell};
 use crate::auth::{self, load_token};
@@ -32,9 +32,8 @@ const CONNECTION: Token = Token(0);
 /// Flags of every command that stays connected.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct LinkFlags {
-    /// Where the server is
-    #[arg(long, value_name = "URL", default_value = super::URL_DEFAULT)]
-    url: Endpoint,
+    #[command(flatten)]
+    server: ServerFlags,
 
     /// File with the token for a server that asks for one; read again for each connection, and when the token is no longer good
     #[arg(long, value_name = "FILE")]
@@ -59,7 +58,7 @@ pub(crate) enum Event {
 
 /// A connection, or the wait for the next one.
 pub(crate) struct Link<'a> {
-    endpoint: &'a Endpoint,
+    destination: Destination,
     token_file: Option<&'a Path>,
     poll: Poll,
     events: Events,
@@ -106,7 +105,7 @@ impl<'a> Link<'a> {
     pub(crate) fn new(flags: &'a LinkFlags) -> Result<Link<'a>, String> {
         let poll = Poll::new().map_err(|error| format!("cannot poll: {}", plain(&error)))?;
         Ok(Link {
-            endpoint: &flags.url,
+            destination: Destination::new(&flags.server)?,
             token_file: flags.token_file.as_deref(),
             poll,
             events: Events::with_capacity(4),
@@ -229,10 +228,10 @@ impl<'a> Link<'a> {
         let begun_at = Instant::now();
         // Until it is there, a failure is one of an attempt that begins now.
         self.stage = Stage::Waiting { until: begun_at };
-        let addresses = self.endpoint.addresses().map_err(Ended::Lost)?;
+        let addresses = self.destination.addresses().map_err(Ended::Lost)?;
         let (stream, _) = connect_to_any(&addresses)?;
         let registry = self.poll.registry();
-        let connection = Connection::new(stream, self.endpoint, registry, CONNECTION)
+        let connection = Connection::new(stream, &self.destination, registry, CONNECTION)
             .map_err(Ended::Unreachable)?;
         self.stage = Stage::Connected {
             connection: Box::new(connection),
@@ -245,7 +244,7 @@ impl<'a> Link<'a> {
 
     fn opened(&mut self) -> Result<Event, String> {
         if self.told_connected != Some(true) {
-            tell(&format!("connected to {}", self.endpoint));
+            tell(&format!("connected to {}", self.destination));
             self.told_connected = Some(true);
         }
         let token = self.token()?;
@@ -330,10 +329,10 @@ impl<'a> Link<'a> {
                 true => " (try --token-file FILE; spectate token makes them)",
                 false => "",
             };
-            return Err(format!("{}: {ended}; {advice}{try_this}", self.endpoint));
+            return Err(format!("{}: {ended}; {advice}{try_this}", self.destination));
         }
         if self.is_leaving {
-            return Err(format!("{}: {ended}", self.endpoint));
+            return Err(format!("{}: {ended}", self.destination));
         }
         self.tell_lost(ended);
         let has_lasted = matches!(&self.stage, Stage::Connected { begun_at, .. } if begun_at.elapsed() > DELAY_MAX);
@@ -357,7 +356,7 @@ impl<'a> Link<'a> {
         };
         tell(&format!(
             "{first} {}: {ended} (trying again)",
-            self.endpoint
+            self.destination
         ));
         self.told_connected = Some(false);
     }

@@ -5,6 +5,7 @@
 //! | file | what it is for |
 //! |---|---|
 //! | `endpoint` | where a server is |
+//! | `destination`, `transport` | whom to believe that it is there, and the bytes to it, by TLS or not |
 //! | `connection`, `handshake`, `ended` | one connection from the connect to why it is over |
 //! | `message` | message text to types, and types to the messages that clients send |
 //! | `credentials` | tokens that clients make for themselves |
@@ -25,6 +26,7 @@
 mod cards;
 pub(crate) mod connection;
 pub(crate) mod credentials;
+pub(crate) mod destination;
 pub(crate) mod ended;
 pub(crate) mod endpoint;
 mod explain;
@@ -38,6 +40,7 @@ pub mod record;
 mod recording;
 pub mod replay;
 pub mod token;
+mod transport;
 pub mod watch;
 
 use std::io::{self, Write};

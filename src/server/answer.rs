@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use log::{debug, info};
 
+use super::config::Entrance;
 use super::connections::ConnectionId;
 use super::http::{
     Asked, Conditions, IdQuery, Origin, RefusedRequest, Request, Response, Route, Shown,
@@ -12,6 +13,7 @@ use super::metrics::Gauges;
 use super::os::process::Process;
 use super::parts::Server;
 use super::state::{Figures, StateFile};
+use super::tls::Certificate;
 use super::trail::TRAIL_BYTES_MAX;
 use super::wire::close::CloseReason;
 use crate::auth::{Refused, Token};
@@ -39,6 +41,11 @@ const METRICS_ROOM_BYTES: usize = 1024 * 1024;
 
 impl Server {
     pub(super) fn answer(&mut self, id: ConnectionId, request: Request) -> Result<(), CloseReason> {
+        if !self.is_at_right_entrance(id, &request) {
+            let elsewhere = "/metrics is answered at --metrics-listen alone, and there besides it /healthz and /readyz";
+            self.reply_to(id, &Response::not_found(elsewhere));
+            return Ok(());
+        }
         let has_room = self.has_room_for(id, &request);
         match request {
             Request::Upgrade {
@@ -96,6 +103,20 @@ impl Server {
         };
         debug!("request id={} route={route:?}", id.serial());
         self.reply_to(id, &response);
+    }
+
+    /// Whether a request may be answered where it came in.
+    fn is_at_right_entrance(&mut self, id: ConnectionId, request: &Request) -> bool {
+        let entrance = self.connections.get_mut(id).map(|entry| entry.entrance);
+        let is_for_operator = entrance == Some(Entrance::Metrics);
+        let (Request::Plain { route, .. } | Request::Options { route, .. }) = request else {
+            return !is_for_operator;
+        };
+        match route {
+            Route::Healthz | Route::Readyz => true,
+            Route::Metrics => is_for_operator || self.config.metrics_listen.is_none(),
+            _ => !is_for_operator,
+        }
     }
 
     /// Whether a request may be answered. Who wants to know how the server is may always.
@@ -246,6 +267,7 @@ impl Server {
                     runners: self.relay.runners_by_freshness(),
                     state: (self.state.as_ref()).map_or_else(Figures::default, StateFile::figures),
                     trails: self.relay.trails_total(),
+                    certificate_ends_at_s: (self.certificate.as_ref()).map(Certificate::ends_at_s),
                     process: Process::measure(),
                 };
                 Response::metrics(self.metrics.render(gauges), conditions)

@@ -1,6 +1,6 @@
 //! The flags of `serve`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,12 +16,50 @@ use crate::fix::Bounds;
 use crate::relay::Rules;
 use crate::size;
 
+/// What a listening socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entrance {
+    /// Everything, without TLS.
+    Plain,
+    /// Everything, by TLS.
+    Tls,
+    /// What the operator asks, without TLS.
+    Metrics,
+}
+
+impl Entrance {
+    /// The flag that asks for it.
+    pub(super) fn flag(self) -> &'static str {
+        match self {
+            Entrance::Plain => "--listen",
+            Entrance::Tls => "--tls-listen",
+            Entrance::Metrics => "--metrics-listen",
+        }
+    }
+}
+
 /// The flags of `serve`.
 #[derive(Clone, Debug, Args)]
 pub struct Config {
     /// Addresses to listen on; `[::]` takes IPv4 too
-    #[arg(long, help = "Address to listen on; may be given several times ([::]:8080 takes IPv4 too)", value_name = "ADDRESS", value_delimiter = ',', default_value = "127.0.0.1:8080", value_parser = address)]
+    #[arg(long, help = "Address to listen on; may be given several times ([::]:8080 takes IPv4 too) [default: 127.0.0.1:8080, or none with --tls-listen]", value_name = "ADDRESS", value_delimiter = ',', value_parser = address)]
     pub listen: Vec<SocketAddr>,
+
+    /// Addresses to listen on for TLS
+    #[arg(long, help = "Address to listen on for https:// and wss://; may be given several times", value_name = "ADDRESS", value_delimiter = ',', value_parser = address, requires_all = ["tls_cert_file", "tls_key_file"])]
+    pub tls_listen: Vec<SocketAddr>,
+
+    /// PEM file with the certificate and its chain, its own first; read again at a SIGHUP
+    #[arg(long, value_name = "FILE", requires = "tls_listen")]
+    pub tls_cert_file: Option<PathBuf>,
+
+    /// PEM file with the certificate's private key: RSA, ECDSA or Ed25519
+    #[arg(long, value_name = "FILE", requires = "tls_listen")]
+    pub tls_key_file: Option<PathBuf>,
+
+    /// Address to answer /metrics, /healthz and /readyz at; /metrics is then nowhere else
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    pub metrics_listen: Option<SocketAddr>,
 
     /// Most open WebSockets [default: what the descriptor limit allows]
     #[arg(long, value_name = "N", value_parser = count::<10000>)]
@@ -144,7 +182,23 @@ pub struct Config {
     pub log_level: LevelFilter,
 }
 
+/// Where is listened if nothing is said of it.
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
 impl Config {
+    /// Where to listen, and for whom.
+    pub(super) fn entrances(&self) -> Vec<(Entrance, SocketAddr)> {
+        let is_default = self.listen.is_empty() && self.tls_listen.is_empty();
+        let default = is_default.then_some(LISTEN_DEFAULT);
+        let plain = self.listen.iter().copied().chain(default);
+        let tls = self.tls_listen.iter().copied();
+        let metrics = self.metrics_listen.iter().copied();
+        (plain.map(|address| (Entrance::Plain, address)))
+            .chain(tls.map(|address| (Entrance::Tls, address)))
+            .chain(metrics.map(|address| (Entrance::Metrics, address)))
+            .collect()
+    }
+
     /// Which coordinates are taken.
     pub(super) fn bounds(&self) -> Bounds {
         if self.wgs84 {

@@ -7,9 +7,11 @@ use mio::net::TcpStream;
 use slab::Slab;
 
 use super::bad_row::BadRow;
+use super::config::Entrance;
 use super::postponed::Postponed;
 use super::waits::Waits;
 use super::wire::connection::Connection;
+use super::wire::stream::Stream;
 use crate::relay::{Authority, MemberKey};
 
 /// Serial numbers use this many bits, so that a token with the top bit set is no connection.
@@ -56,6 +58,8 @@ pub(super) struct Entry {
     pub(super) connection: Connection<TcpStream>,
     /// The peer's address.
     pub(super) peer: SocketAddr,
+    /// Where it came in.
+    pub(super) entrance: Entrance,
     /// When it was accepted.
     pub(super) accepted_at: Instant,
     /// Who it is for the relay, and what it may do.
@@ -89,8 +93,9 @@ impl Connections {
     /// Adds a connection that was just accepted.
     pub(super) fn insert(
         &mut self,
-        stream: TcpStream,
+        stream: Stream<TcpStream>,
         peer: SocketAddr,
+        entrance: Entrance,
         now: Instant,
     ) -> ConnectionId {
         let vacant = self.entries.vacant_entry();
@@ -103,6 +108,7 @@ impl Connections {
             serial: id.serial,
             connection: Connection::new(stream, now),
             peer,
+            entrance,
             accepted_at: now,
             authority: Authority::default(),
             bad_row: BadRow::default(),

@@ -7,6 +7,7 @@ use super::http::HEAD_BYTES_MAX;
 use super::os::limits::Limits;
 use super::wire::outbox::ERROR_BYTES_MAX;
 use super::wire::reader::BODIES_BYTES_MAX;
+use super::wire::tls::RECORD_BYTES_MAX;
 
 /// Most bytes that all unsent answers together may hold.
 pub(super) const UNSENT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -43,6 +44,10 @@ const NAMES_BYTES: u64 = 208;
 /// A connection of plain HTTP: itself, and the longest of heads in a buffer that has just grown.
 const HTTP_CONNECTION_BYTES: u64 = CONNECTION_BYTES + 2 * HEAD_BYTES_MAX as u64;
 
+/// What TLS takes of a connection: its keys, a record that is not all here, one that found no room
+/// when it was decrypted, and one that is not sent.
+const TLS_BYTES: u64 = 4 * 1024 + 3 * RECORD_BYTES_MAX as u64;
+
 /// The most that the server may come to hold, in bytes, with so many connections.
 pub(super) fn memory_max(config: &Config, limits: Limits) -> u64 {
     let connections = limits.websockets as u64;
@@ -58,7 +63,12 @@ pub(super) fn memory_max(config: &Config, limits: Limits) -> u64 {
         0 => 0,
         _ => config.trail_memory + connections * trail_bytes,
     };
+    let by_tls = match config.tls_listen.is_empty() {
+        true => 0,
+        false => (connections + limits.http as u64) * TLS_BYTES,
+    };
     connections * CONNECTION_BYTES
+        + by_tls
         + grants
         + config.course.iter().len() as u64 * COURSE_BYTES
         + config.state.iter().len() as u64 * STATE_SLICE_BYTES_MAX
@@ -111,5 +121,10 @@ mod tests {
         assert!(with(&["--state", "state"], 1000) > default);
         let small = ["--max-follows-total", "700000", "--max-runners", "150000"];
         assert!(with(&small, 2000) < 1 << 30);
+        let tls = "--tls-listen [::]:443 --tls-cert-file cert --tls-key-file key";
+        let tls: Vec<&str> = tls.split(' ').collect();
+        assert!(with(&tls, 1000) > default);
+        let with_tls = with(&[&small[..], &tls].concat(), 2000);
+        assert!(with_tls < with(&small, 2000) + 160 * 1024 * 1024);
     }
 }

@@ -66,6 +66,8 @@ pub(super) struct Gauges {
     pub state: Figures,
     /// Points of all trails, and the bytes that these take.
     pub trails: (usize, usize),
+    /// When the certificate ends, in seconds since the start of 1970 UTC, if there is one.
+    pub certificate_ends_at_s: Option<u64>,
     /// The process itself.
     pub process: Process,
 }
@@ -268,6 +270,15 @@ impl Metrics {
         )?;
         self.write_ticks(out)?;
         write_state(gauges.state, out)?;
+        head(
+            out,
+            "spectate_tls_certificate_expiry_seconds",
+            "gauge",
+            "When the certificate ends, since the start of 1970 UTC; without TLS there is none.",
+        )?;
+        if let Some(ends_at_s) = gauges.certificate_ends_at_s {
+            writeln!(out, "spectate_tls_certificate_expiry_seconds {ends_at_s}")?;
+        }
         head(
             out,
             "spectate_build_info",

@@ -45,6 +45,7 @@ mod source;
 mod state;
 mod sweep;
 mod tick;
+mod tls;
 mod trail;
 mod waits;
 pub mod wire;
@@ -58,6 +59,7 @@ use log::{info, warn};
 use mio::Events;
 
 pub use config::Config;
+use config::Entrance;
 use memory::memory_max;
 use os::demo::Demo;
 use os::invitation::Invitation;
@@ -69,7 +71,7 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
     let mut server = Server::bind(config)?;
     let listening = (server.listeners.addresses())
         .map_err(|error| format!("cannot tell the address: {error}"))?;
-    let addresses: Vec<String> = listening.iter().map(SocketAddr::to_string).collect();
+    let addresses: Vec<String> = listening.iter().map(shown).collect();
     let addresses = addresses.join(", ");
     // Nobody is left to tell when stdout is closed.
     let _ = writeln!(io::stdout(), "listening on {addresses}");
@@ -80,13 +82,14 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
         memory_max(&server.config, server.door.limits())
     );
     server.warn_if_open(&listening);
+    server.look_at_certificate();
     if server.config.demo {
         let demo = Demo::start(&server.config, &listening, server.now.monotonic)?;
         server.demo = Some(demo);
     }
     let invitation = Invitation {
         config: &server.config,
-        addresses: &listening,
+        entrances: &listening,
     };
     let _ = writeln!(io::stdout(), "{invitation}");
     let outcome = server
@@ -102,6 +105,15 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
         server.metrics.positions_delivered
     );
     Ok(outcome)
+}
+
+/// An address, and what it is for if not for everything.
+fn shown((entrance, address): &(Entrance, SocketAddr)) -> String {
+    match entrance {
+        Entrance::Plain => address.to_string(),
+        Entrance::Tls => format!("{address} (TLS)"),
+        Entrance::Metrics => format!("{address} (metrics)"),
+    }
 }
 
 impl Server {
@@ -123,9 +135,11 @@ impl Server {
     }
 
     /// Tells the operator once if everybody on a network may do everything.
-    fn warn_if_open(&self, listening: &[SocketAddr]) {
-        let open = (listening.iter()).find(|address| !address.ip().to_canonical().is_loopback());
-        if let Some(address) = open.filter(|_| !self.door.asks_for_tokens()) {
+    fn warn_if_open(&self, listening: &[(Entrance, SocketAddr)]) {
+        let open = (listening.iter())
+            .filter(|(entrance, _)| *entrance != Entrance::Metrics)
+            .find(|(_, address)| !address.ip().to_canonical().is_loopback());
+        if let Some((_, address)) = open.filter(|_| !self.door.asks_for_tokens()) {
             warn!(
                 "no authentication on {address}: whoever reaches it may send positions of anybody \
                  and follow everybody; see --jwt-hs256-secret-file and --jwt-public-key-file"

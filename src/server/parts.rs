@@ -27,6 +27,7 @@ use super::roster::RosterFile;
 use super::source::Source;
 use super::state::{self, StateFile};
 use super::sweep::Sweep;
+use super::tls::Certificate;
 use super::wire::ceiling::Ceiling;
 use super::wire::reader::Reader;
 use super::work::Work;
@@ -56,6 +57,8 @@ pub(super) struct Server {
     /// The way that the runners take, if it is known.
     pub(super) course: Option<Course>,
     pub(super) roster: RosterFile,
+    /// What TLS is spoken with, if it is.
+    pub(super) certificate: Option<Certificate>,
     /// What all HTTP answers on their way out hold.
     pub(super) unsent: Ceiling,
     pub(super) metrics: Metrics,
@@ -79,9 +82,10 @@ impl Server {
         let (state, mut relay) = restore(&config, config.rules(door.asks_for_tokens()))?;
         relay.set_roster(names);
         let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
-        let mut listeners = Listeners::bind(&config.listen, config.backlog)?;
+        let certificate = Certificate::load(&config)?;
+        let mut listeners = Listeners::bind(&config.entrances(), config.backlog)?;
         let course = (config.course.as_deref()).map(Course::load).transpose()?;
-        let has_files = roster.is_given() || course.is_some();
+        let has_files = roster.is_given() || course.is_some() || certificate.is_some();
         let mut signals = if door.asks_for_tokens() || has_files {
             Signals::new([SIGHUP, SIGINT, SIGTERM])
         } else {
@@ -112,6 +116,7 @@ impl Server {
             ),
             course,
             roster,
+            certificate,
             unsent: Ceiling::new(UNSENT_BYTES_MAX),
             metrics: Metrics::new(now.unix_ms),
             now,
@@ -144,9 +149,9 @@ fn restore(config: &Config, rules: Rules) -> Result<(Option<StateFile>, Relay), 
 fn register(poll: &Poll, signals: &mut Signals, listeners: &mut Listeners) -> io::Result<()> {
     let registry = poll.registry();
     registry.register(signals, Source::Signals.token(), Interest::READABLE)?;
-    for (index, socket) in listeners.sockets.iter_mut().enumerate() {
+    for (index, listener) in listeners.sockets.iter_mut().enumerate() {
         let token = Source::Listener(index).token();
-        registry.register(socket, token, Interest::READABLE)?;
+        registry.register(&mut listener.socket, token, Interest::READABLE)?;
     }
     Ok(())
 }

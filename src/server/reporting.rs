@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use log::{debug, info};
 
+use super::config::Entrance;
 use super::connections::ConnectionId;
 use super::http::{Credentials, Report, Response};
 use super::parts::Server;
@@ -39,6 +40,10 @@ impl Server {
         let Some(entry) = self.connections.get_mut(id) else {
             return;
         };
+        if entry.entrance == Entrance::Metrics {
+            // What is sent there will not be taken; the answer says so.
+            return entry.connection.welcome_body();
+        }
         let Some(report) = entry.connection.expected_report().cloned() else {
             return;
         };

@@ -51,6 +51,9 @@ const METRICS_US: usize = 200;
 /// The signature of a token.
 const TOKEN_US: usize = 100;
 
+/// A TLS handshake: its signature, most of all, by an RSA key.
+pub(super) const HANDSHAKE_US: u32 = 700;
+
 /// What is left of a tick for costly inputs.
 #[derive(Debug, Default)]
 pub(super) struct Work {

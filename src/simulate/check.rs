@@ -13,8 +13,8 @@ use super::ledger::Ledger;
 use super::progress;
 use super::schedule::{Pace, Schedule};
 use crate::client::credentials::Credentials;
+use crate::client::destination::Destination;
 use crate::client::ended::Ended;
-use crate::client::endpoint::Endpoint;
 use crate::client::message::{self, ServerMessage};
 use crate::client::{printable, unix_ms};
 
@@ -37,7 +37,7 @@ pub(crate) enum Outcome {
 
 /// A run whose users are connected.
 pub(crate) struct Check<'a> {
-    endpoint: &'a Endpoint,
+    destination: &'a Destination,
     crowd: Crowd<'a>,
     ledger: Ledger,
     round: Round,
@@ -77,7 +77,7 @@ impl<'a> Check<'a> {
     /// # Errors
     /// A line that says why they cannot connect.
     pub(crate) fn connect(
-        endpoint: &'a Endpoint,
+        destination: &'a Destination,
         credentials: Option<Credentials>,
         ledger: Ledger,
     ) -> Result<Check<'a>, String> {
@@ -87,8 +87,8 @@ impl<'a> Check<'a> {
         };
         let progress = progress::of_connects(users);
         let mut check = Check {
-            endpoint,
-            crowd: Crowd::new(endpoint, credentials, population, users)?,
+            destination,
+            crowd: Crowd::new(destination, credentials, population, users)?,
             ledger,
             round: Round::Hello,
             awaited: (0..users).collect(),
@@ -124,7 +124,7 @@ impl<'a> Check<'a> {
         }
         self.leave()?;
         if let Some(ids) = self.ledger.in_use() {
-            return Err(in_use(ids, self.endpoint));
+            return Err(in_use(ids, self.destination));
         }
         if self.ledger.is_refused() {
             return Ok(Outcome::Refused(self.crowd.into_credentials()));
@@ -341,11 +341,11 @@ impl<'a> Check<'a> {
 }
 
 /// The line for somebody whose users' ids are others' too.
-fn in_use((lowest, highest): (usize, usize), endpoint: &Endpoint) -> String {
+fn in_use((lowest, highest): (usize, usize), destination: &Destination) -> String {
     let ids = match lowest == highest {
         true => format!("id {lowest} is in use"),
         false => format!("ids {lowest} to {highest} are in use"),
     };
     let next = highest + 1;
-    format!("{ids}: somebody else publishes them at {endpoint} (try --first-id {next})")
+    format!("{ids}: somebody else publishes them at {destination} (try --first-id {next})")
 }

@@ -14,8 +14,8 @@ use tungstenite::{Bytes, Message, Utf8Bytes};
 use super::descriptors::allow_descriptors;
 use crate::client::connection::{Connection, Input, connect_to_any};
 use crate::client::credentials::Credentials;
+use crate::client::destination::Destination;
 use crate::client::ended::Ended;
-use crate::client::endpoint::Endpoint;
 use crate::client::message;
 use crate::client::plain;
 
@@ -87,7 +87,7 @@ pub(crate) enum Event {
 
 /// The connections, by member.
 pub(crate) struct Crowd<'a> {
-    endpoint: &'a Endpoint,
+    destination: &'a Destination,
     credentials: Option<Credentials>,
     population: Population,
     size: usize,
@@ -111,17 +111,17 @@ impl<'a> Crowd<'a> {
     /// # Errors
     /// A line that says why nobody can connect.
     pub(crate) fn new(
-        endpoint: &'a Endpoint,
+        destination: &'a Destination,
         credentials: Option<Credentials>,
         population: Population,
         size: usize,
     ) -> Result<Crowd<'a>, String> {
         allow_descriptors(size)?;
-        let refused = |ended: Ended| format!("cannot connect to {endpoint}: {ended}");
-        let (first, address) = connect_to_any(&endpoint.addresses()?).map_err(refused)?;
+        let refused = |ended: Ended| format!("cannot connect to {destination}: {ended}");
+        let (first, address) = connect_to_any(&destination.addresses()?).map_err(refused)?;
         let poll = Poll::new().map_err(|error| format!("cannot poll: {}", plain(&error)))?;
         let mut crowd = Crowd {
-            endpoint,
+            destination,
             credentials,
             population,
             size,
@@ -141,7 +141,7 @@ impl<'a> Crowd<'a> {
     fn admit(&mut self, stream: io::Result<TcpStream>) -> Result<(), String> {
         let index = self.members.len();
         let connection = stream.and_then(|stream| {
-            Connection::new(stream, self.endpoint, self.poll.registry(), Token(index))
+            Connection::new(stream, self.destination, self.poll.registry(), Token(index))
         });
         let connection =
             connection.map_err(|error| self.failure(index, &Ended::Unreachable(error)))?;
@@ -167,7 +167,7 @@ impl<'a> Crowd<'a> {
         if connected < self.size && self.connected_at.elapsed() >= OPENING_WAIT {
             return Err(format!(
                 "{}: {connected} of {} {} connected, then nothing for {} s",
-                self.endpoint,
+                self.destination,
                 self.size,
                 self.population,
                 OPENING_WAIT.as_secs()
@@ -297,10 +297,12 @@ impl<'a> Crowd<'a> {
 
     /// The line that says why everything ends with this member.
     pub(crate) fn failure(&self, index: usize, reason: &dyn fmt::Display) -> String {
-        let (id, endpoint) = (self.population.id(index), self.endpoint);
+        let (id, destination) = (self.population.id(index), self.destination);
         match self.population {
-            Population::Users { .. } => format!("cannot connect user {id} to {endpoint}: {reason}"),
-            Population::Runners { .. } => format!("runner {id} at {endpoint}: {reason}"),
+            Population::Users { .. } => {
+                format!("cannot connect user {id} to {destination}: {reason}")
+            }
+            Population::Runners { .. } => format!("runner {id} at {destination}: {reason}"),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::crowd::{Crowd, Event, Population};
 use super::joggers::Joggers;
 use super::lake::Lake;
 use crate::client::credentials::Credentials;
-use crate::client::endpoint::Endpoint;
+use crate::client::destination::Destination;
 use crate::client::message::{self, ServerMessage};
 use crate::client::{is_hung_up, tell, unix_ms};
 
@@ -23,13 +23,13 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// # Errors
 /// A line that says which connection ended, and why.
 pub(crate) fn run(
-    endpoint: &Endpoint,
+    destination: &Destination,
     credentials: Option<Credentials>,
     first_id: usize,
     runners: usize,
 ) -> Result<ExitCode, String> {
     let population = Population::Runners { first_id };
-    let crowd = Crowd::new(endpoint, credentials, population, runners)?;
+    let crowd = Crowd::new(destination, credentials, population, runners)?;
     let mut demo = Demo {
         crowd,
         first_id,

@@ -37,8 +37,8 @@ use self::ledger::Ledger;
 use self::report::Report;
 use self::schedule::Pace;
 use crate::client::credentials::{Credentials, MintFlags};
-use crate::client::endpoint::Endpoint;
-use crate::client::{URL_DEFAULT, tell};
+use crate::client::destination::{Destination, ServerFlags};
+use crate::client::tell;
 use crate::duration;
 
 /// How many positions are sent if neither a number nor a time is given.
@@ -59,9 +59,8 @@ pub struct SimulateFlags {
     #[arg(long, value_name = "N", value_parser = parse_messages)]
     messages: Option<u64>,
 
-    /// Where the server is
-    #[arg(long, value_name = "URL", default_value = URL_DEFAULT)]
-    url: Endpoint,
+    #[command(flatten)]
+    server: ServerFlags,
 
     /// Positions per second of all users together [default: as fast as they are delivered; with --course one of each user]
     #[arg(long, value_name = "N", value_parser = parse_rate)]
@@ -146,16 +145,17 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 /// A line that says why no simulation came about.
 pub fn run(flags: &SimulateFlags) -> Result<ExitCode, String> {
     let users = flags.users as usize;
+    let destination = Destination::new(&flags.server)?;
     let mut credentials = Credentials::load(&flags.mint, users)?;
     let first_id = |default| flags.first_id.unwrap_or(default) as usize;
     if flags.demo {
-        return demo::run(&flags.url, credentials, first_id(1), users);
+        return demo::run(&destination, credentials, first_id(1), users);
     }
     let first_id = first_id(0);
     let (pace, mut motion) = plan(flags)?;
     let (ledger, time) = loop {
         let ledger = Ledger::new(first_id, users, motion);
-        let check = Check::connect(&flags.url, credentials, ledger)?;
+        let check = Check::connect(&destination, credentials, ledger)?;
         if flags.course.is_some() && !flags.json {
             say(&invitation(flags, first_id));
         }
@@ -228,12 +228,12 @@ fn invitation(flags: &SimulateFlags, first_id: usize) -> String {
     let ids: Vec<String> = (first_id..first_id + shown)
         .map(|id| id.to_string())
         .collect();
-    let (host, ids) = (flags.url.authority(), ids.join(","));
+    let (map, ids) = (flags.server.url.map(), ids.join(","));
     let token = match flags.mint.command(&ids) {
         Some(command) => format!("#token=TOKEN with a token from: {command}"),
         None => String::new(),
     };
-    format!("see it move: http://{host}/?follow={ids}{token}\n")
+    format!("see it move: {map}?follow={ids}{token}\n")
 }
 
 #[cfg(test)]

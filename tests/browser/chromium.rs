@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::needs;
+use crate::{https, needs};
 
 /// Longest wait for an answer of the browser.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -63,9 +63,13 @@ impl Chromium {
                 "--disable-sync",
                 "--disable-dev-shm-usage",
                 // A name that is no secure context.
-                "--host-resolver-rules=MAP plain.test 127.0.0.1",
+                "--host-resolver-rules=MAP plain.test 127.0.0.1, MAP race.test 127.0.0.1",
                 "--remote-debugging-pipe",
             ])
+            .arg(format!(
+                "--ignore-certificate-errors-spki-list={}",
+                https::key_hash()
+            ))
             .arg(format!("--user-data-dir={}", profile().display()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

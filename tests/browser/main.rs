@@ -2,6 +2,9 @@
 //! program: what a person sees, and what they can do.
 
 mod access;
+#[path = "../certificates.rs"]
+#[expect(dead_code, reason = "other tests need the rest")]
+mod certificates;
 mod chromium;
 mod course;
 mod drawn;
@@ -10,6 +13,7 @@ mod everyone;
 mod fake;
 mod fields;
 mod frames;
+mod https;
 mod invite;
 mod labels;
 mod link;

@@ -3,6 +3,8 @@
 
 mod access;
 mod bad_input;
+#[path = "../certificates.rs"]
+mod certificates;
 mod cli;
 mod course;
 mod credentials;
@@ -43,4 +45,5 @@ mod state;
 mod state_faults;
 mod storm;
 mod support;
+mod tls;
 mod trails;

@@ -6,7 +6,7 @@ use crate::slow::position;
 use crate::support::{Server, promtool};
 
 /// All names, each with its type.
-const NAMES: [(&str, &str); 29] = [
+const NAMES: [(&str, &str); 30] = [
     ("spectate_connections", "gauge"),
     ("spectate_http_connections", "gauge"),
     ("spectate_connections_accepted_total", "counter"),
@@ -30,6 +30,7 @@ const NAMES: [(&str, &str); 29] = [
     ("spectate_state_write_seconds", "gauge"),
     ("spectate_state_bytes", "gauge"),
     ("spectate_state_write_errors_total", "counter"),
+    ("spectate_tls_certificate_expiry_seconds", "gauge"),
     ("spectate_build_info", "gauge"),
     ("process_resident_memory_bytes", "gauge"),
     ("process_open_fds", "gauge"),

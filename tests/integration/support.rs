@@ -122,6 +122,8 @@ impl Server {
                 )
             })
             .split(", ")
+            // What it is for may stand behind it.
+            .filter_map(|address| address.split(' ').next())
             .map(|address| address.parse().expect("an address"))
             .collect();
         Server {

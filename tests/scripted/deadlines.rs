@@ -90,7 +90,7 @@ fn an_http_answer_goes_on_for_as_long_as_some_of_it_is_taken() {
 }
 
 #[test]
-fn silence_brings_a_ping_and_then_the_end() {
+pub(crate) fn silence_brings_a_ping_and_then_the_end() {
     let mut driver = Driver::open();
     driver.expect_after(TIMEOUTS.ping_interval, Ok(true));
     driver.flush();
@@ -99,7 +99,7 @@ fn silence_brings_a_ping_and_then_the_end() {
 }
 
 #[test]
-fn any_byte_counts_as_a_pong() {
+pub(crate) fn any_byte_counts_as_a_pong() {
     let mut driver = Driver::open();
     driver.expect_after(TIMEOUTS.ping_interval, Ok(true));
     driver.now += TIMEOUTS.pong - MOMENT;
@@ -109,7 +109,7 @@ fn any_byte_counts_as_a_pong() {
 }
 
 #[test]
-fn a_closing_handshake_takes_2_s_at_most() {
+pub(crate) fn a_closing_handshake_takes_2_s_at_most() {
     let mut driver = Driver::open();
     assert!(
         driver
@@ -129,7 +129,7 @@ fn a_closing_handshake_takes_2_s_at_most() {
 }
 
 #[test]
-fn a_goodbye_that_goes_out_late_does_not_extend_the_closing_handshake() {
+pub(crate) fn a_goodbye_that_goes_out_late_does_not_extend_the_closing_handshake() {
     let mut driver = Driver::open();
     driver.connection.socket_mut().room = 0;
     assert!(driver.connection.close(CloseReason::Binary, driver.now));
@@ -142,7 +142,7 @@ fn a_goodbye_that_goes_out_late_does_not_extend_the_closing_handshake() {
 }
 
 #[test]
-fn a_peer_that_takes_nothing_is_stalled_and_is_not_pinged() {
+pub(crate) fn a_peer_that_takes_nothing_is_stalled_and_is_not_pinged() {
     let mut driver = Driver::open();
     driver.stall();
     driver.expect_after(TIMEOUTS.stall, Err(CloseReason::Stalled));
@@ -164,7 +164,7 @@ fn a_peer_that_takes_a_byte_now_and_then_stays() {
 }
 
 #[test]
-fn attempts_that_write_nothing_do_not_extend_a_stall() {
+pub(crate) fn attempts_that_write_nothing_do_not_extend_a_stall() {
     let mut driver = Driver::open();
     driver.stall();
     driver.now += TIMEOUTS.stall - MOMENT;

@@ -2,6 +2,8 @@
 
 mod costs;
 mod deadlines;
+mod peer;
 mod requests;
 mod script;
 mod states;
+mod tls;

@@ -7,7 +7,7 @@ use spectate::server::wire::close::CloseReason;
 use crate::script::{Driver, Step, TIMEOUTS};
 
 /// A few requests as proxies and apps send them, and what is heard of each.
-const REQUESTS: [(&str, &str); 6] = [
+pub(crate) const REQUESTS: [(&str, &str); 6] = [
     (
         "POST /track?id=5 HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\nlat=1.5",
         "report id=5 lat=1.5",
@@ -30,7 +30,7 @@ const REQUESTS: [(&str, &str); 6] = [
     ),
 ];
 
-fn all_requests() -> String {
+pub(crate) fn all_requests() -> String {
     REQUESTS.map(|(request, _)| request).concat()
 }
 
@@ -41,7 +41,7 @@ fn persistent(steps: impl IntoIterator<Item = Step>) -> Driver {
 }
 
 /// Expects that all requests were heard, and answered in their order.
-fn expect_all(mut driver: Driver, case: &str) {
+pub(crate) fn expect_all(mut driver: Driver, case: &str) {
     driver.run();
     assert_eq!(driver.heard, REQUESTS.map(|(_, heard)| heard), "{case}");
     let written = String::from_utf8(driver.written()).expect("UTF-8");

@@ -1,6 +1,9 @@
 //! A stream that follows a script, a peer's frames, and a connection driven as the loop drives it.
 
+use std::any::Any;
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
@@ -11,8 +14,29 @@ use spectate::server::wire::connection::{Connection, Input, Timeouts};
 use spectate::server::wire::frames::Frames;
 use spectate::server::wire::outbox::{Flushed, Gather, Mark};
 use spectate::server::wire::reader::Reader;
+use spectate::server::wire::stream::Stream;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
+
+/// What lies between what the script says and the connection: the peer's side of TLS.
+pub(crate) trait Layer: Debug + Any {
+    /// The next bytes for the connection; `None` if what comes next is no bytes.
+    fn read(&mut self, steps: &mut VecDeque<Step>, buffer: &mut [u8]) -> io::Result<Option<usize>>;
+
+    /// What is inside the bytes that the connection wrote.
+    fn take(&mut self, bytes: &[u8]) -> Vec<u8>;
+
+    /// Whether there is nothing to read that it has said already.
+    fn is_silent(&self) -> bool;
+}
+
+/// Makes a connection that this script is for.
+pub(crate) type Maker = fn(Vec<Step>) -> Driver;
+
+thread_local! {
+    /// What makes connections if they are not plain though a test does not say so.
+    pub(crate) static MAKER: Cell<Option<Maker>> = const { Cell::new(None) };
+}
 
 /// What the next read brings.
 #[derive(Clone, Debug)]
@@ -27,15 +51,32 @@ pub(crate) enum Step {
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     pub(crate) steps: VecDeque<Step>,
+    /// If there is one, steps and what was written are what is inside.
+    pub(crate) layer: Option<Box<dyn Layer>>,
     /// Bytes that writes take before they block.
     pub(crate) room: usize,
+    /// How many took something.
+    pub(crate) writes: usize,
     /// Whether writes fail.
     pub(crate) breaks: bool,
     pub(crate) written: Vec<u8>,
 }
 
+impl Script {
+    /// Whether nothing comes any more.
+    fn is_read(&self) -> bool {
+        let is_silent = self.layer.as_ref().is_none_or(|layer| layer.is_silent());
+        self.steps.is_empty() && is_silent
+    }
+}
+
 impl Read for Script {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(layer) = &mut self.layer
+            && let Some(taken) = layer.read(&mut self.steps, buffer)?
+        {
+            return Ok(taken);
+        }
         match self.steps.pop_front() {
             None | Some(Step::WouldBlock) => Err(ErrorKind::WouldBlock.into()),
             Some(Step::End) => {
@@ -66,6 +107,11 @@ impl Write for Script {
             return Err(ErrorKind::WouldBlock.into());
         }
         self.room -= taken;
+        self.writes += 1;
+        if let Some(layer) = &mut self.layer {
+            self.written.extend(layer.take(&bytes[..taken]));
+            return Ok(taken);
+        }
         self.written.extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }
@@ -105,6 +151,18 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(steps: impl IntoIterator<Item = Step>) -> Driver {
+        match MAKER.get() {
+            Some(make) => make(steps.into_iter().collect()),
+            None => Driver::with(steps, None, Stream::plain),
+        }
+    }
+
+    /// The same with a layer between.
+    pub(crate) fn with(
+        steps: impl IntoIterator<Item = Step>,
+        layer: Option<Box<dyn Layer>>,
+        stream: impl FnOnce(Script) -> Stream<Script>,
+    ) -> Driver {
         let now = Instant::now();
         // An empty read is the end of a stream.
         let steps = steps
@@ -113,10 +171,11 @@ impl Driver {
         let script = Script {
             steps: steps.collect(),
             room: usize::MAX,
+            layer,
             ..Script::default()
         };
         Driver {
-            connection: Connection::new(script, now),
+            connection: Connection::new(stream(script), now),
             reader: Reader::new(MESSAGE_BYTES_MAX),
             frames: Frames::default(),
             gather: Gather::default(),
@@ -132,8 +191,7 @@ impl Driver {
     /// A connection that is open already, with nothing left to write.
     pub(crate) fn open() -> Driver {
         let mut driver = Driver::new([Step::Bytes(request().to_vec())]);
-        driver.turn(false);
-        driver.flush();
+        driver.run();
         assert!(driver.connection.is_open());
         driver.written();
         driver
@@ -187,8 +245,7 @@ impl Driver {
     /// Turns until the script is read and answered or the connection ends, with a flush after each.
     pub(crate) fn run(&mut self) {
         let mut has_answered = false;
-        while self.end.is_none() && (has_answered || !self.connection.socket_mut().steps.is_empty())
-        {
+        while self.end.is_none() && (has_answered || !self.connection.socket_mut().is_read()) {
             self.turn(false);
             self.flush();
             has_answered = self.connection.has_answered(self.now);

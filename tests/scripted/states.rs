@@ -10,7 +10,7 @@ use crate::script::{
 };
 
 /// A whole life: handshake, messages of all kinds, a goodbye.
-fn life() -> Vec<u8> {
+pub(crate) fn life() -> Vec<u8> {
     let long = format!("{{\"x\":\"{}\"}}", "y".repeat(700));
     [
         b"\r\n\n".to_vec(),
@@ -33,7 +33,7 @@ fn life() -> Vec<u8> {
     .concat()
 }
 
-fn check_life(driver: &mut Driver, how: &str) {
+pub(crate) fn check_life(driver: &mut Driver, how: &str) {
     assert_eq!(
         driver.end,
         Some(CloseReason::PeerClosed(Some(1000))),
@@ -170,7 +170,7 @@ fn the_peers_end_is_noticed_in_every_state() {
 }
 
 #[test]
-fn after_our_goodbye_what_comes_is_discarded_until_the_peers_end() {
+pub(crate) fn after_our_goodbye_what_comes_is_discarded_until_the_peers_end() {
     let mut driver = Driver::open();
     assert!(driver.connection.close(CloseReason::Binary, driver.now));
     driver.then(Step::Bytes(text("ignored")));
@@ -215,7 +215,7 @@ fn a_goodbye_waits_for_the_rest_of_a_frame_and_not_for_positions() {
 }
 
 #[test]
-fn a_leaving_connection_gets_what_it_is_owed_first() {
+pub(crate) fn a_leaving_connection_gets_what_it_is_owed_first() {
     let mut driver = Driver::open();
     driver.connection.socket_mut().room = 3;
     let frame = driver.frames.push(b"position");
@@ -230,7 +230,7 @@ fn a_leaving_connection_gets_what_it_is_owed_first() {
 }
 
 #[test]
-fn what_the_protocol_forbids_is_named() {
+pub(crate) fn what_the_protocol_forbids_is_named() {
     let mut unmasked = text("{}");
     unmasked[1] &= 0x7f;
     unmasked.drain(2..6);
@@ -343,7 +343,7 @@ fn what_the_protocol_forbids_is_named() {
 }
 
 #[test]
-fn a_message_that_takes_many_reads_is_one_message_wherever_they_end() {
+pub(crate) fn a_message_that_takes_many_reads_is_one_message_wherever_they_end() {
     const LONG_BYTES: usize = 100_000;
     let long = "é".repeat(LONG_BYTES / 2);
     let (first, second) = long.as_bytes().split_at(33_333);
@@ -375,7 +375,7 @@ fn a_message_that_takes_many_reads_is_one_message_wherever_they_end() {
 }
 
 #[test]
-fn connections_in_the_middle_of_a_message_do_not_mix() {
+pub(crate) fn connections_in_the_middle_of_a_message_do_not_mix() {
     let mut first = Driver::open();
     let mut second = Driver::open();
     let frames = [
@@ -420,7 +420,7 @@ fn a_turn_ends_before_a_flood_does() {
 }
 
 #[test]
-fn a_turn_ends_before_a_flood_of_the_shortest_frames_does() {
+pub(crate) fn a_turn_ends_before_a_flood_of_the_shortest_frames_does() {
     for frame in [ping(""), fragment(false, b"", false)] {
         let mut driver = Driver::open();
         driver.then(Step::Bytes(fragment(true, b"", false)));
@@ -436,7 +436,7 @@ fn a_turn_ends_before_a_flood_of_the_shortest_frames_does() {
 }
 
 #[test]
-fn a_connection_whose_socket_fails_owes_nothing_any_more() {
+pub(crate) fn a_connection_whose_socket_fails_owes_nothing_any_more() {
     let mut driver = Driver::open();
     for slot in 0..3 {
         let frame = driver.frames.push(b"position");

@@ -53,6 +53,11 @@ pub struct RefusedRequest {
     pub is_handshake: bool,
 }
 
+/// What a request without TLS gets where TLS is spoken.
+pub fn https_required() -> RefusedRequest {
+    Response::bad_request("TLS is spoken at this port: use https:// or wss://").into()
+}
+
 /// Reads a request head, of which `bytes` may be only a part.
 pub fn parse(bytes: &[u8]) -> Head {
     let mut headers = [EMPTY_HEADER; HEADERS_MAX];

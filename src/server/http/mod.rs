@@ -16,7 +16,9 @@ mod routes;
 
 pub use body::{BODY_BYTES_MAX, Body, Framing};
 pub use conditions::Conditions;
-pub use head::{CompleteHead, HEAD_BYTES_MAX, HEADERS_MAX, Head, RefusedRequest, parse};
+pub use head::{
+    CompleteHead, HEAD_BYTES_MAX, HEADERS_MAX, Head, RefusedRequest, https_required, parse,
+};
 pub use link::{LINK_BYTES_MAX, LinkQuery};
 pub use origin::Origin;
 pub(crate) use origin::{AllowedOrigin, frame_ancestors};

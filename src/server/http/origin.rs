@@ -14,6 +14,8 @@ pub struct Origin {
     named: Option<Vec<u8>>,
     /// The value of `Host`.
     host: Vec<u8>,
+    /// Whether the request came by TLS, as those of pages of the same origin then do.
+    pub(super) is_for_tls: bool,
 }
 
 /// The scheme, the host and the port of a page, or of an app that is made of pages.
@@ -61,6 +63,10 @@ impl WebOrigin {
         ["http", "https"].contains(&self.scheme.as_str())
     }
 
+    fn is_secure(&self) -> bool {
+        ["https", "wss"].contains(&self.scheme.as_str())
+    }
+
     fn is_on(&self, host_header: &str) -> bool {
         let host_header = host_header.to_ascii_lowercase();
         // Behind a proxy it is known to the page alone whether that is HTTP or HTTPS.
@@ -87,6 +93,7 @@ impl Origin {
         Origin {
             named: origin.map(<[u8]>::to_vec),
             host: host.unwrap_or_default().to_vec(),
+            is_for_tls: false,
         }
     }
 
@@ -103,7 +110,10 @@ impl Origin {
             return true;
         };
         let page = str::from_utf8(named).ok().and_then(WebOrigin::parse);
-        let is_same_host = page.as_ref().is_some_and(|page| self.is_host_of(page));
+        let is_same_host = page
+            .as_ref()
+            .filter(|page| !self.is_for_tls || page.is_secure())
+            .is_some_and(|page| self.is_host_of(page));
         is_same_host || allowed.iter().any(|allowed| allowed.covers(page.as_ref()))
     }
 
@@ -288,6 +298,22 @@ mod tests {
             ("http://[::1", "[::1"),
         ] {
             assert!(!is_allowed(origin, host, &[]), "{origin} on {host}");
+        }
+    }
+
+    #[test]
+    fn by_tls_a_page_of_the_same_host_without_tls_is_another() {
+        for (origin, host, is_same) in [
+            ("https://example.com", "example.com", true),
+            ("wss://example.com", "example.com:443", true),
+            ("https://localhost:8443", "localhost:8443", true),
+            ("http://example.com", "example.com", false),
+            ("http://localhost:8443", "localhost:8443", false),
+            ("ws://localhost:8443", "localhost:8443", false),
+        ] {
+            let mut request = Origin::new(Some(origin.as_bytes()), Some(host.as_bytes()));
+            request.is_for_tls = true;
+            assert_eq!(request.is_allowed(&[]), is_same, "{origin} on {host}");
         }
     }
 

@@ -43,6 +43,19 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// The same request, by TLS.
+    pub fn over_tls(mut self) -> Request {
+        match &mut self {
+            Request::Upgrade { origin, .. }
+            | Request::Plain { origin, .. }
+            | Request::Options { origin, .. } => origin.is_for_tls = true,
+            Request::Report(report) => report.origin.is_for_tls = true,
+        }
+        self
+    }
+}
+
 /// A token that came with a handshake, by the way that it took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {

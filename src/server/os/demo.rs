@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 
 use super::invitation::reachable;
-use crate::server::config::Config;
+use crate::server::config::{Config, Entrance};
 
 /// How many runners there are; their ids are 1 to this.
 const RUNNERS: u32 = 25;
@@ -36,6 +36,14 @@ const REST_MAX: Duration = Duration::from_secs(60);
 pub(in crate::server) fn check(config: &Config, max_connections: usize) -> Result<(), String> {
     if !config.demo {
         return Ok(());
+    }
+    let is_plain = |(entrance, _): &(Entrance, _)| *entrance == Entrance::Plain;
+    if !config.entrances().iter().any(is_plain) {
+        return Err(
+            "the runners of --demo come without TLS: add --listen 127.0.0.1:8080, or leave \
+             --demo out"
+                .to_owned(),
+        );
     }
     let keys = &config.keys;
     let has_public_key = !keys.jwt_public_key_file.is_empty();
@@ -99,10 +107,10 @@ impl Demo {
     /// A line for the operator.
     pub(in crate::server) fn start(
         config: &Config,
-        addresses: &[SocketAddr],
+        entrances: &[(Entrance, SocketAddr)],
         now: Instant,
     ) -> Result<Demo, String> {
-        let command = command(config, addresses);
+        let command = command(config, entrances);
         let mut demo = command
             .map(|command| Demo {
                 command,
@@ -183,13 +191,14 @@ fn cannot_start(error: io::Error) -> String {
 }
 
 /// What starts the child, as often as it is needed.
-fn command(config: &Config, addresses: &[SocketAddr]) -> io::Result<Command> {
+fn command(config: &Config, entrances: &[(Entrance, SocketAddr)]) -> io::Result<Command> {
+    let (_, address) = reachable(entrances);
     let keys = &config.keys;
     let mut arguments: Vec<OsString> = vec![
         "simulate".into(),
         "--demo".into(),
         format!("--users={RUNNERS}").into(),
-        format!("--url=ws://{}", reachable(addresses)).into(),
+        format!("--url=ws://{address}").into(),
     ];
     if let Some(file) = keys.jwt_hs256_secret_file.first() {
         let mut argument = OsString::from("--jwt-hs256-secret-file=");

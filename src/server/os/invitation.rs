@@ -3,14 +3,14 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::server::config::Config;
+use crate::server::config::{Config, Entrance};
 
 /// What to open to see the map.
 pub(in crate::server) struct Invitation<'a> {
     /// The flags of the server.
     pub(in crate::server) config: &'a Config,
     /// Where it listens.
-    pub(in crate::server) addresses: &'a [SocketAddr],
+    pub(in crate::server) entrances: &'a [(Entrance, SocketAddr)],
 }
 
 impl fmt::Display for Invitation<'_> {
@@ -19,7 +19,12 @@ impl fmt::Display for Invitation<'_> {
             true => "see it move",
             false => "map",
         };
-        write!(f, "{what}: http://{}/", reachable(self.addresses))?;
+        let (entrance, address) = reachable(self.entrances);
+        let scheme = match entrance {
+            Entrance::Tls => "https",
+            Entrance::Plain | Entrance::Metrics => "http",
+        };
+        write!(f, "{what}: {scheme}://{address}/")?;
         let keys = &self.config.keys;
         if !keys.are_given() {
             return Ok(());
@@ -45,9 +50,13 @@ impl fmt::Display for Invitation<'_> {
     }
 }
 
-/// An address at which this machine reaches itself: a loopback one if there is one.
-pub(super) fn reachable(addresses: &[SocketAddr]) -> SocketAddr {
-    let own = addresses.iter().map(|address| {
+/// An address at which this machine reaches itself: without TLS if there is one, whose certificate
+/// would be for another name, and a loopback one if there is one.
+pub(super) fn reachable(entrances: &[(Entrance, SocketAddr)]) -> (Entrance, SocketAddr) {
+    let plain = (entrances.iter()).find(|(entrance, _)| *entrance == Entrance::Plain);
+    let entrance = plain.map_or(Entrance::Tls, |(entrance, _)| *entrance);
+    let alike = (entrances.iter()).filter(|(other, _)| *other == entrance);
+    let own = alike.map(|(_, address)| {
         let ip = match address.ip() {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
@@ -57,7 +66,7 @@ pub(super) fn reachable(addresses: &[SocketAddr]) -> SocketAddr {
     });
     let own: Vec<SocketAddr> = own.collect();
     let loopback = own.iter().find(|address| address.ip().is_loopback());
-    *loopback.unwrap_or(&own[0])
+    (entrance, *loopback.unwrap_or(&own[0]))
 }
 
 #[cfg(test)]
@@ -72,12 +81,15 @@ mod tests {
             ("[::]:80", "[::1]:80"),
             ("192.0.2.1:80", "192.0.2.1:80"),
             ("192.0.2.1:80 [::1]:81", "[::1]:81"),
+            ("tls://[::]:443 tls://192.0.2.1:443", "tls://[::1]:443"),
+            ("192.0.2.1:80 tls://[::1]:443", "192.0.2.1:80"),
         ] {
-            let addresses: Vec<SocketAddr> = addresses
-                .split(' ')
-                .map(|address| address.parse().expect("an address"))
-                .collect();
-            assert_eq!(reachable(&addresses).to_string(), expected);
+            let parse = |address: &str| match address.strip_prefix("tls://") {
+                Some(address) => (Entrance::Tls, address.parse().expect("an address")),
+                None => (Entrance::Plain, address.parse().expect("an address")),
+            };
+            let entrances: Vec<_> = addresses.split(' ').map(parse).collect();
+            assert_eq!(reachable(&entrances), parse(expected));
         }
     }
 }

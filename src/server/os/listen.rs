@@ -9,14 +9,23 @@ use std::time::Instant;
 use mio::net::TcpListener;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::server::config::Entrance;
+
 /// What the kernel may hold of a connection's bytes that it has not sent yet. More would hide
 /// positions that are no longer the newest.
 const NOT_SENT_BYTES_MAX: u32 = 4 * 1024;
 
+/// A socket that is listened on.
+#[derive(Debug)]
+pub(in crate::server) struct Listener {
+    pub(in crate::server) socket: TcpListener,
+    pub(in crate::server) entrance: Entrance,
+}
+
 /// The sockets that are listened on.
 #[derive(Debug)]
 pub(in crate::server) struct Listeners {
-    pub(in crate::server) sockets: Vec<TcpListener>,
+    pub(in crate::server) sockets: Vec<Listener>,
     /// Whether connections may wait to be accepted.
     pub(in crate::server) is_acceptable: bool,
     /// Whether that failed, and was told, since it was last tried again.
@@ -27,25 +36,27 @@ impl Listeners {
     /// Listens on each of the addresses, with queues of `backlog` connections not accepted yet.
     /// An error is a line for the operator.
     pub(in crate::server) fn bind(
-        addresses: &[SocketAddr],
+        entrances: &[(Entrance, SocketAddr)],
         backlog: u32,
     ) -> Result<Listeners, String> {
         Ok(Listeners {
-            sockets: listen(addresses, backlog)?,
+            sockets: listen(entrances, backlog)?,
             is_acceptable: false,
             has_failed: false,
         })
     }
 
     /// The addresses that they really have.
-    pub(in crate::server) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        self.sockets.iter().map(TcpListener::local_addr).collect()
+    pub(in crate::server) fn addresses(&self) -> io::Result<Vec<(Entrance, SocketAddr)>> {
+        let address = |listener: &Listener| Ok((listener.entrance, listener.socket.local_addr()?));
+        self.sockets.iter().map(address).collect()
     }
 
-    /// Listens no longer.
+    /// Listens no longer, but for the operator.
     pub(in crate::server) fn close(&mut self) {
-        self.sockets.clear();
-        self.is_acceptable = false;
+        self.sockets
+            .retain(|listener| listener.entrance == Entrance::Metrics);
+        self.is_acceptable = !self.sockets.is_empty();
     }
 
     /// Has what could not be accepted be tried again.
@@ -62,24 +73,27 @@ impl Listeners {
 
 /// Listens on each of the addresses, with queues of `backlog` connections not accepted yet. An
 /// error is a line for the operator.
-fn listen(addresses: &[SocketAddr], backlog: u32) -> Result<Vec<TcpListener>, String> {
+fn listen(entrances: &[(Entrance, SocketAddr)], backlog: u32) -> Result<Vec<Listener>, String> {
+    let addresses: Vec<SocketAddr> = entrances.iter().map(|(_, address)| *address).collect();
     let twice = (1..addresses.len()).find(|at| {
         let address = &addresses[*at];
         address.port() != 0 && addresses[..*at].contains(address)
     });
     if let Some(at) = twice {
-        return Err(format!("--listen {} is given twice", addresses[at]));
+        let (entrance, address) = entrances[at];
+        return Err(format!("{} {address} is given twice", entrance.flag()));
     }
-    addresses
+    entrances
         .iter()
-        .map(|address| {
+        .map(|(entrance, address)| {
             let v4_has_port = addresses.iter().any(|other| other.is_ipv4() && other.port() == address.port());
-            bind(*address, v4_has_port, backlog).map_err(|error| match error.kind() {
+            let socket = bind(*address, v4_has_port, backlog).map_err(|error| match error.kind() {
                 ErrorKind::AddrInUse => {
-                    format!("cannot listen on {address}: another program uses this port (try --listen with another)")
+                    format!("cannot listen on {address}: another program uses this port (try {} with another)", entrance.flag())
                 }
                 _ => format!("cannot listen on {address}: {error}"),
-            })
+            })?;
+            Ok(Listener { socket, entrance: *entrance })
         })
         .collect()
 }
@@ -114,11 +128,11 @@ mod tests {
     #[test]
     fn accepted_sockets_inherit_what_the_listening_socket_was_told() {
         let any = "127.0.0.1:0".parse().expect("an address");
-        let listeners = listen(&[any], 16).expect("a free port");
-        let address = listeners[0].local_addr().expect("bound");
+        let listeners = listen(&[(Entrance::Plain, any)], 16).expect("a free port");
+        let address = listeners[0].socket.local_addr().expect("bound");
         let _client = TcpStream::connect(address).expect("listening");
         let accepted = loop {
-            match listeners[0].accept() {
+            match listeners[0].socket.accept() {
                 Ok((accepted, _)) => break accepted,
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             }
@@ -134,11 +148,12 @@ mod tests {
     #[test]
     fn a_port_in_use_is_named() {
         let any = "127.0.0.1:0".parse().expect("an address");
-        let taken = listen(&[any], 16).expect("a free port")[0]
+        let taken = listen(&[(Entrance::Plain, any)], 16).expect("a free port")[0]
+            .socket
             .local_addr()
             .expect("bound");
         let holder = std::net::TcpListener::bind(taken).expect("free again");
-        let refusal = listen(&[taken], 16).expect_err("in use");
+        let refusal = listen(&[(Entrance::Plain, taken)], 16).expect_err("in use");
         assert!(
             refusal.contains(&holder.local_addr().expect("bound").to_string()),
             "{refusal}"

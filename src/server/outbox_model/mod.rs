@@ -164,7 +164,7 @@ fn followers_of_the_same_runners_are_written_to_without_a_copy() {
         }
     }
     let mut frames = Frames::default();
-    let mut socket = Stream::new(OneWrite(Vec::new()));
+    let mut socket = Stream::plain(OneWrite(Vec::new()));
     let mut outboxes = [Outbox::default(), Outbox::default()];
     for number in 0..20 {
         let frame = frames.push(b"{}");

@@ -93,7 +93,7 @@ impl World {
             watcher,
             gateway: Authority::of_request(None),
             outbox: Outbox::default(),
-            socket: Stream::new(Socket::default()),
+            socket: Stream::plain(Socket::default()),
             frames: Frames::default(),
             gather: Gather::default(),
             now: Now {

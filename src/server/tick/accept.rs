@@ -6,10 +6,13 @@ use log::{debug, warn};
 use mio::Interest;
 use rustix::io::Errno;
 
+use crate::server::config::Entrance;
 use crate::server::connections::ConnectionId;
 use crate::server::parts::Server;
 use crate::server::source::Source;
+use crate::server::tls::Certificate;
 use crate::server::wire::close::CloseReason;
+use crate::server::wire::stream::Stream;
 
 /// Connections accepted in one tick, so that a storm of them delays the others by little.
 const ACCEPTS_PER_TICK_MAX: usize = 64;
@@ -36,13 +39,26 @@ impl Server {
         while more && budget > 0 {
             more = false;
             for listener in &self.listeners.sockets {
-                match listener.accept() {
-                    Ok((stream, peer)) => {
+                match listener.socket.accept() {
+                    Ok((socket, peer)) => {
                         more = true;
                         budget = budget.saturating_sub(1);
+                        let certificate = match listener.entrance {
+                            Entrance::Tls => self.certificate.as_ref(),
+                            Entrance::Plain | Entrance::Metrics => None,
+                        };
+                        let stream = match certificate.map(Certificate::session) {
+                            None => Stream::plain(socket),
+                            Some(Ok(session)) => Stream::secure(socket, session),
+                            Some(Err(error)) => {
+                                warn!("accept peer={peer} error=\"{error}\"");
+                                continue;
+                            }
+                        };
                         self.metrics.accepted += 1;
-                        let id = self.connections.insert(stream, peer, self.now.monotonic);
-                        accepted.push(id);
+                        let now = self.now.monotonic;
+                        let entrance = listener.entrance;
+                        accepted.push(self.connections.insert(stream, peer, entrance, now));
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                     // It was the connection that failed, and others wait behind it (accept(2)).

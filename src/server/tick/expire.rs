@@ -31,6 +31,13 @@ impl Server {
             self.expire_connections();
             self.connections.shrink();
             self.look_after_demo();
+            self.look_at_certificate();
+        }
+    }
+
+    pub(in crate::server) fn look_at_certificate(&mut self) {
+        if let Some(certificate) = &mut self.certificate {
+            certificate.look_at_end(self.now);
         }
     }
 
@@ -71,6 +78,9 @@ impl Server {
         if let Some(course) = &mut self.course {
             course.reload();
         }
+        if let Some(certificate) = &mut self.certificate {
+            certificate.reload();
+        }
     }
 
     fn begin_drain(&mut self, signal: i32) {
@@ -108,8 +118,9 @@ impl Server {
             match entry.connection.expire(&timeouts, now) {
                 Ok(false) => {}
                 Ok(true) => self.queues.add_flush(id, entry),
-                // Whether its body is welcome waits for us.
-                Err(CloseReason::BodyTimeout) if entry.postponed.is_some() => {}
+                // It waits for us: whether its body is welcome, or its TLS handshake.
+                Err(CloseReason::BodyTimeout | CloseReason::HandshakeTimeout)
+                    if entry.postponed.is_some() => {}
                 // Its socket may take bytes again: the flush of this tick will tell.
                 Err(CloseReason::Stalled) if entry.waits.has(Wait::Flush) => {}
                 Err(reason) => self.queues.add_end(id, entry, reason),

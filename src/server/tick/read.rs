@@ -10,7 +10,7 @@ use crate::server::postponed::Postponed;
 use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
 use crate::server::wire::connection::Input;
-use crate::server::work::{Extent, cost_us};
+use crate::server::work::{Extent, HANDSHAKE_US, cost_us};
 
 /// Messages taken from one connection before others have their turn.
 const MESSAGES_PER_TURN_MAX: usize = 64;
@@ -35,14 +35,14 @@ impl Server {
             if entry.waits.has(Wait::End) {
                 continue;
             }
-            entry.connection.begin_turn(&mut self.reader);
-            let outcome = self.read_turn(id, messages_max);
-            self.metrics.bytes_received += self.reader.turn_bytes();
-            let Some(entry) = self.connections.get_mut(id) else {
-                continue;
-            };
-            entry.connection.end_turn(&mut self.reader);
-            self.end_turn(id, outcome);
+            if entry.connection.is_shaking_hands() && entry.postponed.is_none() {
+                if self.queues.has_work() || !self.work.has_more() {
+                    self.queues.postpone(id, entry, Postponed::Handshake);
+                    continue;
+                }
+                self.work.spend(HANDSHAKE_US);
+            }
+            self.take_turn(id, messages_max);
         }
         while self.work.has_more()
             && let Some(id) = self.queues.next_work()
@@ -65,9 +65,28 @@ impl Server {
                     self.go_on_reporting(id, reporting);
                     Ok(HasMore::Yes)
                 }
+                Postponed::Handshake => {
+                    self.take_turn(id, messages_max);
+                    continue;
+                }
             };
             self.end_turn(id, outcome);
         }
+    }
+
+    /// Has a connection read.
+    fn take_turn(&mut self, id: ConnectionId, messages_max: usize) {
+        let Some(entry) = self.connections.get_mut(id) else {
+            return;
+        };
+        entry.connection.begin_turn(&mut self.reader);
+        let outcome = self.read_turn(id, messages_max);
+        self.metrics.bytes_received += self.reader.turn_bytes();
+        let Some(entry) = self.connections.get_mut(id) else {
+            return;
+        };
+        entry.connection.end_turn(&mut self.reader);
+        self.end_turn(id, outcome);
     }
 
     fn end_turn(&mut self, id: ConnectionId, outcome: Result<HasMore, CloseReason>) {
@@ -80,7 +99,7 @@ impl Server {
             Err(reason) => self.queues.add_end(id, entry, reason),
         }
         // Answers of the connection itself: pongs, errors, refused requests.
-        if !entry.connection.outbox.is_empty() && !entry.connection.outbox.is_behind() {
+        if entry.connection.wants_flush() {
             self.queues.add_flush(id, entry);
         }
         self.relieve();

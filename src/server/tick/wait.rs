@@ -52,7 +52,7 @@ impl Server {
             return;
         };
         // With both interests registered, each event about reading says writable too.
-        if event.is_writable() && !entry.connection.outbox.is_empty() {
+        if event.is_writable() && entry.connection.owes() {
             self.queues.add_flush(id, entry);
         }
         let is_hung_up = event.is_read_closed() || event.is_error();

@@ -53,6 +53,8 @@ close_reasons! {
     PeerGone = "eof", None;
     /// The operating system reported an error on the socket: a reset, an unreachable host.
     SocketError = "socket_error", None;
+    /// What the peer sent is no TLS, or none that is understood here.
+    TlsFailed = "tls_failed", None;
     /// A plain HTTP request was answered.
     Answered = "answered", None;
     /// No complete request head within `--handshake-timeout`.

@@ -2,7 +2,7 @@
 //! Lingering for a WebSocket; plain HTTP goes from Asking, perhaps after Receiving a body, to
 //! Answering and back to Resting, or straight to Finishing. Works on any stream; time is handed in.
 
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use tungstenite::Utf8Bytes;
@@ -15,7 +15,7 @@ use super::outbox::{Flushed, Gather, Newest, Outbox};
 use super::reader::{Filled, Frame, Reader, Unread};
 use super::receiving::{Received, Receiving};
 use super::stream::Stream;
-use crate::server::http::{Head, RefusedRequest, Report, Request, Response};
+use crate::server::http::{Head, RefusedRequest, Report, Request, Response, https_required};
 
 /// How long the peer of an HTTP answer may take none of it.
 const REPLY_STALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -113,9 +113,9 @@ pub struct Connection<S> {
 
 impl<S: Read + Write> Connection<S> {
     /// A connection that was just accepted.
-    pub fn new(socket: S, now: Instant) -> Connection<S> {
+    pub fn new(stream: Stream<S>, now: Instant) -> Connection<S> {
         Connection {
-            stream: Stream::new(socket),
+            stream,
             phase: Phase::Handshaking,
             since: now,
             heard_at: now,
@@ -132,6 +132,21 @@ impl<S: Read + Write> Connection<S> {
     /// The socket, for what is no reading and no writing.
     pub fn socket_mut(&mut self) -> &mut S {
         self.stream.socket_mut()
+    }
+
+    /// Whether a TLS handshake goes on, which is much work.
+    pub fn is_shaking_hands(&self) -> bool {
+        self.stream.is_shaking_hands()
+    }
+
+    /// Whether anything is owed.
+    pub fn owes(&self) -> bool {
+        !self.outbox.is_empty() || self.stream.owed() > 0
+    }
+
+    /// Whether something is owed that the socket may take.
+    pub fn wants_flush(&self) -> bool {
+        self.stream.wants_write() || (!self.outbox.is_empty() && !self.outbox.is_behind())
     }
 
     /// Whether messages go both ways.
@@ -218,6 +233,13 @@ impl<S: Read + Write> Connection<S> {
                     return Err(CloseReason::Answered);
                 }
                 Ok(Filled::End) => return Err(CloseReason::PeerGone),
+                Ok(Filled::NoTls) => {
+                    reader.consume(reader.rest().len());
+                    return Ok(self.refuse(https_required()));
+                }
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    return Err(CloseReason::TlsFailed);
+                }
                 Err(_) => return Err(CloseReason::SocketError),
             }
         }
@@ -237,7 +259,11 @@ impl<S: Read + Write> Connection<S> {
         };
         reader.consume(head.bytes);
         self.is_persistent = head.is_persistent;
-        if let Request::Report(report) = head.request {
+        let request = match self.stream.is_secure() {
+            true => head.request.over_tls(),
+            false => head.request,
+        };
+        if let Request::Report(report) = request {
             let receiving =
                 Receiving::new(report, head.framing, head.expects_continue, &reader.bodies);
             return match receiving {
@@ -250,7 +276,7 @@ impl<S: Read + Write> Connection<S> {
             };
         }
         self.phase = Phase::Asking;
-        Some(Input::Request(head.request))
+        Some(Input::Request(request))
     }
 
     fn next_body(&mut self, reader: &mut Reader) -> Option<Input> {
@@ -325,7 +351,7 @@ impl<S: Read + Write> Connection<S> {
 
     /// Whether an answer has just gone out, behind which another request may have come already.
     pub fn has_answered(&mut self, now: Instant) -> bool {
-        let has_answered = self.phase == Phase::Answering && self.outbox.is_empty();
+        let has_answered = self.phase == Phase::Answering && !self.owes();
         if has_answered {
             self.enter(Phase::Resting, now);
         }
@@ -335,6 +361,12 @@ impl<S: Read + Write> Connection<S> {
     /// Begins to end: `false` if the peer cannot be told, and the connection is to be dropped.
     #[must_use]
     pub fn close(&mut self, reason: CloseReason, now: Instant) -> bool {
+        if reason == CloseReason::TlsFailed {
+            // The alert is all that the peer may still understand.
+            self.outbox = Outbox::default();
+            self.enter(Phase::Finishing(reason), now);
+            return true;
+        }
         if !self.is_open() || !reason.is_told() {
             return false;
         }
@@ -354,7 +386,7 @@ impl<S: Read + Write> Connection<S> {
     /// The reason to close for, once a leaving connection is owed nothing.
     pub fn has_left(&self) -> Option<CloseReason> {
         match self.phase {
-            Phase::Leaving(reason) if self.outbox.is_empty() => Some(reason),
+            Phase::Leaving(reason) if !self.owes() => Some(reason),
             _ => None,
         }
     }
@@ -368,10 +400,9 @@ impl<S: Read + Write> Connection<S> {
         newest: impl Newest,
         now: Instant,
     ) -> Result<Flushed, CloseReason> {
-        let outbox = &mut self.outbox;
-        let Ok(flushed) = outbox.flush(&mut self.stream, frames, hold, gather, newest) else {
+        let Ok(flushed) = self.write(frames, hold, gather, newest) else {
             // Frames are numbered anew once everybody has been served.
-            outbox.forget_positions();
+            self.outbox.forget_positions();
             return Err(CloseReason::SocketError);
         };
         let is_answer = matches!(
@@ -395,10 +426,29 @@ impl<S: Read + Write> Connection<S> {
         Ok(flushed)
     }
 
+    fn write(
+        &mut self,
+        frames: &Frames,
+        hold: bool,
+        gather: &mut Gather,
+        newest: impl Newest,
+    ) -> io::Result<Flushed> {
+        let stream = &mut self.stream;
+        stream.resume()?;
+        let mut flushed = (self.outbox).flush(stream, frames, hold, gather, newest)?;
+        if matches!(self.phase, Phase::Finishing(_)) && self.outbox.is_empty() {
+            stream.finish()?;
+        }
+        flushed.blocked |= stream.owed() > 0;
+        flushed.bytes = stream.take_sent();
+        stream.note(flushed.blocked);
+        Ok(flushed)
+    }
+
     /// Whether the last bytes have just gone out: the write side is to be shut then.
     pub fn is_finished(&mut self) -> bool {
         match self.phase {
-            Phase::Finishing(reason) if self.outbox.is_empty() => {
+            Phase::Finishing(reason) if !self.owes() => {
                 // The deadline stays: it is that of the whole goodbye.
                 self.phase = Phase::Lingering(reason);
                 true

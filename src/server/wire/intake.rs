@@ -1,7 +1,7 @@
 //! The bytes of the connection whose turn it is: read into one shared room, or collected by their
 //! connection where a frame takes many reads. Knows no frames.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use super::stream::{Received, Stream};
 
@@ -81,7 +81,7 @@ impl Intake {
     /// read(2), behind what there is.
     pub(super) fn read(
         &mut self,
-        stream: &mut Stream<impl Read>,
+        stream: &mut Stream<impl Read + Write>,
         hung_up: bool,
     ) -> io::Result<Received> {
         if self.room_end > 0 || self.at > 0 {

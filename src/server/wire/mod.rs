@@ -15,3 +15,4 @@ pub mod reader;
 mod receiving;
 mod reply;
 pub mod stream;
+pub mod tls;

@@ -337,6 +337,8 @@ impl Outbox {
             let taken = to.write(&gather.bytes)?;
             self.settle(taken, gather, &mut flushed);
         }
+        to.drain()?;
+        flushed.blocked |= to.owed() > 0;
         flushed.paused = !flushed.blocked && self.behind.is_some();
         if flushed.blocked || flushed.paused {
             self.fall_behind(frames, &mut flushed);

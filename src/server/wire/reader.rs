@@ -92,6 +92,8 @@ pub enum Filled {
     TurnOver,
     /// The peer's end of the stream.
     End,
+    /// A request without TLS where TLS is spoken.
+    NoTls,
 }
 
 /// The shared buffer and parser.
@@ -155,7 +157,11 @@ impl Reader {
     }
 
     /// Reads more. `hung_up` says that the peer's end may already be in the queue.
-    pub fn fill(&mut self, stream: &mut Stream<impl Read>, hung_up: bool) -> io::Result<Filled> {
+    pub fn fill(
+        &mut self,
+        stream: &mut Stream<impl Read + Write>,
+        hung_up: bool,
+    ) -> io::Result<Filled> {
         if self.drained {
             return Ok(Filled::Drained);
         }
@@ -163,9 +169,9 @@ impl Reader {
             return Ok(Filled::TurnOver);
         }
         match self.intake.read(stream, hung_up)? {
-            Received::Bytes { count, is_all } => {
+            Received::Bytes { taken, is_all, .. } => {
                 self.drained = is_all;
-                self.turn_bytes += count;
+                self.turn_bytes += taken;
                 Ok(Filled::More)
             }
             Received::Nothing => {
@@ -173,6 +179,7 @@ impl Reader {
                 Ok(Filled::Drained)
             }
             Received::End => Ok(Filled::End),
+            Received::NoTls => Ok(Filled::NoTls),
         }
     }
 

@@ -50,7 +50,8 @@ impl Reply {
             let [head, body] = self.rest();
             let offered = head.len() + body.len();
             if offered == 0 {
-                return Ok(true);
+                to.drain()?;
+                return Ok(to.owed() == 0);
             }
             let took = to.write_both(head, body)?;
             // Some streams take one piece at a time.

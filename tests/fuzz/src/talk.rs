@@ -9,6 +9,7 @@ use spectate::server::wire::connection::{Connection, Input};
 use spectate::server::wire::frames::Frames;
 use spectate::server::wire::outbox::Gather;
 use spectate::server::wire::reader::Reader;
+use spectate::server::wire::stream::Stream;
 
 use super::script::{MESSAGE_BYTES_MAX, Script, Step};
 
@@ -34,7 +35,7 @@ impl Talk {
             ..Script::default()
         };
         Talk {
-            connection: Connection::new(script, now),
+            connection: Connection::new(Stream::plain(script), now),
             heard: Vec::new(),
             end: None,
             accept: Vec::new(),
