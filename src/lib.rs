@@ -11,6 +11,7 @@
 //! | [`simulate`] | many simulated users and a check of what they receive, or runners to look at |
 //! | [`client`] | one WebSocket client of the public protocol; `watch` on it, and `token` beside it |
 //! | `relay` | who follows whom, where everyone was last, who is owed what |
+//! | `bus` | how several servers are one, through Redis or Valkey |
 //! | [`phones`] | a tracker app's HTTP request to positions, and the answer that it wants |
 //! | [`protocol`] | message text to and from types |
 //! | [`auth`] | tokens and keys to who somebody is and what they may do |
@@ -26,6 +27,15 @@
 //! [`server`] on one side, [`simulate`] and [`client`] on the other know nothing of each other.
 
 pub mod auth;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the server has no socket for it yet"
+    )
+)]
+mod bus;
 pub mod cli;
 pub mod client;
 pub mod dialect;
