@@ -74,7 +74,7 @@ impl Kind {
     /// Whether the key of a user's newest position keeps it, so that the order counts in which an
     /// engine takes it: then a node hears its own too (see [`Newest`]).
     ///
-    /// [`Newest`]: super::stamp::Newest
+    /// [`Newest`]: super::newest::Newest
     pub(crate) fn is_kept(self) -> bool {
         matches!(self, Kind::Position | Kind::Goodbye)
     }

@@ -1,8 +1,10 @@
 //! What a node may do in an engine: the commands that it needs, and the line that allows them and
 //! nothing else. All are tried right behind the greeting, so that a link that is up stays up.
 //!
+//! As a line of `redis-cli`, for a user of its own and names that begin with `PREFIX:`:
+//!
 //! ```text
-//! ACL SETUSER spectate on >PASSWORD resetchannels &PREFIX:* resetkeys ~PREFIX:* -@all +hello +auth +ping …
+//! ACL SETUSER spectate on >PASSWORD resetchannels &PREFIX:* ~PREFIX:* -@all +hello +auth +ping +set +get +pttl +publish +subscribe +unsubscribe +hset +hgetall +hdel +rpush +lrange +ltrim +expire
 //! ```
 
 use super::names::Names;
@@ -61,4 +63,36 @@ pub(super) fn needed(names: &Names) -> String {
         .map(|command| format!(" +{command}"))
         .collect();
     format!("resetchannels &{under} ~{under} -@all{commands}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_that_is_documented_allows_what_is_needed() {
+        let names = Names::new("PREFIX").expect("a prefix");
+        let line = format!("ACL SETUSER spectate on >PASSWORD {}\n", needed(&names));
+        assert!(include_str!("rights.rs").contains(&line), "{line}");
+    }
+
+    #[test]
+    fn nothing_is_tried_but_names_of_its_own() {
+        let names = Names::new("spectate").expect("a prefix");
+        let mut out = Vec::new();
+        probe(&names, &mut out);
+        let mut rest = &out[..];
+        let mut count = 0;
+        while let Some((resp::Value::List(mut command), length)) =
+            resp::decode(rest).expect("commands")
+        {
+            let word = command.next().expect("a word");
+            let name = command.next().map(|name| name.bytes().expect("a blob"));
+            let is_own = name.is_some_and(|name| name.starts_with(b"spectate:probe:"));
+            assert!(is_own || word.bytes() == Some(b"ping"), "{word:?} {name:?}");
+            rest = &rest[length..];
+            count += 1;
+        }
+        assert_eq!(count, ANSWERS);
+    }
 }

@@ -349,3 +349,12 @@ fn an_error_to_a_question_is_its_answer() {
     assert!(run.events[0].starts_with("9: Error("), "{:?}", run.events);
     assert!(run.link.is_up());
 }
+
+#[test]
+fn an_engine_that_is_full_is_up_nevertheless() {
+    let mut run = Run::new();
+    run.connect();
+    run.write();
+    run.say(&greeting().replacen("+OK\r\n", "-OOM command not allowed\r\n", 1));
+    assert_eq!(run.link.news(), Some(News::Up));
+}

@@ -6,10 +6,12 @@ use super::*;
 
 mod follow;
 mod life;
+mod resp;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-const HELLO: &str = "%3\r\n+server\r\n+redis\r\n+version\r\n+7.0.15\r\n+mode\r\n+standalone\r\n";
+const HELLO: &str = "%4\r\n+server\r\n+redis\r\n+version\r\n+7.0.15\r\n+mode\r\n+standalone\r\n\
+                     +role\r\n+master\r\n";
 
 /// A link, what its connection has brought, and what it said.
 struct Run {
@@ -99,6 +101,7 @@ impl Run {
     }
 }
 
+/// What an engine that is as it should be answers to the first write.
 fn greeting() -> String {
     let probes = [
         "+PONG\r\n",
@@ -119,8 +122,6 @@ fn greeting() -> String {
         ":1\r\n",
     ];
     format!("{HELLO}{}", probes.concat())
-        .replacen("%3", "%4", 1)
-        .replacen("+standalone\r\n", "+standalone\r\n+role\r\n+master\r\n", 1)
 }
 
 fn blob(text: &str) -> String {
