@@ -8,7 +8,7 @@ use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::client::{token, watch};
+use crate::client::{export, record, replay, token, watch};
 use crate::{server, simulate};
 
 /// What the arguments ask for.
@@ -31,6 +31,12 @@ pub enum Command {
     Simulate(simulate::SimulateFlags),
     /// Follow users and print a line for each position
     Watch(watch::WatchFlags),
+    /// Record the positions of users in a file
+    Record(record::RecordFlags),
+    /// Publish a recording again
+    Replay(replay::ReplayFlags),
+    /// Turn a recording into tracks, as GPX or GeoJSON
+    Export(export::ExportFlags),
     /// Make a token, or explain the one on stdin
     Token(token::TokenFlags),
 }

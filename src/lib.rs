@@ -9,7 +9,7 @@
 //! | [`cli`] | the command line: subcommands, flags, environment variables |
 //! | [`server`] | the loop, its connections, the HTTP answers, the outboxes |
 //! | [`simulate`] | many simulated users and a check of what they receive, or runners to look at |
-//! | [`client`] | one WebSocket client of the public protocol; `watch` on it, and `token` beside it |
+//! | [`client`] | one WebSocket client of the public protocol; `watch`, `record` and `replay` on it, `export` and `token` beside it |
 //! | `relay` | who follows whom, where everyone was last, who is owed what |
 //! | `bus` | how several servers are one, through Redis or Valkey |
 //! | [`phones`] | a tracker app's HTTP request to positions, and the answer that it wants |
@@ -22,7 +22,7 @@
 //! | [`gpx`] | the tracks in a GPX file |
 //! | `qr` | QR codes as SVG |
 //! | `queue` | a first-in-first-out queue through a table of slots |
-//! | `logger`, `duration` | log lines that never block the loop; times as people write them |
+//! | `logger`, `duration`, `date` | log lines that never block the loop; times and dates as people write them |
 //!
 //! [`server`] on one side, [`simulate`] and [`client`] on the other know nothing of each other.
 
@@ -38,6 +38,7 @@ pub mod auth;
 mod bus;
 pub mod cli;
 pub mod client;
+mod date;
 pub mod dialect;
 mod duration;
 pub mod fix;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use spectate::cli::{self, Command, Parsed};
-use spectate::client::{token, watch};
+use spectate::client::{export, record, replay, token, watch};
 use spectate::{server, simulate};
 
 fn main() -> ExitCode {
@@ -24,6 +24,9 @@ fn main() -> ExitCode {
         Command::Serve(config) => server::serve(config),
         Command::Simulate(flags) => simulate::run(&flags),
         Command::Watch(flags) => watch::run(&flags),
+        Command::Record(flags) => record::run(&flags),
+        Command::Replay(flags) => replay::run(&flags),
+        Command::Export(flags) => export::run(&flags),
         Command::Token(flags) => token::run(&flags),
     };
     outcome.unwrap_or_else(|line| {

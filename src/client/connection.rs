@@ -161,11 +161,12 @@ impl Connection {
         }
     }
 
-    /// Writes what is queued, as far as the socket takes it. Of a socket that is broken the next
-    /// read tells: behind an error there may be a goodbye to read.
-    pub(crate) fn flush(&mut self) {
-        if let Stage::Open(socket) = &mut self.stage {
-            let _ = socket.flush();
+    /// Writes what is queued, as far as the socket takes it; whether that was all. Of a socket that
+    /// is broken the next read tells: behind an error there may be a goodbye to read.
+    pub(crate) fn flush(&mut self) -> bool {
+        match &mut self.stage {
+            Stage::Open(socket) => socket.flush().is_ok(),
+            _ => true,
         }
     }
 

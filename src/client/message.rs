@@ -3,13 +3,15 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Write;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tungstenite::Message;
 
-use crate::fix::Extra;
+use crate::fix::{Bounds, Extra, Fix};
+use crate::user::UserId;
 
 /// What a server said. Numbers and ids are JSON as it came.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(crate) struct Sighting<'a> {
     pub(crate) lng: &'a str,
     /// Seconds since the server received it, on a last known position; `None` on a live one.
     pub(crate) age: Option<&'a str>,
+    /// When it was received, in a recording; servers do not say it.
+    pub(crate) received: Option<&'a str>,
     extras: [Option<&'a RawValue>; Extra::ALL.len()],
 }
 
@@ -48,6 +52,36 @@ impl<'a> Sighting<'a> {
             .into_iter()
             .zip(self.extras)
             .filter_map(|(extra, json)| Some((extra, json?.get())))
+    }
+
+    /// The user's id, if it is one.
+    pub(crate) fn user_id(&self) -> Option<UserId<'a>> {
+        match self.user.starts_with('"') {
+            true => {
+                let text = serde_json::from_str::<JsonText>(self.user).ok()?;
+                UserId::from_string(text.0, self.user)
+            }
+            false => UserId::from_integer(self.user),
+        }
+    }
+
+    /// The fix, if its numbers make one.
+    pub(crate) fn fix(&self) -> Option<Fix> {
+        let extra = |field| self.extras().find(|(extra, _)| *extra == field);
+        let (lat, lng) = (Some(self.lat), Some(self.lng));
+        Fix::new(Bounds::Finite, lat, lng, |field| Some(extra(field)?.1)).ok()
+    }
+
+    /// The position as a message without its closing brace, with the digits as they are; `but` is
+    /// a field that is left out.
+    pub(crate) fn unclosed(&self, but: Option<Extra>) -> String {
+        let (user, lat, lng) = (self.user, self.lat, self.lng);
+        let mut message = format!(r#"{{"userId":{user},"lat":{lat},"lng":{lng}"#);
+        for (extra, number) in self.extras().filter(|(extra, _)| Some(*extra) != but) {
+            // A String takes whatever is written to it.
+            let _ = write!(message, r#","{}":{number}"#, extra.name());
+        }
+        message
     }
 }
 
@@ -62,6 +96,8 @@ struct JsonFields<'a> {
     lng: Option<&'a RawValue>,
     #[serde(borrow)]
     age: Option<&'a RawValue>,
+    #[serde(borrow)]
+    received: Option<&'a RawValue>,
     #[serde(borrow)]
     accuracy: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -78,6 +114,10 @@ struct JsonFields<'a> {
     battery: Option<&'a RawValue>,
     error: Option<JsonError>,
 }
+
+/// A string, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct JsonText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[derive(Deserialize)]
 struct JsonError {
@@ -116,6 +156,7 @@ pub(crate) fn decode(text: &str) -> ServerMessage<'_> {
         lat: lat.get(),
         lng: lng.get(),
         age,
+        received: fields.received.map(RawValue::get),
         extras,
     })
 }

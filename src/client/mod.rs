@@ -1,5 +1,5 @@
-//! One WebSocket client of the public protocol, and the commands that need no more: `watch`, and
-//! `token` beside it. The room must never know the server, nor [`simulate`](crate::simulate), which
+//! One WebSocket client of the public protocol, and the commands that need no more: `watch`,
+//! `record` and `replay`; `export` and `token` beside them. The room must never know the server, nor [`simulate`](crate::simulate), which
 //! stands on it.
 //!
 //! | file | what it is for |
@@ -8,7 +8,13 @@
 //! | `connection`, `handshake`, `ended` | one connection from the connect to why it is over |
 //! | `message` | message text to types, and types to the messages that clients send |
 //! | `credentials` | tokens that clients make for themselves |
+//! | `link` | a connection that comes back |
+//! | `following` | whom a client follows |
 //! | [`watch`] | follows users in a terminal |
+//! | [`record`] | records positions in a file |
+//! | [`replay`] | publishes a recording again |
+//! | [`export`] | turns a recording into tracks |
+//! | `recording` | what such a file is, for who writes it and who reads it |
 //! | [`token`] | makes tokens at a command line, and explains them |
 //! | `explain` | what a token says, in words |
 //! | `cards` | a page of cards that set phones up, to print |
@@ -22,9 +28,15 @@ pub(crate) mod credentials;
 pub(crate) mod ended;
 pub(crate) mod endpoint;
 mod explain;
+pub mod export;
+mod following;
 mod handshake;
+mod link;
 pub(crate) mod message;
 mod private_file;
+pub mod record;
+mod recording;
+pub mod replay;
 pub mod token;
 pub mod watch;
 

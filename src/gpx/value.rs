@@ -1,8 +1,7 @@
 //! What single values of a GPX file mean. None of them is worth a file: a bad one comes back as
 //! the words for what it should have been.
 
-use time::format_description::well_known::Iso8601;
-use time::{OffsetDateTime, PrimitiveDateTime};
+use crate::date;
 
 /// What a latitude must be.
 pub(super) const LAT: &str = "lat must be a number from -90 to 90";
@@ -36,13 +35,7 @@ pub(super) fn altitude(text: &str) -> Result<f64, &'static str> {
 
 /// Seconds since the start of 1970 UTC. A time without an offset is one of UTC.
 pub(super) fn time(text: &str) -> Result<f64, &'static str> {
-    let with_offset = OffsetDateTime::parse(text, &Iso8601::PARSING);
-    let time = with_offset.or_else(|_| {
-        let without = PrimitiveDateTime::parse(text, &Iso8601::PARSING);
-        without.map(PrimitiveDateTime::assume_utc)
-    });
-    let time = time.map_err(|_| TIME)?;
-    Ok(time.unix_timestamp_nanos() as f64 / 1e9)
+    date::parse(text).ok_or(TIME)
 }
 
 fn number(text: &str) -> Option<f64> {

@@ -4,6 +4,7 @@
 //! [keys]: crate::server#tokens-and-keys
 //! [roster]: crate::server#the-roster
 //! [commands]: crate::server#other-commands
+//! [record]: crate::server#record-and-replay
 #![doc = include_str!("README.md")]
 
 mod field;

@@ -2,8 +2,18 @@
 //! breaks it in one place each time.
 
 mod course;
+mod export;
+#[path = "../needs.rs"]
+#[expect(dead_code, reason = "other tests need Python")]
+mod needs;
+mod record;
+mod recorder;
 mod relay;
+mod replay;
 mod simulate;
+#[path = "../integration/support.rs"]
+#[expect(dead_code, reason = "other tests need the rest")]
+mod support;
 mod watch;
 
 use std::process::Command;

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 /// All files, from the ground up: each imports only files above it in this list.
 const FLOORS: &[&str] = &[
     "duration.rs",
+    "date.rs",
     "gpx/track.rs",
     "gpx/text.rs",
     "gpx/value.rs",
     "gpx/reader.rs",
+    "gpx/writer.rs",
     "gpx/mod.rs",
     "logger.rs",
     "qr.rs",
@@ -169,7 +171,19 @@ const FLOORS: &[&str] = &[
     "client/cards.rs",
     "client/private_file.rs",
     "client/token.rs",
+    "client/link.rs",
+    "client/following.rs",
     "client/watch.rs",
+    "client/recording/mod.rs",
+    "client/recording/lines.rs",
+    "client/recording/newest.rs",
+    "client/recording/file.rs",
+    "client/record.rs",
+    "client/replay.rs",
+    "client/export/tracks.rs",
+    "client/export/names.rs",
+    "client/export/geojson.rs",
+    "client/export/mod.rs",
     "simulate/course/mod.rs",
     "simulate/course/recording.rs",
     "simulate/course/track.rs",
@@ -230,9 +244,10 @@ const SOCKETS: &[&str] = &["net::", "mio::"];
 
 const ROOMS: &[Room] = &[
     ("duration.rs", &["std"], SOCKETS),
+    ("date.rs", &["time"], SOCKETS),
     (
         "gpx/",
-        &["std", "flate2", "quick_xml", "time"],
+        &["std", "flate2", "quick_xml"],
         &["net::", "fs::", "Instant", "log::", "mio::"],
     ),
     (
@@ -412,11 +427,14 @@ const ROOMS: &[Room] = &[
         &[
             "std",
             "clap",
+            "indicatif",
             "mio",
+            "percent_encoding",
             "rand",
             "rustix",
             "serde",
             "serde_json",
+            "signal_hook",
             "time",
             "tungstenite",
         ],
@@ -746,10 +764,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("fix", &[]),
     ("refusal", &["fix", "user"]),
     ("roster", &["user"]),
-    ("gpx", &[]),
+    ("gpx", &["date"]),
     ("qr", &[]),
     ("queue", &[]),
     ("duration", &[]),
+    ("date", &[]),
     ("logger", &[]),
     ("dialect", &[]),
     ("auth", &["user"]),
@@ -773,7 +792,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("server/os", &["server/config"]),
     (
         "client",
-        &["auth", "duration", "fix", "qr", "roster", "user"],
+        &[
+            "auth", "date", "duration", "fix", "gpx", "qr", "roster", "user",
+        ],
     ),
     (
         "simulate",

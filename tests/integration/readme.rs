@@ -14,7 +14,9 @@ const BENCH: &str = "tests/bench/README.md";
 
 const README_LINES_MAX: usize = 160;
 
-const SUBCOMMANDS: [&str; 4] = ["serve", "simulate", "watch", "token"];
+const SUBCOMMANDS: [&str; 7] = [
+    "serve", "simulate", "watch", "record", "replay", "export", "token",
+];
 
 fn assert_parses(command: &[String], place: &str) {
     let words = ["spectate"].into_iter().map(OsString::from);

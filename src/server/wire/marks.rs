@@ -12,7 +12,7 @@ pub(super) const WRITE_BYTES_MAX: usize = 256 * 1024;
 /// can no longer be replaced by something newer.
 const CATCH_UP_BYTES_MAX: usize = 4 * 1024;
 
-/// What is owed that says, when it goes, what is true by then. A slot from [`SPARSE_FROM`] on is that
+/// What is owed that says, when it goes, what is true by then. A slot from `SPARSE_FROM` on is that
 /// of a user who is followed because everyone is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
@@ -48,7 +48,7 @@ pub(super) struct Behind {
     marks: SlotQueue,
     /// What that is, by slot.
     owed: Vec<Owed>,
-    /// The same of slots from [`SPARSE_FROM`] on.
+    /// The same of slots from `SPARSE_FROM` on.
     sparse: ByNumber<Owed>,
     /// Slots whose presence is owed as an introduction, whoever is there.
     introductions: Range<u32>,

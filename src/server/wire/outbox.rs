@@ -119,7 +119,7 @@ impl Outbox {
         self.behind.get_or_insert_default().mark_last_known(slot);
     }
 
-    /// Owes presence of everyone in slots below this, from [`SPARSE_FROM`] on.
+    /// Owes presence of everyone in slots below this, from `SPARSE_FROM` on.
     pub fn introduce_everyone(&mut self, end: u32) {
         self.behind.get_or_insert_default().introduce(end);
     }
