@@ -17,12 +17,13 @@
 //! | [`auth`] | tokens and keys to who somebody is and what they may do |
 //! | [`refusal`] | why a message was not carried out, and what to mend |
 //! | [`user`], [`fix`] | user ids and positions, valid by construction |
+//! | [`point`] | where somebody was, in whole numbers |
 //! | [`dialect`] | how a position was said |
 //! | [`roster`] | who runs: the lines of a CSV file |
 //! | [`gpx`] | the tracks in a GPX file |
 //! | `qr` | QR codes as SVG |
 //! | `queue` | a first-in-first-out queue through a table of slots |
-//! | `logger`, `duration`, `date` | log lines that never block the loop; times and dates as people write them |
+//! | `logger`, `duration`, `date`, `size` | log lines that never block the loop; times, dates and sizes as people write them |
 //!
 //! [`server`] on one side, [`simulate`] and [`client`] on the other know nothing of each other.
 
@@ -45,6 +46,7 @@ pub mod fix;
 pub mod gpx;
 mod logger;
 pub mod phones;
+pub mod point;
 pub mod protocol;
 mod qr;
 mod queue;
@@ -53,4 +55,5 @@ mod relay;
 pub mod roster;
 pub mod server;
 pub mod simulate;
+mod size;
 pub mod user;

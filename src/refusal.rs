@@ -96,6 +96,10 @@ pub enum Refusal {
     NameOfNobody,
     /// A goodbye on a connection that declared no `userId`.
     GoodbyeOfNobody,
+    /// The number of points of trails is none.
+    NotACount,
+    /// The time from which on trails are wanted is none.
+    NotATime,
     /// The field of this name says something if it is true, and nothing else.
     NotTrue(&'static str),
     /// The position is none.
@@ -129,6 +133,8 @@ impl Refusal {
             | Refusal::NotAList(_)
             | Refusal::NotASwitch(_)
             | Refusal::NotTrue(_)
+            | Refusal::NotACount
+            | Refusal::NotATime
             | Refusal::BadName => Code::BadMessage,
             Refusal::BadIds(..)
             | Refusal::BadUser(_)
@@ -200,6 +206,11 @@ impl fmt::Display for Refusal {
                 f,
                 "userId is missing: goodbye is said by a connection that said who it is"
             ),
+            Refusal::NotACount => write!(
+                f,
+                "trail must be a whole number: how many points of each trail, or 0 for none"
+            ),
+            Refusal::NotATime => write!(f, "since must be a number: milliseconds since 1970 UTC"),
             Refusal::NotTrue(field) => write!(f, "{field} must be true"),
             Refusal::BadPosition(error) => error.fmt(f),
             Refusal::WrongUser(declared) => {

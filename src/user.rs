@@ -106,6 +106,14 @@ pub enum Written {
 }
 
 impl Written {
+    /// As one of the two ways is, without needless escapes.
+    pub fn spelled(spelling: Spelling, text: &str) -> Written {
+        match spelling {
+            Spelling::Integer => Written::Bare,
+            Spelling::String => Written::as_string(text),
+        }
+    }
+
     /// The JSON of an id that has this text and was written so, in three pieces.
     pub fn pieces<'a>(&'a self, text: &'a str) -> [&'a str; 3] {
         match self {
@@ -200,6 +208,17 @@ pub struct Presence<'a> {
     pub is_connected: bool,
     /// Age of the last known position.
     pub age: Option<Duration>,
+}
+
+/// The way that a user came.
+#[derive(Clone, Debug)]
+pub struct TrailOf<'a, P> {
+    /// The text of the user's id.
+    pub user: &'a str,
+    /// How to write it.
+    pub spelling: Spelling,
+    /// The points, the oldest first; at least one.
+    pub points: P,
 }
 
 /// A string as JSON has it (RFC 8259, 7), with its quotes.

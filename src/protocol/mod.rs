@@ -10,6 +10,7 @@
 mod field;
 mod geojson;
 mod names;
+mod trail;
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -21,11 +22,13 @@ use serde_json::value::RawValue;
 use crate::auth::Token;
 use crate::fix::{self, Bounds, Extra, Fix};
 use crate::refusal::{Refusal, quote};
-use crate::user::{Known, Presence, Spelling, UserId, Written, is_name};
+use crate::user::{Known, Presence, UserId, Written, is_name};
 pub(crate) use field::{Field, string};
 pub use geojson::{Feature, Way, encode_features, encode_way};
 use names::CalledFields;
 pub use names::encode_roster;
+pub use trail::{encode_trail, encode_trail_feature};
+use trail::{since, trail_points};
 
 /// What a client said.
 #[derive(Debug)]
@@ -67,6 +70,11 @@ pub struct Hello<'a> {
     pub presence: Option<Result<bool, Refusal>>,
     /// Whether to tell how many follow this user from now on; `None` leaves it as it was.
     pub audience: Option<Result<bool, Refusal>>,
+    /// How many points of each trail to send from now on, 0 for none; `None` leaves it as it was.
+    pub trail: Option<Result<u32, Refusal>>,
+    /// The earliest time of points of the trails that this brings, in milliseconds since the start of
+    /// 1970 UTC; `None` if all of them are wanted.
+    pub since: Option<Result<u64, Refusal>>,
     /// Users to follow in addition to those followed already.
     pub following: Ids<'a>,
 }
@@ -119,6 +127,8 @@ struct Fields<'a> {
     token: Field<'a>,
     presence: Field<'a>,
     audience: Field<'a>,
+    trail: Field<'a>,
+    since: Field<'a>,
     goodbye: Field<'a>,
     ping: Field<'a>,
     lat: Field<'a>,
@@ -175,6 +185,8 @@ pub fn decode(text: &str, bounds: Bounds) -> Result<ClientMessage<'_>, Refusal> 
             token: fields.token.known().map(token),
             presence: fields.presence.switch("presence"),
             audience: fields.audience.switch("audience"),
+            trail: trail_points(fields.trail),
+            since: fields.since.known().map(since),
             following: ids("following", fields.following),
         }));
     }
@@ -308,10 +320,7 @@ fn encode_open_position(known: &Known, out: &mut Vec<u8>) {
 
 /// Writes the message that tells presence.
 pub fn encode_presence(presence: &Presence, out: &mut Vec<u8>) {
-    let written = match presence.spelling {
-        Spelling::Integer => Written::Bare,
-        Spelling::String => Written::as_string(presence.user),
-    };
+    let written = Written::spelled(presence.spelling, presence.user);
     // Writes into a Vec cannot fail.
     let _ = write!(
         out,

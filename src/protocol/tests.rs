@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::dialect::Dialect;
+use crate::user::Spelling;
 use crate::user::{Called, Freshness};
 
 fn relayed(text: &str) -> String {

@@ -83,6 +83,8 @@ mod tests {
             follows_total_max: 10,
             rate_max: None,
             last_known_max: 10,
+            trail_points_max: 10,
+            trail_bytes_max: usize::MAX,
             stale_after: Duration::from_secs(60),
             forget_after: Duration::from_secs(60),
         })
@@ -167,7 +169,7 @@ mod tests {
         let mut relay = relay(false);
         let five = UserId::from_integer("5").expect("an id");
         let watcher = Authority::of_member(relay.join(), None);
-        relay.follow(&watcher, std::slice::from_ref(&five), &mut Vec::new());
+        relay.follow(&watcher, std::slice::from_ref(&five), 0, &mut Vec::new());
         assert_eq!(relay.call(&watcher, "W"), Err(Refusal::NameOfNobody));
         let come = |relay: &mut Relay| {
             let authority = Authority::of_member(relay.join(), None);

@@ -1,17 +1,16 @@
-//! Whose presence changed, and when the watchers of each may be told again.
+//! Of whom something changed, and when it may be told again of each: presence, or a trail.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Presence of one user is told at most once in this time.
-const TELL_INTERVAL: Duration = Duration::from_secs(1);
-
 /// A list's room that is kept, in entries.
 const SPARE_ENTRIES_MAX: usize = 1024;
 
-/// Runners whose presence changed, and those of whom something was told a moment ago.
-#[derive(Debug, Default)]
+/// Runners of whom something changed, and those of whom it was told a moment ago.
+#[derive(Debug)]
 pub(super) struct Changes {
+    /// What one user has to say is told at most once in this time.
+    interval: Duration,
     /// Runners that changed, and of whom nothing was told a moment ago.
     changed: Vec<u32>,
     /// When each was told last who may not be told again yet.
@@ -21,6 +20,16 @@ pub(super) struct Changes {
 }
 
 impl Changes {
+    /// Nobody yet. Of each it is told at most once in so much time.
+    pub(super) fn every(interval: Duration) -> Changes {
+        Changes {
+            interval,
+            changed: Vec::new(),
+            told_at: HashMap::new(),
+            told: VecDeque::new(),
+        }
+    }
+
     /// Notes that a runner changed.
     pub(super) fn add(&mut self, key: u32) {
         if !self.told_at.contains_key(&key) {
@@ -48,7 +57,7 @@ impl Changes {
     /// since something was told of them.
     pub(super) fn take(&mut self, now: Instant) -> Vec<u32> {
         while let Some((told_at, key)) = self.told.front().copied()
-            && told_at + TELL_INTERVAL <= now
+            && told_at + self.interval <= now
         {
             self.told.pop_front();
             if self.told_at.get(&key) == Some(&told_at) {
@@ -74,6 +83,6 @@ impl Changes {
         if !self.changed.is_empty() {
             return Some(now);
         }
-        (self.told.front()).map(|(told_at, _)| *told_at + TELL_INTERVAL)
+        (self.told.front()).map(|(told_at, _)| *told_at + self.interval)
     }
 }

@@ -57,8 +57,14 @@ impl<'a> Over<'a> {
 
 impl Relay {
     /// Adds follows, as far as they are allowed and there is room. What is known of the users is
-    /// owed at once.
-    pub(crate) fn follow(&mut self, by: &Authority, users: &[UserId], refusals: &mut Vec<Refusal>) {
+    /// owed at once; of trails, if they are asked for, what is from this time on.
+    pub(crate) fn follow(
+        &mut self,
+        by: &Authority,
+        users: &[UserId],
+        from_ms: u64,
+        refusals: &mut Vec<Refusal>,
+    ) {
         let admitted = self.admit(by);
         let (Ok(()), Some(member)) = (&admitted, by.member()) else {
             refusals.extend(admitted.err());
@@ -93,7 +99,7 @@ impl Relay {
                 let to = slot;
                 self.owe(member, Owed::Named { from, to, with_age });
             } else {
-                self.owe_known(member, slot, asks_presence);
+                self.owe_known(member, slot, asks_presence, from_ms);
             }
         }
         if let Some((count, first)) = denied.0 {
@@ -102,8 +108,14 @@ impl Relay {
         over.refuse(self.rules.follows_max, refusals);
     }
 
-    /// Follows everyone, if that is allowed and there is room; who was left out is so no longer.
-    pub(crate) fn follow_everyone(&mut self, by: &Authority, refusals: &mut Vec<Refusal>) {
+    /// Follows everyone, if that is allowed and there is room; who was left out is so no longer. Trails
+    /// are owed as by [`Relay::follow`].
+    pub(crate) fn follow_everyone(
+        &mut self,
+        by: &Authority,
+        from_ms: u64,
+        refusals: &mut Vec<Refusal>,
+    ) {
         let admitted = self.admit(by);
         let (Ok(()), Some(member)) = (&admitted, by.member()) else {
             refusals.extend(admitted.err());
@@ -121,6 +133,7 @@ impl Relay {
                     member,
                     slot,
                     asks_presence && self.hub.is_known_in(member, slot),
+                    from_ms,
                 );
             }
             return;
@@ -134,6 +147,9 @@ impl Relay {
         let end = self.hub.covered_end();
         if asks_presence {
             self.owe(member, Owed::EveryonesPresence(end));
+        }
+        if self.hub.trail_points(member) > 0 {
+            self.owe(member, Owed::EveryonesTrails { end, from_ms });
         }
         self.owe(member, Owed::EveryonesLastKnown(end));
     }
@@ -200,12 +216,15 @@ impl Relay {
     }
 
     /// Owes what is known of the user in one slot of a member.
-    fn owe_known(&mut self, member: MemberKey, slot: u32, asks_presence: bool) {
+    fn owe_known(&mut self, member: MemberKey, slot: u32, asks_presence: bool, from_ms: u64) {
         if asks_presence {
             self.owe(member, Owed::Presence(slot));
         }
         let known = self.hub.last_known_in(member, slot);
         if let Some(runner) = known.map(|(runner, _): (RunnerKey, _)| runner) {
+            if self.hub.trail_points(member) > 0 {
+                self.owe(member, Owed::Trail { slot, from_ms });
+            }
             self.owe(member, Owed::LastKnown { slot, runner });
         }
     }

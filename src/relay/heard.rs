@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::sender_clock::SenderClock;
+use super::trail::Trail;
 use crate::dialect::Dialect;
 use crate::fix::Fix;
 use crate::queue::SlotQueue;
@@ -20,6 +21,10 @@ pub(super) struct LastKnown {
     pub(super) received_at: Instant,
     pub(super) clock: SenderClock,
     pub(super) dialect: Dialect,
+    /// The way that the user came.
+    pub(super) trail: Option<Box<Trail>>,
+    /// Whether that was given up for lack of room, or passed over when others were.
+    pub(super) is_trail_past: bool,
 }
 
 impl LastKnown {
@@ -51,6 +56,8 @@ pub(super) struct Heard {
     pub(super) queue: SlotQueue,
     /// The first of them that is live: those behind it are too, those before it are stale.
     pub(super) first_live: Option<u32>,
+    /// The first of them that may have a trail: those before it have none.
+    pub(super) first_with_trail: Option<u32>,
     pub(super) live: usize,
     pub(super) count: usize,
     pub(super) bytes: usize,
@@ -62,6 +69,7 @@ impl Heard {
         Heard {
             queue: SlotQueue::default(),
             first_live: None,
+            first_with_trail: None,
             live: 0,
             count: 0,
             bytes: 0,
@@ -75,6 +83,9 @@ impl Heard {
 
     /// Takes a runner out of the queue.
     pub(super) fn unqueue(&mut self, key: u32) {
+        if self.first_with_trail == Some(key) {
+            self.first_with_trail = self.queue.after(key);
+        }
         if self.first_live == Some(key) {
             self.first_live = self.queue.after(key);
         }

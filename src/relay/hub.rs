@@ -2,6 +2,7 @@
 //! leaves costs what it followed and not what others follow. Judges nobody.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use slab::Slab;
 
@@ -13,8 +14,12 @@ use super::ids::Ids;
 use super::keys::{Follower, MemberKey, RunnerKey};
 use super::member::{Followed, Member, SPARE_ENTRIES_MAX, give_back_spare};
 use super::names::Names;
+use super::trails::Trails;
 use crate::roster::Roster;
 use crate::user::{Spelling, Written};
+
+/// Presence of one user is told at most once in this time.
+const PRESENCE_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Runner {
@@ -72,21 +77,23 @@ pub(super) struct Hub {
     pub(super) heard: Heard,
     pub(super) changes: Changes,
     pub(super) audiences: Audiences,
+    pub(super) trails: Trails,
     pub(super) everyone: Covering,
     pub(super) follows: usize,
 }
 
 impl Hub {
-    /// An empty hub that keeps at most `last_known_max` last known positions.
-    pub(super) fn new(last_known_max: usize) -> Hub {
+    /// An empty hub that keeps at most `last_known_max` last known positions, and these trails.
+    pub(super) fn new(last_known_max: usize, trails: Trails) -> Hub {
         Hub {
             roster: Roster::default(),
             ids: Ids::default(),
             runners: Slab::new(),
             members: Slab::new(),
             heard: Heard::new(last_known_max),
-            changes: Changes::default(),
+            changes: Changes::every(PRESENCE_INTERVAL),
             audiences: Audiences::default(),
+            trails,
             everyone: Covering::default(),
             follows: 0,
         }
@@ -251,6 +258,7 @@ impl Hub {
         let Some(member) = self.members.try_remove(key.index()) else {
             return;
         };
+        self.trails.askers -= usize::from(member.trail_points > 0);
         let declared = member.declared();
         for follow in member.following {
             self.detach(follow, declared, member.asks_presence);
@@ -357,6 +365,7 @@ impl Hub {
         let runner = self.runners.remove(key as usize);
         self.ids.remove(&runner.id);
         self.changes.forget(key);
+        self.trails.late.forget(key);
     }
 
     /// Gives back the room that a crowd needed which is gone.

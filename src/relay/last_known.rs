@@ -8,13 +8,15 @@ use super::hub::Hub;
 use super::keys::RunnerKey;
 use super::now::Now;
 use super::sender_clock::SenderClock;
+use super::trails::Taken;
 use crate::dialect::Dialect;
 use crate::fix::Fix;
 use crate::user::{Freshness, Written};
 
 impl Hub {
-    /// Keeps this as the user's last known position, which is live from now on; `false` if the
-    /// fix was made, by its sender's clock, before the user's newest.
+    /// Keeps this as the user's last known position, which is live from now on, unless the fix was
+    /// made, by its sender's clock, before the user's newest. It goes onto the user's trail, late or
+    /// not.
     pub(super) fn publish(
         &mut self,
         runner: RunnerKey,
@@ -22,28 +24,32 @@ impl Hub {
         fix: Fix,
         dialect: Dialect,
         now: Now,
-    ) -> bool {
+    ) -> Taken {
         let key = runner.0;
+        let made_at_ms = fix.made_at_ms();
         let runner = &mut self.runners[key as usize];
         let mut no_clock = SenderClock::default();
         let clock = runner
             .last
             .as_mut()
             .map_or(&mut no_clock, |last| &mut last.clock);
-        if !clock.take(fix.made_at_ms(), now) {
-            return false;
+        if !clock.take(made_at_ms, now) {
+            return self.put_late_on_trail(key, &fix, made_at_ms, now);
         }
-        let last = LastKnown {
+        let mut last = LastKnown {
             fix,
             written,
             received_at: now.monotonic,
             clock: *clock,
             dialect,
+            trail: None,
+            is_trail_past: false,
         };
         self.heard.bytes += last.bytes();
         match &mut runner.last {
             Some(before) => {
                 self.heard.bytes -= before.bytes();
+                last.trail = before.trail.take();
                 **before = last;
             }
             none => {
@@ -60,6 +66,7 @@ impl Hub {
         self.heard.unqueue(key);
         self.heard.queue.push(key);
         self.heard.first_live.get_or_insert(key);
+        self.heard.first_with_trail.get_or_insert(key);
         while self.heard.is_too_much() {
             // The newest always stays: it is on its way to followers.
             match self.heard.queue.first() {
@@ -67,7 +74,8 @@ impl Hub {
                 _ => break,
             }
         }
-        true
+        self.put_on_trail(key, made_at_ms, now);
+        Taken::Live
     }
 
     /// Whether a fix of the user with this timestamp is the newest.
@@ -162,6 +170,9 @@ impl Hub {
         self.heard.unqueue(key);
         let runner = &mut self.runners[key as usize];
         if let Some(last) = runner.last.take() {
+            if let Some(trail) = &last.trail {
+                self.trails.discount(trail);
+            }
             self.heard.count -= 1;
             self.heard.bytes -= last.bytes();
             self.heard.live -= usize::from(std::mem::take(&mut runner.is_live));

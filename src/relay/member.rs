@@ -78,6 +78,8 @@ pub(super) struct Member {
     /// How it wrote that.
     written: Written,
     pub(super) asks_presence: bool,
+    /// How many points of each trail it asked for; 0 if for none.
+    pub(super) trail_points: u32,
     /// Its follow of everyone, if it does.
     pub(super) everyone: Option<Box<Everyone>>,
 }
@@ -90,6 +92,7 @@ impl Default for Member {
             declared: NOBODY,
             written: Written::Quoted,
             asks_presence: false,
+            trail_points: 0,
             everyone: None,
         }
     }

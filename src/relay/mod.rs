@@ -30,6 +30,11 @@ mod service;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod tracking;
+mod trail;
+#[cfg(test)]
+mod trail_model;
+mod trails;
 mod views;
 
 pub(crate) use authority::Authority;

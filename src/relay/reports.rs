@@ -7,6 +7,7 @@ use super::authority::Authority;
 use super::now::Now;
 use super::service::Relay;
 use super::terms::Published;
+use super::trails::Taken;
 use crate::dialect::Dialect;
 use crate::fix::Fix;
 use crate::refusal::{Refusal, quote};
@@ -69,8 +70,9 @@ impl Relay {
         }
         let written = Written::as_string(user);
         match self.hub.publish(runner, written, fix, dialect, now) {
-            true => Published::Live(runner),
-            false => Published::Late,
+            Taken::Live => Published::Live(runner),
+            Taken::Late => Published::Late,
+            Taken::Known => Published::Again,
         }
     }
 }

@@ -12,6 +12,15 @@ const AHEAD_MS_MAX: f64 = 60_000.0;
 /// another clock.
 const LATE_MAX: Duration = Duration::from_secs(30);
 
+/// The time of a fix that was made then by its sender's clock, in milliseconds: now, if that is too
+/// far ahead.
+pub(super) fn counts_as(made_at_ms: f64, now: Now) -> f64 {
+    match made_at_ms > now.unix_ms + AHEAD_MS_MAX {
+        true => now.unix_ms,
+        false => made_at_ms,
+    }
+}
+
 /// What is known of a sender's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SenderClock {
@@ -31,15 +40,11 @@ impl SenderClock {
             self.late = None;
             return true;
         };
-        let counts_as = |ms: f64| match ms > now.unix_ms + AHEAD_MS_MAX {
-            true => now.unix_ms,
-            false => ms,
-        };
-        let fix_ms = counts_as(made_at_ms);
+        let fix_ms = counts_as(made_at_ms, now);
         // Our own clock may have been set back since.
         let is_late = self
             .newest_ms
-            .is_some_and(|newest_ms| fix_ms < counts_as(newest_ms));
+            .is_some_and(|newest_ms| fix_ms < counts_as(newest_ms, now));
         if is_late && !self.is_another_clock(fix_ms, now.monotonic) {
             return false;
         }

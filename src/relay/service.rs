@@ -8,6 +8,7 @@ use super::keys::{MemberKey, RunnerKey};
 use super::now::Now;
 use super::paces::Paces;
 use super::terms::{Debt, OtherUser, Owed, Published, Rules};
+use super::trails::{Taken, Trails};
 use crate::auth::Grant;
 use crate::dialect::Dialect;
 use crate::fix::Fix;
@@ -25,6 +26,9 @@ const AUDIENCES_PER_STEP_MAX: usize = 1000;
 
 /// Followers looked at in one step, of runners whose presence changed: about so many are told.
 const TOLD_PER_STEP_MAX: usize = 20_000;
+
+/// Followers looked at in one step, of runners whose trail is sent again: it is some 8 KB to each.
+const TRAILS_PER_STEP_MAX: usize = 500;
 
 /// How late a last known position may turn stale or be forgotten.
 const AGEING_INTERVAL: Duration = Duration::from_secs(1);
@@ -47,7 +51,10 @@ impl Relay {
     /// A relay without members.
     pub(crate) fn new(rules: Rules) -> Relay {
         Relay {
-            hub: Hub::new(rules.last_known_max),
+            hub: Hub::new(
+                rules.last_known_max,
+                Trails::new(rules.trail_points_max, rules.trail_bytes_max),
+            ),
             rules,
             paces: Paces::default(),
             debts: Vec::new(),
@@ -90,7 +97,8 @@ impl Relay {
         Ok(())
     }
 
-    pub(super) fn may_follow(&self, by: &Authority, user: &str) -> bool {
+    /// Whether the authority may follow a user, known or not.
+    pub(crate) fn may_follow(&self, by: &Authority, user: &str) -> bool {
         match by.grant() {
             Some(grant) => grant.may_follow(user),
             None => !self.rules.needs_grant,
@@ -171,10 +179,9 @@ impl Relay {
             self.hub.forget_unused(runner);
             return Ok(Published::TooFast(excess));
         }
-        if (self.hub).publish(runner, written, fix, Dialect::WebSocket, now) {
-            Ok(Published::Live(runner))
-        } else {
-            Ok(Published::Late)
+        match (self.hub).publish(runner, written, fix, Dialect::WebSocket, now) {
+            Taken::Live => Ok(Published::Live(runner)),
+            Taken::Late | Taken::Known => Ok(Published::Late),
         }
     }
 
@@ -233,6 +240,34 @@ impl Relay {
         Ok(())
     }
 
+    /// Begins or ends trails for what a member follows: so many points of each, and 0 for none. Those of
+    /// whom it follows already are owed at once, from this time on.
+    ///
+    /// # Errors
+    /// It has no grant where one is needed.
+    pub(crate) fn ask_trails(
+        &mut self,
+        by: &Authority,
+        points: u32,
+        from_ms: u64,
+    ) -> Result<(), Refusal> {
+        self.admit(by)?;
+        let Some(member) = by.member() else {
+            return Ok(());
+        };
+        self.hub.ask_trails(member, points);
+        if self.hub.trail_points(member) > 0 {
+            for slot in 0..self.hub.following(member) as u32 {
+                self.owe(member, Owed::Trail { slot, from_ms });
+            }
+            if self.hub.follows_everyone(member) {
+                let end = self.hub.covered_end();
+                self.owe(member, Owed::EveryonesTrails { end, from_ms });
+            }
+        }
+        Ok(())
+    }
+
     /// Begins or ends telling a member how many follow its user.
     ///
     /// # Errors
@@ -276,6 +311,9 @@ impl Relay {
         for member in self.hub.due_audiences(now, AUDIENCES_PER_STEP_MAX) {
             self.owe(member, Owed::Audience);
         }
+        for runner in self.hub.take_late_trails(now, TRAILS_PER_STEP_MAX) {
+            self.owe_trail(runner);
+        }
     }
 
     /// Owes a runner's presence to those who asked for it, if it changed and may be told now. To be
@@ -298,6 +336,21 @@ impl Relay {
         if self.hub.everyone.are_watching() {
             self.announced.push(runner);
         }
+    }
+
+    /// Owes a trail that late points were put into to those who asked for trails.
+    fn owe_trail(&mut self, runner: RunnerKey) {
+        let (covered, from_ms) = (runner.covered_slot(), 0);
+        let by_name = self.hub.followers(runner).iter();
+        let by_name = by_name.map(|follower| (follower.member, follower.slot));
+        let covering = self.hub.covering(runner).map(|member| (member, covered));
+        let owed = (by_name.chain(covering))
+            .filter(|(member, _)| self.hub.trail_points(*member) > 0)
+            .map(|(member, slot)| Debt {
+                member,
+                owed: Owed::Trail { slot, from_ms },
+            });
+        self.debts.extend(owed);
     }
 
     /// Runners whose presence those are owed who follow everyone and asked for it, since the last call.
@@ -336,6 +389,7 @@ impl Relay {
             .into_iter()
             .chain(self.hub.audience_deadline())
             .chain(self.hub.changes.next_deadline(advanced_at))
+            .chain(self.hub.trails.late.next_deadline(advanced_at))
             .min()
     }
 }

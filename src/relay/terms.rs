@@ -21,6 +21,10 @@ pub(crate) struct Rules {
     pub rate_max: Option<u32>,
     /// Most last known positions to keep; the oldest are forgotten first.
     pub last_known_max: usize,
+    /// Most points of one trail; 0 for no trails.
+    pub(crate) trail_points_max: usize,
+    /// Most bytes of all trails; the longest unheard lose theirs first.
+    pub(crate) trail_bytes_max: usize,
     /// Age at which a last known position counts as stale.
     pub stale_after: Duration,
     /// Age at which it is forgotten.
@@ -52,10 +56,24 @@ pub(crate) enum Owed {
         /// The user.
         runner: RunnerKey,
     },
+    /// The trail of the user in this slot, before the last known position that is owed.
+    Trail {
+        /// Which follow.
+        slot: u32,
+        /// The earliest time of a point of it, in milliseconds since the start of 1970 UTC.
+        from_ms: u64,
+    },
     /// Presence of everyone in slots below this, from [`SPARSE_FROM`](crate::queue::SPARSE_FROM) on.
     EveryonesPresence(u32),
     /// The last known positions of those.
     EveryonesLastKnown(u32),
+    /// The trails of those.
+    EveryonesTrails {
+        /// Above their slots.
+        end: u32,
+        /// As of one trail.
+        from_ms: u64,
+    },
     /// The same as until now about a user who has no name here but now has one: from now on it is
     /// about the follow in slot `to`.
     Named {
@@ -86,7 +104,7 @@ pub(crate) enum Published {
     Live(RunnerKey),
     /// It is older than the runner's newest, and nobody is to have it.
     Late,
-    /// It is the runner's newest, which was received already.
+    /// It was received already: it is the runner's newest, or one on its trail.
     Again,
     /// It is dropped, for it came too fast.
     TooFast(Excess),

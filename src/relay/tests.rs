@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::hub::Hub;
 use super::keys::MemberKey;
 use super::model::fix;
+use super::trails::{Taken, Trails};
 use super::{Authority, Now, Published, Relay, Rules};
 use crate::auth::{Follow, Grant, Publish};
 use crate::dialect::Dialect;
@@ -15,9 +16,14 @@ use crate::fix::{Bounds, Fix};
 use crate::refusal::Refusal;
 use crate::user::{Freshness, Spelling, UserId, Written};
 
+/// A hub that keeps so many last known positions, and no trails.
+fn empty(last_known_max: usize) -> Hub {
+    Hub::new(last_known_max, Trails::new(0, 0))
+}
+
 #[test]
 fn heavy_last_known_positions_crowd_out_the_oldest() {
-    let mut hub = Hub::new(4);
+    let mut hub = empty(4);
     let now = Now {
         monotonic: Instant::now(),
         unix_ms: 0.0,
@@ -33,7 +39,8 @@ fn heavy_last_known_positions_crowd_out_the_oldest() {
         hub.follow(member, user, Spelling::String);
         let runner = hub.runner_or_new(user);
         let fix = heavy().expect("long, and not too long");
-        assert!(hub.publish(runner, Written::Quoted, fix, Dialect::WebSocket, now));
+        let taken = hub.publish(runner, Written::Quoted, fix, Dialect::WebSocket, now);
+        assert_eq!(taken, Taken::Live);
     }
     // Four of them may weigh 4 × 256 bytes together, and each of these is almost 400.
     let known: Vec<bool> = (0..3)
@@ -46,7 +53,7 @@ fn heavy_last_known_positions_crowd_out_the_oldest() {
 fn a_crowd_leaving_one_runner_costs_each_of_them_the_same() {
     // A hub that searched the runner's followers would need 10^10 steps for this.
     const FOLLOWERS: u32 = 100_000;
-    let mut hub = Hub::new(1);
+    let mut hub = empty(1);
     for _ in 0..FOLLOWERS {
         let member = hub.join();
         hub.follow(member, "runner", Spelling::String);
@@ -61,7 +68,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn many_follows_are_found_as_few_are(changes in prop::collection::vec((prop::bool::weighted(0.6), 0..200u32), 0..600)) {
-        let mut hub = Hub::new(1);
+        let mut hub = empty(1);
         let member = hub.join();
         let mut followed = BTreeSet::new();
         for (follow, user) in changes {
@@ -84,7 +91,7 @@ proptest! {
 fn an_audience_that_changes_all_the_time_is_told_once_a_second() {
     const FOLLOWERS: u32 = 100_000;
     let start = Instant::now();
-    let mut hub = Hub::new(1);
+    let mut hub = empty(1);
     let asker = hub.join();
     hub.declare(asker, "runner", Written::Quoted);
     assert!(hub.ask_audience(asker, true), "at once");
@@ -120,7 +127,7 @@ fn an_audience_that_changes_all_the_time_is_told_once_a_second() {
 fn many_with_one_id_that_asked_for_its_audience_leave_at_the_same_cost_each() {
     // A list of those who asked that is searched would need 10^10 steps for this.
     const CROWD: u32 = 100_000;
-    let mut hub = Hub::new(1);
+    let mut hub = empty(1);
     for _ in 0..CROWD {
         let member = hub.join();
         hub.declare(member, "runner", Written::Quoted);
@@ -139,16 +146,17 @@ fn a_crowd_whose_positions_turn_stale_together_does_so_in_steps() {
         monotonic: Instant::now(),
         unix_ms: 0.0,
     };
-    let mut hub = Hub::new(RUNNERS);
+    let mut hub = empty(RUNNERS);
     for runner in 0..RUNNERS {
         let runner = hub.runner_or_new(&runner.to_string());
-        assert!(hub.publish(
+        let taken = hub.publish(
             runner,
             Written::Quoted,
             fix("0", None),
             Dialect::WebSocket,
-            now
-        ));
+            now,
+        );
+        assert_eq!(taken, Taken::Live);
     }
     let later = now.monotonic + Duration::from_secs(1);
     let mut steps = 1;
@@ -169,6 +177,8 @@ fn an_authority_without_a_grant_can_do_nothing_where_one_is_needed() {
         follows_total_max: 10,
         rate_max: None,
         last_known_max: 10,
+        trail_points_max: 10,
+        trail_bytes_max: usize::MAX,
         stale_after: Duration::from_secs(60),
         forget_after: Duration::from_secs(60),
     });
@@ -192,19 +202,20 @@ fn an_authority_without_a_grant_can_do_nothing_where_one_is_needed() {
         "without a userId it is its own"
     );
     let mut stranger = Authority::of_member(member, None);
-    let unauthorized = Err(Refusal::Unauthorized);
+    let unauthorized: Result<(), _> = Err(Refusal::Unauthorized);
     assert_eq!(relay.declare(&stranger, &five), unauthorized);
     assert_eq!(relay.ask_presence(&stranger, true), unauthorized);
     assert_eq!(relay.ask_audience(&stranger, true), unauthorized);
     let published = relay.publish(&mut stranger, Some(&five), fix("2", None), now);
     assert_eq!(published, Err(Refusal::Unauthorized));
     let mut refusals = Vec::new();
-    relay.follow(&stranger, std::slice::from_ref(&five), &mut refusals);
+    relay.follow(&stranger, std::slice::from_ref(&five), 0, &mut refusals);
+    assert_eq!(relay.ask_trails(&stranger, 5, 0), unauthorized);
     assert_eq!(refusals, [Refusal::Unauthorized]);
     assert!(relay.visible(&stranger, "5").is_none());
     assert_eq!((relay.follows_total(), relay.has_debts()), (0, false));
     let watcher = Authority::of_member(member, Some(granted("6")));
-    relay.follow(&watcher, &[five], &mut refusals);
+    relay.follow(&watcher, &[five], 0, &mut refusals);
     assert_eq!((relay.follows_total(), relay.has_debts()), (1, true));
     relay.leave(member);
     assert!(!relay.has_debts(), "nobody is left to be owed something");
@@ -214,7 +225,7 @@ fn an_authority_without_a_grant_can_do_nothing_where_one_is_needed() {
 fn a_crowd_whose_presence_changes_is_told_step_by_step_and_who_moves_at_once() {
     const RUNNERS: usize = 30;
     let start = Instant::now();
-    let mut hub = Hub::new(RUNNERS);
+    let mut hub = empty(RUNNERS);
     let watchers = [(); 10].map(|()| hub.join());
     for watcher in watchers {
         hub.ask_presence(watcher, true);
@@ -236,13 +247,14 @@ fn a_crowd_whose_presence_changes_is_told_step_by_step_and_who_moves_at_once() {
         unix_ms: 0.0,
     };
     let last = hub.runner_or_new("29");
-    assert!(hub.publish(
+    let taken = hub.publish(
         last,
         Written::Quoted,
         fix("1", None),
         Dialect::WebSocket,
-        now
-    ));
+        now,
+    );
+    assert_eq!(taken, Taken::Live);
     let first_step = hub.take_changed(now.monotonic, 95);
     assert_eq!(first_step.len(), 10 + 1);
     assert!(first_step.contains(&last));

@@ -11,6 +11,7 @@ use super::http::{
 use super::metrics::Gauges;
 use super::os::process::Process;
 use super::parts::Server;
+use super::trail::TRAIL_BYTES_MAX;
 use super::wire::close::CloseReason;
 use crate::auth::{Refused, Token};
 use crate::protocol::{Feature, encode_features};
@@ -242,12 +243,20 @@ impl Server {
                     http_connections: self.door.http(),
                     follows: self.relay.follows_total(),
                     runners: self.relay.runners_by_freshness(),
+                    trails: self.relay.trails_total(),
                     process: Process::measure(),
                 };
                 Response::metrics(self.metrics.render(gauges), conditions)
             }
             Route::Positions(query) => match self.authority_of_request(token) {
                 Ok(by) => self.positions(query, &by, conditions),
+                Err(response) => response,
+            },
+            Route::Trail(_) if !self.unsent.has_room(TRAIL_BYTES_MAX + METRICS_ROOM_BYTES) => {
+                Response::busy()
+            }
+            Route::Trail(query) => match self.authority_of_request(token) {
+                Ok(by) => self.trail(query, &by, conditions),
                 Err(response) => response,
             },
             Route::Roster => match self.authority_of_request(token) {

@@ -96,7 +96,7 @@ impl Effects<'_> {
             Ok(ClientMessage::Change(change)) => {
                 let ids = change.follow.valid.len() + change.unfollow.valid.len();
                 applied.ends_turn |= ids > IDS_IN_TURN_MAX;
-                self.follow(entry, change.follow, refusals);
+                self.follow(entry, change.follow, 0, refusals);
                 refusals.extend(change.unfollow.refusal);
                 let unfollowed = &change.unfollow.valid;
                 self.relay.unfollow(&entry.authority, unfollowed, refusals);
@@ -170,15 +170,31 @@ impl Effects<'_> {
             Some(Err(refusal)) => refusals.push(refusal),
             Some(Ok(wants)) => refusals.extend(self.relay.ask_audience(by, wants).err()),
         }
-        self.follow(entry, hello.following, refusals);
+        let from_ms = match hello.since.transpose() {
+            Ok(since) if hello.trail.is_some() => since.unwrap_or_default(),
+            Ok(_) => 0,
+            Err(refusal) => {
+                refusals.push(refusal);
+                0
+            }
+        };
+        match hello.trail {
+            None => {}
+            Some(Err(refusal)) => refusals.push(refusal),
+            Some(Ok(points)) => {
+                refusals.extend(self.relay.ask_trails(by, points, from_ms).err());
+            }
+        }
+        self.follow(entry, hello.following, from_ms, refusals);
     }
 
-    fn follow(&mut self, entry: &Entry, ids: Ids, refusals: &mut Refusals) {
+    /// Follows these; of trails that come with it, what is from this time on.
+    fn follow(&mut self, entry: &Entry, ids: Ids, from_ms: u64, refusals: &mut Refusals) {
         refusals.extend(ids.refusal);
         if ids.everyone {
-            self.relay.follow_everyone(&entry.authority, refusals);
+            (self.relay).follow_everyone(&entry.authority, from_ms, refusals);
         } else {
-            self.relay.follow(&entry.authority, &ids.valid, refusals);
+            (self.relay).follow(&entry.authority, &ids.valid, from_ms, refusals);
         }
     }
 

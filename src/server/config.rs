@@ -14,6 +14,7 @@ use crate::auth::KeyFlags;
 use crate::duration::{parse, parse_above_zero};
 use crate::fix::Bounds;
 use crate::relay::Rules;
+use crate::size;
 
 /// The flags of `serve`.
 #[derive(Clone, Debug, Args)]
@@ -86,6 +87,14 @@ pub struct Config {
     #[arg(long, value_name = "TIME", default_value = "6h", value_parser = parse_above_zero)]
     pub forget_after: Duration,
 
+    /// Most points of the way that each user came; 0 keeps none
+    #[arg(long, value_name = "N", default_value_t = 240, value_parser = trail_points)]
+    pub trail: u32,
+
+    /// Most memory for the ways of all users; the longest unheard lose theirs first
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::parse)]
+    pub trail_memory: u64,
+
     /// Hold positions for up to this long, to send them in fewer writes
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = parse)]
     pub flush_interval: Duration,
@@ -156,6 +165,8 @@ impl Config {
             follows_total_max: self.max_follows_total as usize,
             rate_max: self.max_rate,
             last_known_max: self.max_runners as usize,
+            trail_points_max: self.trail as usize,
+            trail_bytes_max: usize::try_from(self.trail_memory).unwrap_or(usize::MAX),
             stale_after: self.stale_after,
             forget_after: self.forget_after,
         }
@@ -165,6 +176,9 @@ impl Config {
 /// Bounds of `--max-message-bytes`: the prototype's messages fit below, the read buffer above.
 const MESSAGE_BYTES_MIN: u32 = 256;
 const MESSAGE_BYTES_MAX: u32 = 1024 * 1024;
+
+/// Bound of `--trail`: with all their digits so many points are less than any answer may have.
+pub(super) const TRAIL_POINTS_MAX: u32 = 10_000;
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
@@ -188,6 +202,15 @@ fn message_bytes(text: &str) -> Result<u32, String> {
         Ok(bytes @ MESSAGE_BYTES_MIN..=MESSAGE_BYTES_MAX) => Ok(bytes),
         _ => Err(format!(
             "{text:?} is not a size from {MESSAGE_BYTES_MIN} to {MESSAGE_BYTES_MAX} bytes (try 65536)"
+        )),
+    }
+}
+
+fn trail_points(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(points @ ..=TRAIL_POINTS_MAX) => Ok(points),
+        _ => Err(format!(
+            "{text:?} is not a whole number from 0 to {TRAIL_POINTS_MAX} (try 240)"
         )),
     }
 }

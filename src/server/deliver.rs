@@ -117,13 +117,20 @@ impl Server {
                 outbox.mark_everyones_last_known(end);
                 self.queues.unhold(entry);
             }
-            Owed::LastKnown { slot, .. } if outbox.is_behind() => outbox.mark_last_known(slot),
+            // The trail is a mark, and goes right before it.
+            Owed::LastKnown { slot, .. } if outbox.is_behind() || outbox.owes_trail(slot) => {
+                outbox.mark_last_known(slot);
+                self.queues.unhold(entry);
+            }
             Owed::LastKnown { slot, runner } => {
                 return self.deliver_last_known(member, slot, runner);
             }
             // One that leaves gets what it is owed, and then nothing more.
             Owed::Presence(_) | Owed::EveryonesPresence(_) | Owed::Audience if is_ending => return,
+            Owed::Trail { .. } | Owed::EveryonesTrails { .. } if is_ending => return,
             Owed::EveryonesPresence(end) => outbox.introduce_everyone(end),
+            Owed::Trail { slot, from_ms } => outbox.mark_trail(slot, from_ms),
+            Owed::EveryonesTrails { end, from_ms } => outbox.mark_everyones_trails(end, from_ms),
             Owed::Presence(slot) => outbox.push_presence(slot),
             Owed::Audience => outbox.push_audience(),
         }

@@ -24,6 +24,10 @@ const GRANT_BYTES: u64 = 12 * 1024;
 /// A last known position, and the user whose it is.
 const LAST_KNOWN_BYTES: u64 = 512;
 
+/// A point of a trail in a message, with the most digits: the rest of one message waits for a socket
+/// that takes no more.
+pub(super) const TRAIL_POINT_BYTES: usize = 64;
+
 /// A course of the most points, each with the most digits, plain and packed.
 const COURSE_BYTES: u64 = 8 * 1024 * 1024;
 const _: () = assert!(COURSE_BYTES as usize > COURSE_POINTS_MAX * 80);
@@ -44,6 +48,11 @@ pub(super) fn memory_max(config: &Config, limits: Limits) -> u64 {
         true => connections * GRANT_BYTES,
         false => 0,
     };
+    let trail_bytes = u64::from(config.trail) * TRAIL_POINT_BYTES as u64;
+    let trails = match config.trail {
+        0 => 0,
+        _ => config.trail_memory + connections * trail_bytes,
+    };
     connections * CONNECTION_BYTES
         + grants
         + config.course.iter().len() as u64 * COURSE_BYTES
@@ -51,6 +60,7 @@ pub(super) fn memory_max(config: &Config, limits: Limits) -> u64 {
         + u64::from(config.max_runners) * LAST_KNOWN_BYTES
         + (connections + u64::from(config.max_runners)) * NAMES_BYTES
         + pieces
+        + trails
         + limits.http as u64 * HTTP_CONNECTION_BYTES
         + BODIES_BYTES_MAX as u64
         + UNSENT_BYTES_MAX as u64
@@ -84,12 +94,15 @@ mod tests {
             ["--max-follows-total", "1000"],
             ["--max-runners", "1000"],
             ["--max-message-bytes", "256"],
+            ["--trail-memory", "1MiB"],
+            ["--trail", "100"],
+            ["--trail", "0"],
         ] {
             assert!(with(&flags, 1000) < default, "{flags:?}");
         }
         assert!(with(&[], 100) < default);
         assert!(with(&["--course", "way.gpx"], 1000) > default);
-        let small = ["--max-follows-total", "1000000", "--max-runners", "150000"];
+        let small = ["--max-follows-total", "700000", "--max-runners", "150000"];
         assert!(with(&small, 2000) < 1 << 30);
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Gauges {
     pub follows: usize,
     /// Users by the state of their last known position.
     pub runners: [(Freshness, usize); 3],
+    /// Points of all trails, and the bytes that these take.
+    pub trails: (usize, usize),
     /// The process itself.
     pub process: Process,
 }
@@ -184,6 +186,19 @@ impl Metrics {
                 freshness.word()
             )?;
         }
+        let (points, bytes) = gauges.trails;
+        gauge(
+            out,
+            "spectate_trail_points",
+            "Points of all trails.",
+            points,
+        )?;
+        gauge(
+            out,
+            "spectate_trail_bytes",
+            "Memory that trails take: at most --trail-memory.",
+            bytes,
+        )?;
         head(
             out,
             "spectate_positions_received_total",

@@ -42,6 +42,7 @@ mod roster;
 mod source;
 mod sweep;
 mod tick;
+mod trail;
 mod waits;
 pub mod wire;
 mod work;

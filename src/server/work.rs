@@ -26,6 +26,9 @@ const EVERYONE_US: usize = 1;
 /// A goodbye: what is on its way of all runners is written before it.
 const GOODBYE_US: usize = 2000;
 
+/// A trail of 240 points in a message or an answer, built and packed.
+const TRAIL_US: usize = 15;
+
 /// The end of a connection that follows nobody.
 const END_US: usize = 20;
 
@@ -78,6 +81,8 @@ pub(super) struct Extent {
     pub(super) needs_tokens: bool,
     /// Of how many users the input's sender is told.
     pub(super) follows: usize,
+    /// Whether the input's sender is told trails.
+    pub(super) asks_trails: bool,
     /// Of how many users there is a last known position.
     pub(super) known: usize,
     /// How many users there are.
@@ -89,6 +94,7 @@ pub(super) fn cost_us(input: &Input, extent: Extent) -> u32 {
     let Extent {
         needs_tokens,
         follows,
+        asks_trails,
         known,
         runners,
     } = extent;
@@ -117,12 +123,19 @@ pub(super) fn cost_us(input: &Input, extent: Extent) -> u32 {
                 true => GOODBYE_US,
                 false => 0,
             };
+            let begins_trails = may_hold("trail");
+            let trails = match begins_trails || (asks_trails && may_hold("follow")) {
+                // Those whom it follows already, and those whom it names.
+                true if is_for_everyone => follows + runners,
+                true => follows * usize::from(begins_trails) + text.matches(',').count(),
+                false => 0,
+            };
             let text_us = match text.len() {
                 0..=CHEAP_LIST_BYTES_MAX => 0,
                 ..=CHEAP_TEXT_BYTES_MAX if !may_hold("follow") => 0,
                 bytes => bytes / TEXT_BYTES_PER_US,
             };
-            token_us + presence_us + everyone_us + goodbye_us + text_us
+            token_us + presence_us + everyone_us + goodbye_us + TRAIL_US * trails + text_us
         }
         Input::Request(Request::Upgrade { token, .. }) => {
             ANSWER_US + TOKEN_US * usize::from(needs_tokens && token.is_some())
@@ -136,6 +149,7 @@ pub(super) fn cost_us(input: &Input, extent: Extent) -> u32 {
             let route_us = match route {
                 Route::Metrics => METRICS_US,
                 Route::Qr(query) => CODE_US + CODE_BYTE_US * query.bytes().min(LINK_BYTES_MAX),
+                Route::Trail(_) => TRAIL_US,
                 Route::Positions(query) if query.is_for_everybody() => POSITION_US * known,
                 Route::Positions(query) => POSITION_US * query.count_max(),
                 _ => 0,
@@ -177,6 +191,7 @@ mod tests {
         Extent {
             needs_tokens,
             follows,
+            asks_trails: false,
             known: 0,
             runners: 0,
         }

@@ -13,6 +13,8 @@ use super::Now;
 use super::hub::Hub;
 use super::keys::MemberKey;
 use super::names::NamedBy;
+use super::trail_model::check_trails;
+use super::trails::{Taken, Trails};
 use crate::dialect::Dialect;
 use crate::fix::{Bounds, Extra, Fix};
 use crate::user::{Freshness, Spelling, Written};
@@ -20,6 +22,10 @@ use crate::user::{Freshness, Spelling, Written};
 const MEMBERS: u32 = 5;
 const USERS: u32 = 6;
 const LAST_KNOWN_MAX: usize = 4;
+
+/// There is room for most of the trails, and not for all.
+const TRAIL_POINTS_MAX: usize = 4;
+const TRAIL_BYTES_MAX: usize = 500;
 
 /// Few, so that one that outranks another is often the same.
 const NAMES: Range<u32> = 0..2;
@@ -97,7 +103,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn the_hub_agrees_with_lists(operations in prop::collection::vec((operation(), any::<bool>()), 0..120)) {
-        let mut hub = Hub::new(LAST_KNOWN_MAX);
+        let mut hub = Hub::new(LAST_KNOWN_MAX, Trails::new(TRAIL_POINTS_MAX, TRAIL_BYTES_MAX));
         assert!(everybody(&mut hub).into_iter().eq((0..MEMBERS).map(MemberKey)));
         let mut model = Model::default();
         let start = Instant::now();
@@ -161,7 +167,7 @@ proptest! {
                     let timestamp_ms = offset_s.map(|offset| now.unix_ms + f64::from(offset) * 1000.0);
                     let runner = hub.runner_or_new(&user);
                     let taken = hub.publish(runner, Written::Quoted, fix(&lat, timestamp_ms), Dialect::WebSocket, now);
-                    prop_assert_eq!(taken, model.publish(&user, &lat, timestamp_ms, now));
+                    prop_assert_eq!(taken == Taken::Live, model.publish(&user, &lat, timestamp_ms, now));
                 }
                 Operation::Forget(steps) => {
                     if let Some(time) = monotonic.checked_sub(Duration::from_secs(u64::from(steps))) {
@@ -228,6 +234,7 @@ proptest! {
                     }
                 }
             }
+            check_trails(&hub);
             model.forget_names();
             model.keep_gone();
             model.check(&hub, monotonic);
@@ -258,6 +265,7 @@ proptest! {
         while hub.forget_before(start + Duration::from_secs(1_000_000), 1) {}
         hub.set_roster(Model::default().csv());
         prop_assert_eq!((hub.follows_total(), hub.runners_total()), (0, 0), "nothing stays behind");
+        prop_assert_eq!((hub.trails.points, hub.trails.bytes), (0, 0), "no trail does");
         prop_assert_eq!(hub.take_changed(end, usize::MAX).len(), 0);
         prop_assert_eq!(hub.due_audiences(end + Duration::from_secs(4), 100).len(), 0);
     }

@@ -61,6 +61,13 @@ impl IdQuery {
         self.ids().eq([EVERYBODY])
     }
 
+    /// The id that `id=5` asks for, which may be none; `None` if there is not one alone.
+    pub fn only(&self) -> Option<String> {
+        let mut ids = (self.0.split('&')).filter_map(|pair| pair.strip_prefix("id="));
+        let id = ids.next().filter(|_| ids.next().is_none())?;
+        Some(percent_decode_str(id).decode_utf8_lossy().into_owned())
+    }
+
     /// The ids as they are written.
     fn ids(&self) -> impl Iterator<Item = &str> {
         (self.0.split('&'))
@@ -78,6 +85,21 @@ impl IdQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_id_is_asked_for_by_itself() {
+        for (target, id) in [
+            ("/trail?id=5", Some("5")),
+            ("/trail?ids=6&id=a%2Cb,c+d&x", Some("a,b,c+d")),
+            ("/trail?id=", Some("")),
+            ("/trail", None),
+            ("/trail?ids=5", None),
+            ("/trail?id=5&id=5", None),
+            ("/trail#?id=5", None),
+        ] {
+            assert_eq!(IdQuery::of(target).only().as_deref(), id, "{target}");
+        }
+    }
 
     #[test]
     fn ids_are_separated_by_commas_and_decoded_after_that() {

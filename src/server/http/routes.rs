@@ -26,6 +26,8 @@ pub enum Route {
     Metrics,
     /// Last known positions of these users.
     Positions(IdQuery),
+    /// The trail of this user.
+    Trail(IdQuery),
     /// The way that the runners take.
     Course,
     /// A code of a link.
@@ -39,7 +41,10 @@ pub enum Route {
 impl Route {
     /// Whether pages of other sites may read the answer, as far as their origin may come in.
     pub fn is_for_pages_elsewhere(&self) -> bool {
-        matches!(self, Route::Positions(_) | Route::Roster | Route::Course)
+        matches!(
+            self,
+            Route::Positions(_) | Route::Trail(_) | Route::Roster | Route::Course
+        )
     }
 
     /// Whether pages of any site may read the answer, who may come in or not.
@@ -73,13 +78,14 @@ pub(super) fn route(method: &str, target: &str) -> Result<Route, Response> {
         "/metrics" => Route::Metrics,
         "/roster" => Route::Roster,
         "/positions" => Route::Positions(IdQuery::of(target)),
+        "/trail" => Route::Trail(IdQuery::of(target)),
         "/course" => Route::Course,
         "/qr" => Route::Qr(LinkQuery::of(target)),
         _ => Route::Page(PageId::at(path).ok_or_else(|| {
             Response::refuse(
                 "404 Not Found",
                 "",
-                "nothing is here; there are /, /setup, /spectate.js, /track, /course, /qr, /healthz, /readyz, /metrics, /positions and /roster, and WebSockets on any path",
+                "nothing is here; there are /, /setup, /spectate.js, /track, /course, /qr, /healthz, /readyz, /metrics, /positions, /trail and /roster, and WebSockets on any path",
             )
         })?),
     };

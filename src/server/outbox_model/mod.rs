@@ -18,12 +18,17 @@ const USERS: u32 = 5;
 #[derive(Clone, Debug)]
 enum Operation {
     Publish(u32),
-    Follow(u32),
+    /// With trails from a time on, if there are any.
+    Follow(u32, u64),
     Unfollow(u32),
-    FollowEveryone,
+    FollowEveryone(u64),
     UnfollowEveryone,
     /// A user's presence changes.
     Change(u32),
+    /// So many points of trails are asked for, from a time on.
+    AskTrails(u32, u64),
+    /// A trail is sent again.
+    SendAgain(u32),
     /// The number of followers changes.
     Audience,
     Error,
@@ -36,12 +41,15 @@ enum Operation {
 
 fn operation() -> impl Strategy<Value = Operation> {
     let user = 0..USERS;
+    let from_ms = || prop_oneof![Just(0), Just(1), Just(2)];
     prop_oneof![
         8 => user.clone().prop_map(Operation::Publish),
-        2 => user.clone().prop_map(Operation::Follow),
+        2 => (user.clone(), from_ms()).prop_map(|(user, from_ms)| Operation::Follow(user, from_ms)),
         1 => user.clone().prop_map(Operation::Unfollow),
-        1 => Just(Operation::FollowEveryone),
-        1 => prop_oneof![2 => Just(Operation::FollowEveryone), 1 => Just(Operation::UnfollowEveryone)],
+        1 => from_ms().prop_map(Operation::FollowEveryone),
+        1 => prop_oneof![2 => from_ms().prop_map(Operation::FollowEveryone), 1 => Just(Operation::UnfollowEveryone)],
+        1 => (prop::sample::select(vec![0, 3, 100]), from_ms()).prop_map(|(points, from_ms)| Operation::AskTrails(points, from_ms)),
+        1 => user.clone().prop_map(Operation::SendAgain),
         2 => user.prop_map(Operation::Change),
         1 => Just(Operation::Audience),
         1 => Just(Operation::Error),
@@ -59,9 +67,11 @@ proptest! {
         for operation in operations {
             match operation {
                 Operation::Publish(user) => world.publish(&user.to_string()),
-                Operation::Follow(user) => world.follow(&user.to_string()),
+                Operation::Follow(user, from_ms) => world.follow(&user.to_string(), from_ms),
                 Operation::Unfollow(user) => world.unfollow(&user.to_string()),
-                Operation::FollowEveryone => world.follow_everyone(),
+                Operation::FollowEveryone(from_ms) => world.follow_everyone(from_ms),
+                Operation::AskTrails(points, from_ms) => world.ask_trails(points, from_ms),
+                Operation::SendAgain(user) => world.send_again(&user.to_string()),
                 Operation::UnfollowEveryone => world.unfollow_everyone(),
                 Operation::Change(user) => world.change(&user.to_string()),
                 Operation::Audience => world.change_audience(),
@@ -80,7 +90,7 @@ fn stalled(users: u32) -> World {
     let mut world = World::new();
     world.socket().room = usize::MAX;
     for user in 0..users {
-        world.follow(&user.to_string());
+        world.follow(&user.to_string(), 0);
     }
     world.flush(false);
     world.socket().room = 0;
@@ -178,7 +188,7 @@ fn followers_of_the_same_runners_are_written_to_without_a_copy() {
 fn ages_are_told_as_they_are_when_they_go() {
     let mut world = stalled(2);
     world.unfollow("0");
-    world.follow("0");
+    world.follow("0", 0);
     world.now.monotonic += Duration::from_secs(5);
     world.socket().room = usize::MAX;
     world.flush(false);
@@ -188,7 +198,7 @@ fn ages_are_told_as_they_are_when_they_go() {
 #[test]
 fn room_that_a_burst_needed_is_given_back() {
     let mut world = World::new();
-    world.follow("0");
+    world.follow("0", 0);
     world.socket().room = usize::MAX;
     for _ in 0..64 {
         world.publish("0");

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::server::wire::frames::append_text_frame;
 
 /// What must arrive about a followed user.
+#[derive(Default)]
 pub(super) struct Awaited {
     /// The first number that may arrive.
     pub(super) first: u32,
@@ -14,6 +15,12 @@ pub(super) struct Awaited {
     pub(super) last_known_due: bool,
     /// Whether presence must come before that.
     pub(super) presence_due: bool,
+    /// Whether a trail must come before that, and from which time on at least.
+    pub(super) trail_due: Option<u64>,
+    /// Whether that may be earlier, as it was owed before.
+    pub(super) is_trail_vague: bool,
+    /// Whether one may come that is not due.
+    pub(super) trail_may_come: bool,
 }
 
 struct Certain {
@@ -40,6 +47,8 @@ pub(super) struct Promises {
     seen_audience: u32,
     /// Users that were unfollowed after the frame that comes next was begun.
     half_sent: BTreeSet<String>,
+    /// Users whose trail was owed anew since then.
+    owed_anew: BTreeSet<String>,
 }
 
 impl Promises {
@@ -48,6 +57,40 @@ impl Promises {
         self.seen.remove(user);
         self.seen_presence.remove(user);
         self.awaited.insert(user.to_owned(), awaited);
+    }
+
+    /// A trail is owed from a time on, and whole if it was so already.
+    pub(super) fn owe_trail(&mut self, user: &str, from_ms: u64, is_half_sent: bool) {
+        let Some(awaited) = self.awaited.get_mut(user) else {
+            return;
+        };
+        let before_ms = awaited.trail_due.unwrap_or(from_ms);
+        if is_half_sent {
+            // The one that was due may be the one that was begun.
+            self.owed_anew.insert(user.to_owned());
+            awaited.trail_due = Some(before_ms.max(from_ms));
+            awaited.is_trail_vague = true;
+        } else {
+            awaited.trail_due = Some(before_ms.min(from_ms));
+        }
+    }
+
+    /// The trail that is owed may be whole.
+    pub(super) fn loosen_trail(&mut self, user: &str) {
+        if let Some(awaited) = self.awaited.get_mut(user) {
+            awaited.is_trail_vague = true;
+        }
+    }
+
+    /// Trails are asked for from now on, or no longer. What was begun still arrives.
+    pub(super) fn ask_trails(&mut self, asks: bool, is_half_sent: bool) {
+        for awaited in self.awaited.values_mut() {
+            awaited.trail_may_come = asks || is_half_sent;
+            if !asks {
+                // Asked for again before anything went, it is still owed as it was.
+                awaited.is_trail_vague |= awaited.trail_due.take().is_some();
+            }
+        }
     }
 
     /// Whether something is to come about a user.
@@ -106,6 +149,7 @@ impl Promises {
     /// A whole message arrived.
     pub(super) fn judge(&mut self, text: &str) {
         let unfollowed = std::mem::take(&mut self.half_sent);
+        let owed_anew = std::mem::take(&mut self.owed_anew);
         if self.begun.take().as_deref() == Some(text) {
             return;
         }
@@ -137,6 +181,26 @@ impl Promises {
                 let seen = self.seen_presence.insert(user.to_owned(), number);
                 assert!(seen <= Some(number), "{text} after {seen:?}");
             }
+            ["t", user, from_ms, last] => {
+                let from_ms: u64 = from_ms.parse().expect("a number");
+                let last: u32 = last.parse().expect("a number");
+                if unfollowed.contains(user) || owed_anew.contains(user) {
+                    return;
+                }
+                let awaited = self.awaited.get_mut(user);
+                let awaited = awaited.unwrap_or_else(|| panic!("{text}: nobody follows it"));
+                match awaited.trail_due.take() {
+                    Some(due_ms) => assert!(
+                        from_ms <= due_ms
+                            && (awaited.is_trail_vague || (from_ms == 0) == (due_ms == 0)),
+                        "{text}: from {due_ms} on"
+                    ),
+                    None => assert!(awaited.trail_may_come, "{text}: it was not asked for"),
+                }
+                (awaited.trail_may_come, awaited.is_trail_vague) = (false, false);
+                let seen = self.seen.get(user);
+                assert!(seen <= Some(&last), "{text} after {seen:?}");
+            }
             [kind, user, number] => {
                 let number: u32 = number.parse().expect("a number");
                 let is_leftover =
@@ -158,6 +222,9 @@ impl Promises {
                     awaited.last_known_due,
                     "{text}: last known ones come first, once"
                 );
+                // It may have been begun before that was owed.
+                let is_due = awaited.trail_due.is_some() && !owed_anew.contains(user);
+                assert!(kind != "k" || !is_due, "{text}: the trail comes first");
                 awaited.last_known_due = false;
                 assert!(!awaited.presence_due, "{text}: presence comes first");
                 let seen = self.seen.insert(user.to_owned(), number);
@@ -173,7 +240,9 @@ impl Promises {
     /// That everybody's newest has arrived.
     pub(super) fn check_end(&self) {
         assert!(self.errors.is_empty() && self.pongs.is_empty());
-        for (user, Awaited { newest, .. }) in &self.awaited {
+        for (user, awaited) in &self.awaited {
+            let (newest, trail_due) = (&awaited.newest, awaited.trail_due);
+            assert_eq!(trail_due, None, "the trail of {user}");
             assert_eq!(self.seen.get(user), newest.as_ref(), "the newest of {user}");
             let presence = self.presence.get(user).copied().unwrap_or_default();
             let seen = self.seen_presence.get(user);

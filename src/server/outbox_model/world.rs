@@ -1,7 +1,8 @@
 //! One follower with its outbox, and the relay behind it.
 //!
 //! Messages are `p user number`, `k user number` for last known ones, `h user number` for
-//! presence, `a number` for the audience, `e number` and pongs `o number`; numbers rise.
+//! presence, `t user first last` for trails, from a time on and up to a number, `a number` for the
+//! audience, `e number` and pongs `o number`; numbers rise.
 
 use std::collections::BTreeSet;
 use std::io::{self, Cursor, ErrorKind, Write};
@@ -17,6 +18,9 @@ use crate::server::wire::frames::{Frames, append_text_frame};
 use crate::server::wire::outbox::{Gather, Mark, Outbox, Pushed};
 use crate::server::wire::stream::Stream;
 use crate::user::UserId;
+
+/// Time between two numbers, so that each is on its trail.
+const NUMBER_MS: u64 = 30_000;
 
 /// A socket with little room.
 #[derive(Default)]
@@ -58,6 +62,8 @@ pub(super) struct World {
     is_introducing: bool,
     /// Whether some follow ended since.
     has_changed: bool,
+    /// Of whom a last known position is owed since as a mark, behind a trail.
+    led: BTreeSet<String>,
     /// Whose presence was told since as a frame, which is not done twice in a second.
     announced: BTreeSet<String>,
     read: usize,
@@ -73,6 +79,8 @@ impl World {
             follows_total_max: 100,
             rate_max: None,
             last_known_max: 100,
+            trail_points_max: 10,
+            trail_bytes_max: usize::MAX,
             stale_after: Duration::from_secs(1000),
             forget_after: Duration::from_secs(1000),
         });
@@ -96,6 +104,7 @@ impl World {
             is_blocked: false,
             is_introducing: false,
             has_changed: false,
+            led: BTreeSet::new(),
             announced: BTreeSet::new(),
             read: 0,
             promises: Promises::default(),
@@ -110,6 +119,11 @@ impl World {
         self.watcher.member().expect("it joined")
     }
 
+    /// Whether a frame was begun, and is not all there.
+    fn is_half_sent(&mut self) -> bool {
+        self.socket.socket_mut().taken.len() > self.read
+    }
+
     fn next_number(&mut self) -> u32 {
         self.number += 1;
         self.number
@@ -118,6 +132,7 @@ impl World {
     pub(super) fn publish(&mut self, user: &str) {
         let number = self.next_number();
         let id = UserId::from_integer(user).expect("a number");
+        self.now.unix_ms = (u64::from(number) * NUMBER_MS) as f64;
         let published = (self.relay).publish(&mut self.gateway, Some(&id), fix(number), self.now);
         let Ok(Published::Live(runner)) = published else {
             panic!("{published:?}");
@@ -134,9 +149,10 @@ impl World {
             self.announced.insert(user.to_owned());
             let awaited = Awaited {
                 first: number,
-                newest: None,
-                last_known_due: false,
                 presence_due: true,
+                // Its slot may be one of those whose trails are still owed.
+                trail_may_come: true,
+                ..Awaited::default()
             };
             self.promises.follow(user, awaited);
         }
@@ -147,7 +163,7 @@ impl World {
             self.promises.push(message);
         } else {
             assert!(
-                self.is_blocked || self.is_introducing,
+                self.is_blocked || self.is_introducing || self.led.contains(user),
                 "{message} as a mark, though the socket takes everything"
             );
         }
@@ -162,16 +178,25 @@ impl World {
         by_name.map(|follower| follower.slot).or(covered)
     }
 
-    pub(super) fn follow_everyone(&mut self) {
+    pub(super) fn follow_everyone(&mut self, from_ms: u64) {
         if self.has_changed {
             // Follows change once in a tick, and what is held goes out with it.
             self.flush(false);
         }
         let mut refusals = Vec::new();
-        (self.relay).follow_everyone(&self.watcher, &mut refusals);
+        (self.relay).follow_everyone(&self.watcher, from_ms, &mut refusals);
         assert!(refusals.is_empty());
+        let (mut owes_trails, mut taken_back) = (false, BTreeSet::new());
         for debt in self.relay.take_debts() {
             match debt.owed {
+                Owed::Trail { slot, from_ms } => {
+                    taken_back.extend(self.last_known(slot).map(|(user, _)| user));
+                    self.outbox.mark_trail(slot, from_ms);
+                }
+                Owed::EveryonesTrails { end, from_ms } => {
+                    owes_trails = true;
+                    self.outbox.mark_everyones_trails(end, from_ms);
+                }
                 Owed::EveryonesPresence(end) => self.outbox.introduce_everyone(end),
                 Owed::EveryonesLastKnown(end) => {
                     self.outbox.mark_everyones_last_known(end);
@@ -181,7 +206,7 @@ impl World {
                 // It was left out.
                 Owed::LastKnown { slot, .. } => {
                     let (user, number) = self.last_known(slot).expect("there is one");
-                    self.owe_last_known(slot, &format!("k {user} {number}"));
+                    self.owe_last_known(slot, &user, number);
                 }
                 owed => panic!("{owed:?} for everyone"),
             }
@@ -190,7 +215,7 @@ impl World {
         for runner in known {
             let known = self.relay.known(runner, self.now.monotonic);
             let known = known.expect("everybody is known");
-            let number: u32 = known.fix.lat_digits().parse().expect("a number");
+            let number = number_of(known.fix);
             let user = known.user.to_owned();
             if !self.promises.awaits(&user) {
                 let awaited = Awaited {
@@ -198,6 +223,10 @@ impl World {
                     newest: Some(number),
                     last_known_due: true,
                     presence_due: true,
+                    // Who is taken back may be among those whose trails are still owed whole.
+                    is_trail_vague: taken_back.contains(&user),
+                    trail_due: (owes_trails || taken_back.contains(&user)).then_some(from_ms),
+                    ..Awaited::default()
                 };
                 self.promises.follow(&user, awaited);
             }
@@ -205,7 +234,7 @@ impl World {
     }
 
     pub(super) fn unfollow_everyone(&mut self) {
-        let is_half_sent = self.socket.socket_mut().taken.len() > self.read;
+        let is_half_sent = self.is_half_sent();
         let users: Vec<String> = (0..super::USERS).map(|user| user.to_string()).collect();
         let users: Vec<&str> = users.iter().map(String::as_str).collect();
         self.promises.unfollow(&users, is_half_sent);
@@ -224,9 +253,14 @@ impl World {
         }
     }
 
-    pub(super) fn follow(&mut self, user: &str) {
+    pub(super) fn follow(&mut self, user: &str, from_ms: u64) {
+        if self.has_changed && self.relay.trail_points(self.member()) > 0 {
+            // As above.
+            self.flush(false);
+        }
         let id = UserId::from_integer(user).expect("a number");
-        self.relay.follow(&self.watcher, &[id], &mut Vec::new());
+        self.relay
+            .follow(&self.watcher, &[id], from_ms, &mut Vec::new());
         let debts = self.relay.take_debts();
         match debts.first().map(|debt| debt.owed) {
             None => return,
@@ -237,9 +271,9 @@ impl World {
                     self.outbox.push_presence(to);
                     let awaited = Awaited {
                         first: self.number + 1,
-                        newest: None,
-                        last_known_due: false,
                         presence_due: true,
+                        trail_may_come: true,
+                        ..Awaited::default()
                     };
                     self.promises.follow(user, awaited);
                 }
@@ -249,9 +283,7 @@ impl World {
         }
         let mut awaited = Awaited {
             first: self.number + 1,
-            newest: None,
-            last_known_due: false,
-            presence_due: false,
+            ..Awaited::default()
         };
         for debt in debts {
             match debt.owed {
@@ -259,12 +291,16 @@ impl World {
                     awaited.presence_due = true;
                     self.outbox.push_presence(slot);
                 }
+                Owed::Trail { slot, from_ms } => {
+                    awaited.trail_due = Some(from_ms);
+                    self.outbox.mark_trail(slot, from_ms);
+                }
                 Owed::LastKnown { slot, .. } => {
                     let number = self.last_known(slot).expect("there is one").1;
                     awaited.first = number;
                     awaited.newest = Some(number);
                     awaited.last_known_due = true;
-                    self.owe_last_known(slot, &format!("k {user} {number}"));
+                    self.owe_last_known(slot, user, number);
                 }
                 owed => panic!("{owed:?} for a follow"),
             }
@@ -273,14 +309,63 @@ impl World {
         self.promises.follow(user, awaited);
     }
 
-    fn owe_last_known(&mut self, slot: u32, message: &str) {
-        if self.outbox.is_behind() {
+    /// Owes a trail of a user of whom a last known position is there.
+    fn owe_trail(&mut self, slot: u32, from_ms: u64) {
+        let is_half_sent = self.is_half_sent();
+        self.outbox.mark_trail(slot, from_ms);
+        if let Some((user, _)) = self.last_known(slot) {
+            self.promises.owe_trail(&user, from_ms, is_half_sent);
+        }
+    }
+
+    /// The follower asks for trails, or for none any more.
+    pub(super) fn ask_trails(&mut self, points: u32, from_ms: u64) {
+        (self.relay.ask_trails(&self.watcher, points, from_ms)).expect("no grant is needed");
+        let is_half_sent = self.is_half_sent();
+        self.promises.ask_trails(points > 0, is_half_sent);
+        for debt in self.relay.take_debts() {
+            match debt.owed {
+                Owed::Trail { slot, from_ms } => self.owe_trail(slot, from_ms),
+                Owed::EveryonesTrails { end, from_ms } => {
+                    self.outbox.mark_everyones_trails(end, from_ms);
+                    let known: Vec<RunnerKey> = self.relay.everybody_known().collect();
+                    for runner in known {
+                        if let Some((user, _)) =
+                            self.slot(runner).and_then(|slot| self.last_known(slot))
+                        {
+                            self.promises.owe_trail(&user, from_ms, is_half_sent);
+                            // Where some are owed whole, all are.
+                            self.promises.loosen_trail(&user);
+                        }
+                    }
+                }
+                owed => panic!("{owed:?} for trails"),
+            }
+        }
+    }
+
+    /// A late point was put onto a user's trail, which is sent again.
+    pub(super) fn send_again(&mut self, user: &str) {
+        let runner = self.relay.visible(&self.watcher, user);
+        if self.promises.awaits(user)
+            && self.relay.trail_points(self.member()) > 0
+            && let Some(slot) = runner.and_then(|runner| self.slot(runner))
+            && self.last_known(slot).is_some()
+        {
+            self.owe_trail(slot, 0);
+        }
+    }
+
+    fn owe_last_known(&mut self, slot: u32, user: &str, number: u32) {
+        let message = format!("k {user} {number}");
+        if self.outbox.is_behind() || self.outbox.owes_trail(slot) {
             self.outbox.mark_last_known(slot);
+            self.led.insert(user.to_owned());
         } else {
             let frame = self.frames.push(message.as_bytes());
             self.outbox.push_with_age(frame, slot);
             if !self.is_introducing || slot < SPARSE_FROM {
-                self.promises.push(message.to_owned());
+                self.promises.push(message);
             }
         }
     }
@@ -310,7 +395,7 @@ impl World {
     }
 
     pub(super) fn unfollow(&mut self, user: &str) {
-        let is_half_sent = self.socket.socket_mut().taken.len() > self.read;
+        let is_half_sent = self.is_half_sent();
         self.promises.unfollow(&[user], is_half_sent);
         let id = UserId::from_integer(user).expect("a number");
         let mut refusals = Vec::new();
@@ -336,6 +421,13 @@ impl World {
                     let user = presence.user;
                     let number = promises.presence.get(user).copied().unwrap_or_default();
                     format!("h {user} {number}")
+                }
+                Mark::Trail(slot, from_ms) | Mark::CoveredTrail(slot, from_ms) => {
+                    let Some(trail) = relay.say_trail(member, slot, from_ms) else {
+                        return false;
+                    };
+                    let last = trail.points.last().expect("at least one");
+                    format!("t {} {from_ms} {}", trail.user, last.ms / NUMBER_MS)
                 }
                 Mark::LastKnown(slot) | Mark::Whereabouts(slot) | Mark::Newest(slot) => {
                     let Some((user, number)) = last_known(relay, member, slot, now) else {
@@ -364,6 +456,7 @@ impl World {
             .expect("the socket does not fail");
         self.is_blocked = flushed.blocked;
         self.is_introducing = false;
+        self.led.clear();
         if !hold || flushed.blocked {
             self.announced.clear();
         }
@@ -423,14 +516,18 @@ impl World {
     }
 }
 
-/// A position with a number in the place of its latitude.
+/// A position with a number as the thousandths of its latitude.
 fn fix(number: u32) -> Fix {
-    let lat = number.to_string();
+    let lat = format!("{number}e-3");
     Fix::new(Bounds::Finite, Some(&lat), Some("0"), |_| None).expect("numbers")
+}
+
+fn number_of(fix: &Fix) -> u32 {
+    let digits = fix.lat_digits().strip_suffix("e-3");
+    digits.and_then(|digits| digits.parse().ok()).expect("ours")
 }
 
 fn last_known(relay: &Relay, member: MemberKey, slot: u32, now: Instant) -> Option<(String, u32)> {
     let known = relay.say_position(member, slot, now)?;
-    let number = known.fix.lat_digits().parse().expect("a number");
-    Some((known.user.to_owned(), number))
+    Some((known.user.to_owned(), number_of(known.fix)))
 }

@@ -3,7 +3,9 @@
 use std::net::Shutdown;
 use std::time::Instant;
 
-use crate::protocol::{encode_audience, encode_last_known, encode_position, encode_presence};
+use crate::protocol::{
+    encode_audience, encode_last_known, encode_position, encode_presence, encode_trail,
+};
 use crate::relay::{MemberKey, Relay};
 use crate::server::connections::ConnectionId;
 use crate::server::parts::Server;
@@ -95,6 +97,9 @@ fn append_mark(
                 .map(|presence| encode_presence(&presence, message)),
             Mark::Introduction(slot) => (relay.introduce(member, slot, now))
                 .map(|presence| encode_presence(&presence, message)),
+            Mark::Trail(slot, from_ms) | Mark::CoveredTrail(slot, from_ms) => {
+                (relay.say_trail(member, slot, from_ms)).map(|trail| encode_trail(trail, message))
+            }
             Mark::Whereabouts(slot) if relay.is_news(member, slot) => (relay
                 .say_position(member, slot, now))
             .map(|known| encode_position(&known, message)),

@@ -90,6 +90,7 @@ impl Server {
         Extent {
             needs_tokens: self.door.asks_for_tokens(),
             follows: self.watched_by(id),
+            asks_trails: self.asks_trails(id),
             known: self.relay.known_total(),
             runners: self.relay.runners_total(),
         }
@@ -100,6 +101,12 @@ impl Server {
         let entry = self.connections.get_mut(id);
         let member = entry.and_then(|entry| entry.authority.member());
         member.map_or(0, |member| self.relay.watched_by(member))
+    }
+
+    fn asks_trails(&mut self, id: ConnectionId) -> bool {
+        let entry = self.connections.get_mut(id);
+        let member = entry.and_then(|entry| entry.authority.member());
+        member.is_some_and(|member| self.relay.trail_points(member) > 0)
     }
 
     /// How many follows of a connection there are.

@@ -22,6 +22,10 @@ pub enum Mark {
     Presence(u32),
     /// The same of the user in this slot if it is one of everyone.
     Introduction(u32),
+    /// The trail of the user in this slot, from this time on (milliseconds since 1970).
+    Trail(u32, u64),
+    /// The same of one of everyone.
+    CoveredTrail(u32, u64),
     /// The last known position of the user in this slot, with its age.
     LastKnown(u32),
     /// The same of one of everyone; without the age if nothing was known when everyone was followed.
@@ -30,10 +34,13 @@ pub enum Mark {
     Newest(u32),
 }
 
-/// What is owed about one follow: presence goes before the position.
+/// What is owed about one follow: presence goes first, then the trail, then the position.
 #[derive(Clone, Copy, Debug, Default)]
 struct Owed {
     presence: bool,
+    trail: bool,
+    /// Whether that is owed from a time on.
+    is_trail_recent: bool,
     position: bool,
     /// Whether the position is owed as a last known one.
     with_age: bool,
@@ -54,6 +61,12 @@ pub(super) struct Behind {
     introductions: Range<u32>,
     /// Slots whose last known position is owed, as far as there is one.
     whereabouts: Range<u32>,
+    /// Slots whose trail is owed, as far as there is one: before the last known position of each.
+    trails: Range<u32>,
+    /// Whether these are owed from a time on.
+    are_trails_recent: bool,
+    /// The time from which on trails are owed that are not owed whole: the earliest of those asked for.
+    from_ms: Option<u64>,
     /// Whether the socket took no more.
     pub(super) blocked: bool,
     /// The answer to the newest ping.
@@ -105,11 +118,12 @@ impl Behind {
             WRITE_BYTES_MAX
         };
         // All presence before the first position.
-        for kind in [Mark::Introduction, Mark::Whereabouts] {
-            if !self.gather_slots(kind, bytes_max, gather, newest) {
-                return false;
-            }
+        if !self.gather_introductions(bytes_max, gather, newest)
+            || !self.gather_whereabouts(bytes_max, gather, newest)
+        {
+            return false;
         }
+        let hull = hull(&self.trails, &self.whereabouts);
         let mut next = self.marks.first();
         while let Some(slot) = next
             && gather.bytes.len() < bytes_max
@@ -120,6 +134,10 @@ impl Behind {
             if owed.presence && !is_gathered {
                 self.gather_mark(Mark::Presence(slot), gather, newest);
             }
+            if owed.trail && (owed.position || !hull.contains(&slot)) {
+                let from_ms = self.first_ms(owed.is_trail_recent);
+                self.gather_mark(Mark::Trail(slot, from_ms), gather, newest);
+            }
             if owed.with_age {
                 self.gather_mark(Mark::LastKnown(slot), gather, newest);
             } else if owed.position {
@@ -129,43 +147,56 @@ impl Behind {
         next.is_none()
     }
 
-    /// The same of all slots of which a mark of this kind is owed.
-    fn gather_slots(
+    /// The same of all slots of which an introduction is owed.
+    fn gather_introductions(
         &mut self,
-        kind: fn(u32) -> Mark,
         bytes_max: usize,
         gather: &mut Gather,
         newest: &mut impl Newest,
     ) -> bool {
-        let is_presence = matches!(kind(0), Mark::Introduction(_));
-        let slots = match is_presence {
-            true => self.introductions.clone(),
-            false => self.whereabouts.clone(),
-        };
         let gathered = gather.frames.len();
-        for slot in slots {
+        for slot in self.introductions.clone() {
             if gather.bytes.len() >= bytes_max {
                 return false;
             }
-            if !is_presence {
-                let owed = self.owed(slot);
-                if owed.position {
-                    continue;
-                }
-                if owed.presence {
-                    self.gather_mark(Mark::Presence(slot), gather, newest);
-                }
+            gather_if_any(Mark::Introduction(slot), gather, newest);
+        }
+        if gather.frames.len() == gathered {
+            self.introductions = Range::default();
+        }
+        true
+    }
+
+    /// The same of all slots of which a trail or whereabouts are owed, and of what goes between them.
+    fn gather_whereabouts(
+        &mut self,
+        bytes_max: usize,
+        gather: &mut Gather,
+        newest: &mut impl Newest,
+    ) -> bool {
+        let gathered = gather.frames.len();
+        let from_ms = self.first_ms(self.are_trails_recent);
+        for slot in hull(&self.trails, &self.whereabouts) {
+            if gather.bytes.len() >= bytes_max {
+                return false;
             }
-            if newest(kind(slot), &mut gather.bytes) {
-                let end = gather.bytes.len();
-                gather.frames.push((Gathered::Mark(kind(slot)), end));
+            let owed = self.owed(slot);
+            let is_told = self.whereabouts.contains(&slot) && !owed.position;
+            if is_told && owed.presence {
+                self.gather_mark(Mark::Presence(slot), gather, newest);
+            }
+            if owed.trail && !owed.position {
+                let from_ms = self.first_ms(owed.is_trail_recent);
+                self.gather_mark(Mark::Trail(slot, from_ms), gather, newest);
+            } else if self.trails.contains(&slot) && !owed.trail {
+                gather_if_any(Mark::CoveredTrail(slot, from_ms), gather, newest);
+            }
+            if is_told {
+                gather_if_any(Mark::Whereabouts(slot), gather, newest);
             }
         }
         if gather.frames.len() == gathered {
-            match is_presence {
-                true => self.introductions = Range::default(),
-                false => self.whereabouts = Range::default(),
-            }
+            (self.trails, self.whereabouts) = Default::default();
         }
         true
     }
@@ -180,11 +211,33 @@ impl Behind {
         self.whereabouts = SPARSE_FROM..end;
     }
 
+    /// Owes the trails of those, from this time on; if they are owed whole they stay so.
+    pub(super) fn owe_trails(&mut self, end: u32, from_ms: u64) {
+        let were_whole = !self.trails.is_empty() && !self.are_trails_recent;
+        self.trails = SPARSE_FROM..end;
+        self.are_trails_recent = self.note_from(from_ms) && !were_whole;
+        for owed in self.sparse.values_mut() {
+            owed.is_trail_recent &= self.are_trails_recent;
+        }
+    }
+
+    /// The time from which on a trail is owed.
+    fn first_ms(&self, is_recent: bool) -> u64 {
+        self.from_ms.filter(|_| is_recent).unwrap_or_default()
+    }
+
+    /// Notes that a trail is owed from this time on; says whether that is a part of it.
+    fn note_from(&mut self, from_ms: u64) -> bool {
+        if from_ms == 0 {
+            return false;
+        }
+        let earliest = self.from_ms.unwrap_or(from_ms);
+        self.from_ms = Some(earliest.min(from_ms));
+        true
+    }
+
     fn gather_mark(&mut self, mark: Mark, gather: &mut Gather, newest: &mut impl Newest) {
-        if newest(mark, &mut gather.bytes) {
-            let end = gather.bytes.len();
-            gather.frames.push((Gathered::Mark(mark), end));
-        } else {
+        if !gather_if_any(mark, gather, newest) {
             self.unmark(mark);
         }
     }
@@ -208,6 +261,11 @@ impl Behind {
         self.introductions.contains(&slot) || self.owed(slot).presence
     }
 
+    /// The same of a trail.
+    pub(super) fn owes_trail(&self, slot: u32) -> bool {
+        self.trails.contains(&slot) || self.owed(slot).trail
+    }
+
     /// What is owed about a follow, about which something is now.
     fn mark(&mut self, slot: u32) -> &mut Owed {
         self.marks.push(slot);
@@ -227,6 +285,17 @@ impl Behind {
         }
     }
 
+    /// Owes a trail from this time on; one that is owed whole stays so.
+    pub(super) fn mark_trail(&mut self, slot: u32, from_ms: u64) {
+        let is_recent = self.note_from(from_ms);
+        if self.trails.contains(&slot) && (is_recent || !self.are_trails_recent) {
+            return;
+        }
+        let owed = self.mark(slot);
+        owed.is_trail_recent = is_recent && (owed.is_trail_recent || !owed.trail);
+        owed.trail = true;
+    }
+
     /// Owes a last known position; `false` if a position was owed already.
     pub(super) fn mark_last_known(&mut self, slot: u32) -> bool {
         let owed = self.mark(slot);
@@ -242,9 +311,15 @@ impl Behind {
     /// Takes off a mark whose frame the socket took, or began to take: after all that was gathered
     /// before it.
     pub(super) fn settle(&mut self, mark: Mark) {
+        if let Mark::Trail(slot, _) = mark
+            && self.trails.contains(&slot)
+        {
+            // It went in the place of the one of the range, in order or behind all of it.
+            self.trails.start = slot + 1;
+        }
         if let Mark::LastKnown(_) | Mark::Newest(_) = mark {
             // These are gathered behind all whereabouts.
-            self.whereabouts = Range::default();
+            (self.trails, self.whereabouts) = Default::default();
         }
         self.unmark(mark);
     }
@@ -259,18 +334,28 @@ impl Behind {
                 self.introductions.start = slot + 1;
                 return;
             }
-            Mark::Whereabouts(slot) => {
-                self.whereabouts.start = slot + 1;
+            Mark::CoveredTrail(slot, _) => {
+                self.trails.start = slot + 1;
                 return;
             }
-            Mark::Presence(slot) | Mark::LastKnown(slot) | Mark::Newest(slot) => slot,
+            Mark::Whereabouts(slot) => {
+                self.whereabouts.start = slot + 1;
+                // Those that there were went before it.
+                self.trails.start = self.trails.start.max(slot + 1);
+                return;
+            }
+            Mark::Presence(slot)
+            | Mark::Trail(slot, _)
+            | Mark::LastKnown(slot)
+            | Mark::Newest(slot) => slot,
         };
         let mut owed = self.owed(slot);
         match mark {
             Mark::Presence(_) => owed.presence = false,
+            Mark::Trail(..) => owed.trail = false,
             _ => (owed.position, owed.with_age) = (false, false),
         }
-        if owed.presence || owed.position {
+        if owed.presence || owed.trail || owed.position {
             *self.mark(slot) = owed;
         } else {
             self.marks.remove(slot);
@@ -282,6 +367,11 @@ impl Behind {
     pub(super) fn rename(&mut self, from: u32, to: u32, with_age: Option<bool>) {
         if self.introductions.contains(&from) {
             self.mark(from).presence = true;
+        }
+        if self.trails.contains(&from) && !self.owed(from).trail {
+            let is_recent = self.are_trails_recent;
+            let owed = self.mark(from);
+            (owed.trail, owed.is_trail_recent) = (true, is_recent);
         }
         if let Some(with_age) = with_age
             && self.whereabouts.contains(&from)
@@ -300,6 +390,7 @@ impl Behind {
     /// Forgets what is owed about those who are followed because everyone was.
     pub(super) fn forget_everyone(&mut self) {
         (self.introductions, self.whereabouts) = Default::default();
+        self.trails = Range::default();
         for slot in std::mem::take(&mut self.sparse).into_keys() {
             self.marks.remove(slot);
         }
@@ -332,5 +423,24 @@ impl Behind {
         let sparse = self.sparse.capacity() * (size_of::<(u32, Owed)>() + 1);
         let owed = self.owed.capacity() * size_of::<Owed>();
         self.marks.heap_bytes() + owed + sparse + self.pong.capacity()
+    }
+}
+
+/// Appends what is true now about a mark, if anything is, and says whether.
+fn gather_if_any(mark: Mark, gather: &mut Gather, newest: &mut impl Newest) -> bool {
+    let is_any = newest(mark, &mut gather.bytes);
+    if is_any {
+        let end = gather.bytes.len();
+        gather.frames.push((Gathered::Mark(mark), end));
+    }
+    is_any
+}
+
+/// From the first of two ranges' numbers to the last, where each may be empty.
+fn hull(one: &Range<u32>, other: &Range<u32>) -> Range<u32> {
+    match (one.is_empty(), other.is_empty()) {
+        (true, _) => other.clone(),
+        (_, true) => one.clone(),
+        _ => one.start.min(other.start)..one.end.max(other.end),
     }
 }

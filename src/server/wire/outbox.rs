@@ -119,6 +119,21 @@ impl Outbox {
         self.behind.get_or_insert_default().mark_last_known(slot);
     }
 
+    /// Owes the trail of the user in this slot, from this time on (milliseconds since 1970).
+    pub fn mark_trail(&mut self, slot: u32, from_ms: u64) {
+        (self.behind.get_or_insert_default()).mark_trail(slot, from_ms);
+    }
+
+    /// Whether that is owed, and a last known position is to come behind it.
+    pub fn owes_trail(&self, slot: u32) -> bool {
+        (self.behind.as_ref()).is_some_and(|behind| behind.owes_trail(slot))
+    }
+
+    /// Owes the trails of everyone in slots below this, from `SPARSE_FROM` on, and from this time on.
+    pub fn mark_everyones_trails(&mut self, end: u32, from_ms: u64) {
+        (self.behind.get_or_insert_default()).owe_trails(end, from_ms);
+    }
+
     /// Owes presence of everyone in slots below this, from `SPARSE_FROM` on.
     pub fn introduce_everyone(&mut self, end: u32) {
         self.behind.get_or_insert_default().introduce(end);
@@ -417,7 +432,11 @@ impl Outbox {
                     behind.settle(mark);
                     let is_position = !matches!(
                         mark,
-                        Mark::Audience | Mark::Presence(_) | Mark::Introduction(_)
+                        Mark::Audience
+                            | Mark::Presence(_)
+                            | Mark::Introduction(_)
+                            | Mark::Trail(..)
+                            | Mark::CoveredTrail(..)
                     );
                     flushed.positions += usize::from(is_position);
                 }

@@ -167,7 +167,11 @@ impl World {
                     append_text_frame(format!("h {slot} {number}").as_bytes(), out);
                     return true;
                 }
-                Mark::Audience | Mark::Introduction(_) | Mark::Whereabouts(_) => return false,
+                Mark::Audience
+                | Mark::Introduction(_)
+                | Mark::Whereabouts(_)
+                | Mark::Trail(..)
+                | Mark::CoveredTrail(..) => return false,
             };
             let Some(message) = &newest[slot as usize] else {
                 return false;
