@@ -13,6 +13,7 @@ command -v chromium chromium-browser google-chrome google-chrome-stable >/dev/nu
 command -v promtool >/dev/null || packages+=(prometheus)
 command -v zbarimg >/dev/null || packages+=(zbar-tools)
 PATH="$PATH:/usr/sbin" command -v nginx >/dev/null || packages+=(nginx-light)
+command -v redis-server >/dev/null || packages+=(redis-server)
 command -v caddy >/dev/null || packages+=(caddy)
 if [ ${#packages[@]} -gt 0 ] && ! command -v apt-get >/dev/null; then
     echo "tests/run.sh: there is no apt-get here to install ${packages[*]}: tests that need them" \

@@ -131,6 +131,12 @@ impl<'a> Envelope<'a> {
         }
     }
 
+    /// When this was said; nothing if it is no message of a node.
+    pub(crate) fn sent_ms(payload: &[u8]) -> Option<u64> {
+        let envelope = Envelope::read_any(payload).ok()?;
+        Some(envelope.stamp.received_ms)
+    }
+
     /// The same, whoever said it.
     pub(super) fn read_any(payload: &'a [u8]) -> Result<Envelope<'a>, Ignored> {
         let text = str::from_utf8(payload).map_err(|_| Ignored::Malformed)?;

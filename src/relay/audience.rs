@@ -117,6 +117,10 @@ impl Hub {
     fn audience_of(&self, key: u32) -> usize {
         let runner = &self.runners[key as usize];
         let everybody = runner.followers.len() + self.everyone.members.len();
-        everybody - (runner.apart + runner.own_followers) as usize
+        let here = everybody - (runner.apart + runner.own_followers) as usize;
+        here + self
+            .stakes
+            .as_ref()
+            .map_or(0, |stakes| stakes.audience_elsewhere(key))
     }
 }

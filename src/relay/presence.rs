@@ -59,9 +59,9 @@ impl Hub {
         }
     }
 
-    /// Whether some member declared this user.
+    /// Whether some member declared this user, here or elsewhere.
     pub(super) fn is_connected(&self, runner: RunnerKey) -> bool {
-        (self.runners.get(runner.0 as usize)).is_some_and(|runner| runner.declared > 0)
+        (self.runners.get(runner.0 as usize)).is_some_and(Runner::is_connected)
     }
 
     /// The runners whose presence changed since it was told, and of whom something may be told now:

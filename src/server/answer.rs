@@ -235,6 +235,9 @@ impl Server {
             Route::Readyz if self.drain.is_some() => {
                 Response::text("503 Service Unavailable", "draining")
             }
+            Route::Readyz if self.lacks_bus() => {
+                Response::text("503 Service Unavailable", "bus away")
+            }
             Route::Readyz => Response::text("200 OK", "ready"),
             Route::Metrics if !self.unsent.has_room(METRICS_BYTES_MAX) => Response::busy(),
             Route::Metrics => {
@@ -246,7 +249,12 @@ impl Server {
                     trails: self.relay.trails_total(),
                     process: Process::measure(),
                 };
-                Response::metrics(self.metrics.render(gauges), conditions)
+                let mut text = self.metrics.render(gauges);
+                if let Some(nodes) = &self.nodes {
+                    // A write into a String cannot fail.
+                    let _ = nodes.counts.write(&nodes.health(), &mut text);
+                }
+                Response::metrics(text, conditions)
             }
             Route::Positions(query) => match self.authority_of_request(token) {
                 Ok(by) => self.positions(query, &by, conditions),

@@ -334,16 +334,21 @@ fn write_process(process: &Process, started_unix_ms: f64, out: &mut String) -> f
     )
 }
 
-fn head(out: &mut String, name: &str, kind: &str, help: &str) -> fmt::Result {
+pub(super) fn head(out: &mut String, name: &str, kind: &str, help: &str) -> fmt::Result {
     writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}")
 }
 
-fn gauge(out: &mut String, name: &str, help: &str, value: impl Display) -> fmt::Result {
+pub(super) fn gauge(out: &mut String, name: &str, help: &str, value: impl Display) -> fmt::Result {
     head(out, name, "gauge", help)?;
     writeln!(out, "{name} {value}")
 }
 
-fn counter(out: &mut String, name: &str, help: &str, value: impl Display) -> fmt::Result {
+pub(super) fn counter(
+    out: &mut String,
+    name: &str,
+    help: &str,
+    value: impl Display,
+) -> fmt::Result {
     head(out, name, "counter", help)?;
     writeln!(out, "{name} {value}")
 }

@@ -29,6 +29,7 @@ mod gzip;
 pub mod http;
 mod memory;
 mod metrics;
+mod nodes;
 mod os;
 #[cfg(test)]
 mod outbox_model;
@@ -39,6 +40,7 @@ mod postponed;
 mod queues;
 mod reporting;
 mod roster;
+mod sharing;
 mod source;
 mod sweep;
 mod tick;

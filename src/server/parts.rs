@@ -17,6 +17,7 @@ use super::drain::Drain;
 use super::http::frame_ancestors;
 use super::memory::UNSENT_BYTES_MAX;
 use super::metrics::Metrics;
+use super::nodes::Nodes;
 use super::os::demo::{self, Demo};
 use super::os::limits::Limits;
 use super::os::listen::Listeners;
@@ -53,6 +54,8 @@ pub(super) struct Server {
     /// The way that the runners take, if it is known.
     pub(super) course: Option<Course>,
     pub(super) roster: RosterFile,
+    /// The other nodes, if this is one of several.
+    pub(super) nodes: Option<Box<Nodes>>,
     /// What all HTTP answers on their way out hold.
     pub(super) unsent: Ceiling,
     pub(super) metrics: Metrics,
@@ -89,6 +92,10 @@ impl Server {
         register(&poll, &mut signals, &mut listeners)
             .map_err(|error| format!("cannot watch sockets: {error}"))?;
         let now = read_clocks();
+        let nodes = Nodes::new(&config, now.monotonic)?.map(Box::new);
+        if nodes.is_some() {
+            relay.share();
+        }
         Ok(Server {
             poll,
             signals,
@@ -108,6 +115,7 @@ impl Server {
             ),
             course,
             roster,
+            nodes,
             unsent: Ceiling::new(UNSENT_BYTES_MAX),
             metrics: Metrics::new(now.unix_ms),
             now,

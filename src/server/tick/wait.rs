@@ -26,6 +26,11 @@ impl Server {
             match event.token().into() {
                 Source::Signals => self.have_signals_come = true,
                 Source::Listener(_) => self.listeners.is_acceptable = true,
+                Source::Bus(index) => {
+                    if let Some(nodes) = &mut self.nodes {
+                        nodes.note_event(index);
+                    }
+                }
                 Source::Connection(id) => self.note_event(id, event),
             }
         }
@@ -41,6 +46,7 @@ impl Server {
             self.relay.next_deadline(),
             self.door.next_deadline(self.now),
             self.drain.as_ref().map(Drain::next_deadline),
+            (self.nodes.as_ref()).and_then(|nodes| nodes.next_deadline(now)),
         ];
         let next = deadlines.into_iter().flatten().min();
         next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now))

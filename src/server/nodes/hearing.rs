@@ -1,0 +1,310 @@
+//! What this node is told by the others and by the engines. Must never know what it tells itself,
+//! but for what an engine lost.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use log::warn;
+
+use super::counts::Counts;
+use super::engine::Engine;
+use super::peers::Peers;
+use super::topics::{Position, Question, Reading, Topic, Topics, Word};
+use super::{Nodes, Told};
+use crate::bus::{Channel, Envelope, Event, Heard, Ignored, Kind, Names, Newest, Node, Of, Value};
+use crate::protocol::{decode_word, encode_word};
+use crate::relay::Now;
+
+/// What is changed by what is heard.
+struct Ear<'a> {
+    node: Node,
+    names: &'a Names,
+    topics: &'a mut Topics,
+    peers: &'a mut Peers,
+    told: &'a mut VecDeque<Told>,
+    counts: &'a mut Counts,
+    forget_after: Duration,
+    now: Now,
+    /// Positions from here of whom it is known now what they come after.
+    released: Vec<(Rc<str>, Vec<Position>)>,
+}
+
+impl Nodes {
+    /// Hears what came from an engine.
+    pub(super) fn hear(&mut self, index: usize, now: Now) {
+        let Engine {
+            incoming,
+            link,
+            questions,
+            ..
+        } = &mut self.engines[index];
+        let mut ear = Ear {
+            node: self.node,
+            names: &self.names,
+            topics: &mut self.topics,
+            peers: &mut self.peers,
+            told: &mut self.told,
+            counts: &mut self.counts,
+            forget_after: self.forget_after,
+            now,
+            released: Vec::new(),
+        };
+        while let Some(value) = Engine::next(incoming, link, now.monotonic) {
+            match link.take(value, now.monotonic) {
+                None => {}
+                Some(Event::Message { channel, payload }) => ear.hear(channel, payload),
+                Some(Event::Answer(_, value)) => match questions.pop_front() {
+                    Some(Question::LastKnown(id)) => ear.read_last_known(&id, value),
+                    Some(Question::Words(id)) => ear.read_words(&id, value),
+                    None => {}
+                },
+                Some(Event::Refused(error)) => {
+                    ear.counts
+                        .refused(|| warn!("bus refused error=\"{}\"", printable(error)));
+                }
+            }
+        }
+        for (id, held) in ear.released {
+            self.release(&id, held, now);
+        }
+    }
+
+    /// Tells what is known of a user to who has just begun to ask.
+    pub(super) fn tell_again(&mut self, id: &Rc<str>) {
+        let (topics, peers) = (&mut self.topics, &mut self.peers);
+        if let Some(topic) = topics.get_mut(id) {
+            let is_elsewhere = topic.is_elsewhere(peers);
+            self.told
+                .push_back(Told::Elsewhere(Rc::clone(id), is_elsewhere));
+        }
+    }
+}
+
+impl Ear<'_> {
+    /// Hears a message of a channel.
+    fn hear(&mut self, channel: &[u8], payload: &[u8]) {
+        let heard = Envelope::read(payload, self.node);
+        match (self.names.channel(channel), heard) {
+            (Some(Channel::Nodes), Err(Ignored::Own)) => self.hear_own_heartbeat(payload),
+            (_, Err(reason)) => self.counts.ignore(reason),
+            (Some(Channel::Nodes), Ok(envelope)) => {
+                if envelope.kind == Kind::Heartbeat && self.peers.hear(envelope.stamp.node) {
+                    self.tell_whether_elsewhere(envelope.stamp.node);
+                }
+            }
+            (Some(Channel::User(Of::Positions, id)), Ok(envelope)) => {
+                self.hear_of_user(id, &envelope);
+            }
+            _ => self.counts.ignore(Ignored::Malformed),
+        }
+    }
+
+    fn hear_own_heartbeat(&mut self, payload: &[u8]) {
+        if let Some(sent_ms) = Envelope::sent_ms(payload) {
+            self.counts.round_trip.add(self.since(sent_ms));
+        }
+        for gone in self.peers.hear_own() {
+            self.tell_whether_elsewhere(gone);
+        }
+    }
+
+    /// A node is gone, or back: tells of all whom it declares.
+    fn tell_whether_elsewhere(&mut self, node: Node) {
+        for topic in self.topics.declared_by(node) {
+            let is_elsewhere = topic.is_elsewhere(self.peers);
+            let id = Rc::clone(&topic.id);
+            self.told.push_back(Told::Elsewhere(id, is_elsewhere));
+        }
+    }
+
+    fn hear_of_user(&mut self, id: &str, envelope: &Envelope) {
+        let Some(topic) = self.topics.get_mut(id) else {
+            // It was on its way when the subscription ended.
+            return;
+        };
+        let (stamp, own) = (envelope.stamp, self.node);
+        match envelope.kind {
+            Kind::Position | Kind::Goodbye => {
+                let heard = topic.hear(stamp);
+                if heard == Heard::Overwrote && topic.is_newest_of(own) {
+                    topic.owes_position = true;
+                    self.topics.owe(id);
+                    return;
+                }
+                if heard != Heard::Newer {
+                    return;
+                }
+                topic.owes_position = false;
+                let id = Rc::clone(&topic.id);
+                self.counts.received += 1;
+                let latency = since(self.now, stamp.received_ms);
+                self.counts.latency.add(latency);
+                self.told.push_back(match envelope.kind {
+                    Kind::Goodbye => Told::Goodbye(id),
+                    _ => Told::Position {
+                        id,
+                        json: envelope.json.to_owned(),
+                        age: None,
+                    },
+                });
+            }
+            Kind::Connected => {
+                let id = Rc::clone(&topic.id);
+                self.take_word(&id, stamp.node, envelope.json);
+                self.tell_whether_user_is_elsewhere(&id);
+            }
+            // Those of other channels.
+            _ => self.counts.ignore(Ignored::Malformed),
+        }
+    }
+
+    /// Takes what another node says of a user.
+    fn take_word(&mut self, id: &Rc<str>, node: Node, json: &str) {
+        let Some((topic, (is_declared, names))) = self.topics.get_mut(id).zip(decode_word(json))
+        else {
+            return self.counts.ignore(Ignored::Malformed);
+        };
+        topic.declared_by.retain(|by| *by != node);
+        if is_declared {
+            topic.declared_by.push(node);
+        }
+        let word = Word { is_declared, names };
+        self.told.push_back(Told::Word(Rc::clone(id), word));
+    }
+
+    fn tell_whether_user_is_elsewhere(&mut self, id: &Rc<str>) {
+        if let Some(topic) = self.topics.get_mut(id) {
+            let is_elsewhere = topic.is_elsewhere(self.peers);
+            self.told
+                .push_back(Told::Elsewhere(Rc::clone(id), is_elsewhere));
+        }
+    }
+
+    /// What each node says of a user, as the engine kept it.
+    fn read_words(&mut self, id: &Rc<str>, value: Value) {
+        let Some(topic) = self.topics.get_mut(id) else {
+            return;
+        };
+        topic.declared_by.clear();
+        let mut own = None;
+        if let Value::Map(mut fields) = value {
+            while let (Some(node), Some(json)) = (fields.next(), fields.next()) {
+                let (node, json) = (text(node), text(json));
+                match node.and_then(Node::new).zip(json) {
+                    Some((node, json)) if node == self.node => own = Some(json.to_owned()),
+                    Some((node, json)) => self.take_word(id, node, json),
+                    None => self.counts.ignore(Ignored::Malformed),
+                }
+            }
+        }
+        self.tell_whether_user_is_elsewhere(id);
+        let Some(topic) = self.topics.get_mut(id) else {
+            return;
+        };
+        // It may have been lost on its way, or with the engine.
+        let told = match topic.told == Word::default() {
+            true => None,
+            false => Some(encode_word(topic.told.is_declared, &topic.told.names)),
+        };
+        if own != told {
+            topic.owes_word = true;
+            self.topics.owe(id);
+        }
+    }
+
+    /// The newest position of a user, as the engine kept it.
+    fn read_last_known(&mut self, id: &Rc<str>, value: Value) {
+        let kept = match value {
+            Value::Blob(payload) => match Envelope::read(payload, self.node) {
+                Ok(envelope) if envelope.kind.is_kept() => Some(envelope),
+                Ok(_) | Err(_) => {
+                    self.counts.ignore(Ignored::Malformed);
+                    None
+                }
+            },
+            _ => None,
+        };
+        let Some(topic) = self.topics.get_mut(id) else {
+            return;
+        };
+        topic.reading = Reading::Done;
+        let mut held = std::mem::take(&mut topic.held);
+        let own = self.node;
+        match kept {
+            // Lost with the engine, or never there.
+            None => topic.owes_position |= topic.newest.is_some(),
+            Some(envelope) => {
+                let is_after = |position: &Position| match (position.fix_ms, envelope.fix_ms) {
+                    (Some(held_ms), Some(kept_ms)) => held_ms >= kept_ms,
+                    _ => true,
+                };
+                held.retain(is_after);
+                let age = since(self.now, envelope.stamp.received_ms);
+                let is_news = envelope.kind == Kind::Position && held.is_empty();
+                match topic.hear(envelope.stamp) {
+                    Heard::Newer if is_news && age < self.forget_after => {
+                        topic.owes_position = false;
+                        self.told.push_back(Told::Position {
+                            id: Rc::clone(id),
+                            json: envelope.json.to_owned(),
+                            age: Some(age),
+                        });
+                    }
+                    Heard::Newer => topic.owes_position = false,
+                    Heard::Known => {}
+                    Heard::Overwrote => topic.owes_position |= topic.is_newest_of(own),
+                }
+            }
+        }
+        if topic.owes_position || topic.owes_word {
+            self.topics.owe(id);
+        }
+        if !held.is_empty() {
+            self.released.push((Rc::clone(id), held));
+        }
+        self.told.push_back(Told::Read(Rc::clone(id)));
+    }
+
+    fn since(&self, sent_ms: u64) -> Duration {
+        since(self.now, sent_ms)
+    }
+}
+
+impl Topic {
+    /// Takes note of a stamp that was heard of.
+    fn hear(&mut self, stamp: crate::bus::Stamp) -> Heard {
+        match &mut self.newest {
+            Some(newest) => newest.hear(stamp),
+            none => {
+                *none = Some(Newest::heard_first(stamp));
+                Heard::Newer
+            }
+        }
+    }
+
+    fn is_newest_of(&self, node: Node) -> bool {
+        self.newest
+            .is_some_and(|newest| newest.stamp().node == node)
+    }
+
+    /// Whether a node that is there declares it, besides us.
+    pub(super) fn is_elsewhere(&self, peers: &mut Peers) -> bool {
+        self.declared_by.iter().any(|node| peers.is_there(*node))
+    }
+}
+
+/// How long ago it was another node's that time; nothing if its clock is ahead of ours.
+fn since(now: Now, unix_ms: u64) -> Duration {
+    Duration::from_millis((now.unix_ms as u64).saturating_sub(unix_ms))
+}
+
+fn text(value: Value<'_>) -> Option<&str> {
+    str::from_utf8(value.bytes()?).ok()
+}
+
+/// What an engine said, as part of one line.
+fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}

@@ -1,0 +1,329 @@
+//! What this node tells the others: positions, who is here, that it is there. Must never know what
+//! it is told.
+
+use std::rc::Rc;
+
+use super::topics::{Position, Question, Reading, Topic, Word};
+use super::{HEARTBEAT_INTERVAL, Nodes, Scratch, Told};
+use crate::bus::{Envelope, Kind, Link, Names, Newest, NotTaken, Of, Tag};
+use crate::protocol::encode_word;
+use crate::relay::{Now, Stake};
+
+/// Answers come in the order of the questions: there is nothing to find them by.
+const TAG: Tag = Tag(0);
+
+/// Users that are read with one command.
+const READ_AT_ONCE_MAX: usize = 200;
+
+/// So much of what a link may hold is left to positions of this tick.
+const PENDING_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a word of a node that died is kept, in seconds. Nobody believes it by then.
+const WORD_S: &[u8] = b"604800";
+
+/// How long a goodbye is kept, in milliseconds: whoever reads the key in the meantime knows that it
+/// is newer than the position before it.
+const GOODBYE_MS: u64 = 60_000;
+
+impl Nodes {
+    /// Notes the stake in a user, and our word of it.
+    pub(in crate::server) fn sync(&mut self, id: &Rc<str>, stake: Stake, word: Word, now: Now) {
+        let Some(topic) = (match stake.is_any() || word.is_declared {
+            true => Some(self.topics.get_or_new(id, now.monotonic)),
+            false => self.topics.get_mut(id),
+        }) else {
+            return;
+        };
+        topic.word = word;
+        if topic.word != topic.told {
+            topic.owes_word = true;
+        }
+        let (owes, is_read) = (topic.owes_word, topic.reading == Reading::Done);
+        let is_away = !self.engines[topic.engine].link.is_up();
+        if owes {
+            self.topics.owe(id);
+        }
+        self.topics.set_stake(id, stake, now.monotonic);
+        if is_read {
+            self.tell_again(id);
+        }
+        if is_read || is_away {
+            self.told.push_back(Told::Read(Rc::clone(id)));
+        }
+    }
+
+    /// Publishes a position that was received here.
+    pub(in crate::server) fn publish(
+        &mut self,
+        id: &Rc<str>,
+        fix_ms: Option<f64>,
+        json: &[u8],
+        now: Now,
+    ) {
+        let Ok(json) = str::from_utf8(json) else {
+            return;
+        };
+        let stamp = self.next_stamp(now);
+        let topic = self.topics.get_or_new(id, now.monotonic);
+        if topic.newest.is_none() && topic.reading != Reading::Done {
+            let json = json.to_owned();
+            let is_asked = self.engines[topic.engine].link.is_up();
+            return topic.hold(Position { fix_ms, json }, is_asked);
+        }
+        let stamp = topic.stamp(stamp);
+        let link = &mut self.engines[topic.engine].link;
+        let is_first = !topic.owes_position && topic.reading == Reading::Done;
+        let envelope = Envelope {
+            kind: Kind::Position,
+            stamp,
+            fix_ms,
+            json,
+        };
+        let ttl_ms = self.forget_after.as_millis() as u64;
+        let scratch = &mut self.scratch;
+        if is_first && keep(link, &self.names, scratch, id, envelope, ttl_ms).is_ok() {
+            topic.newest = Some(Newest::published(stamp));
+            self.counts.published += 1;
+            return;
+        }
+        self.counts.conflated += u64::from(topic.owes_position);
+        topic.newest = Some(Newest::heard_first(stamp));
+        topic.owes_position = true;
+        if topic.reading == Reading::Done {
+            self.topics.owe(id);
+        }
+    }
+
+    /// Publishes positions that were held until it was known what they come after.
+    pub(super) fn release(&mut self, id: &Rc<str>, held: Vec<Position>, now: Now) {
+        for position in held {
+            self.publish(id, position.fix_ms, position.json.as_bytes(), now);
+        }
+    }
+
+    /// Says that a user said goodbye here.
+    pub(in crate::server) fn say_goodbye(&mut self, id: &Rc<str>, now: Now) {
+        let stamp = self.next_stamp(now);
+        let topic = self.topics.get_or_new(id, now.monotonic);
+        topic.held.clear();
+        topic.owes_position = false;
+        let stamp = topic.stamp(stamp);
+        let envelope = Envelope {
+            kind: Kind::Goodbye,
+            stamp,
+            fix_ms: None,
+            json: "",
+        };
+        topic.newest = Some(Newest::published(stamp));
+        let link = &mut self.engines[topic.engine].link;
+        let scratch = &mut self.scratch;
+        let _ = keep(link, &self.names, scratch, id, envelope, GOODBYE_MS);
+    }
+
+    /// The next user whose newest position is owed to an engine that takes it. It is to be given
+    /// with [`Nodes::publish_again`].
+    pub(in crate::server) fn next_owed(&mut self, now: Now) -> Option<Rc<str>> {
+        for index in 0..self.engines.len() {
+            loop {
+                let link = &mut self.engines[index].link;
+                if !link.is_up() || link.pending_bytes() > PENDING_BYTES_MAX {
+                    break;
+                }
+                let Some(topic) = self.topics.owing(index) else {
+                    break;
+                };
+                let id = Rc::clone(&topic.id);
+                if std::mem::take(&mut topic.owes_word) {
+                    self.tell_word(&id, now);
+                }
+                let topic = self.topics.get_mut(&id)?;
+                let owes_position = topic.owes_position && topic.reading == Reading::Done;
+                let owes_word = topic.owes_word;
+                if owes_position {
+                    return Some(id);
+                }
+                if owes_word {
+                    break;
+                }
+                self.topics.paid(&id);
+            }
+        }
+        None
+    }
+
+    /// Gives an engine the newest position of a user as the relay has it, which is so old; nothing
+    /// if there is none.
+    pub(in crate::server) fn publish_again(
+        &mut self,
+        id: &Rc<str>,
+        known: Option<(Option<f64>, &[u8], u64)>,
+    ) {
+        self.topics.paid(id);
+        let Some(topic) = self.topics.get_mut(id) else {
+            return;
+        };
+        topic.owes_position = false;
+        let Some(((fix_ms, json, age_ms), newest)) = known.zip(topic.newest.as_mut()) else {
+            return;
+        };
+        let ttl_ms = (self.forget_after.as_millis() as u64).saturating_sub(age_ms);
+        let Some(json) = str::from_utf8(json).ok().filter(|_| ttl_ms > 0) else {
+            return;
+        };
+        let envelope = Envelope {
+            kind: Kind::Position,
+            stamp: newest.stamp(),
+            fix_ms,
+            json,
+        };
+        let link = &mut self.engines[topic.engine].link;
+        match keep(link, &self.names, &mut self.scratch, id, envelope, ttl_ms) {
+            Ok(()) => {
+                newest.set_again();
+                self.counts.published += 1;
+            }
+            Err(NotTaken) => {
+                topic.owes_position = true;
+                self.topics.owe(id);
+            }
+        }
+    }
+
+    /// Tells our word of a user.
+    fn tell_word(&mut self, id: &Rc<str>, now: Now) {
+        let stamp = self.next_stamp(now);
+        let Some(topic) = self.topics.get_mut(id) else {
+            return;
+        };
+        let json = encode_word(topic.word.is_declared, &topic.word.names);
+        let envelope = Envelope {
+            kind: Kind::Connected,
+            stamp,
+            fix_ms: None,
+            json: &json,
+        };
+        let link = &mut self.engines[topic.engine].link;
+        let (key, node) = (self.names.user(Of::Connected, id), self.node);
+        let (key, node) = (key.as_bytes(), node.name().as_bytes());
+        let kept = match topic.word == Word::default() {
+            true => link.command(&[b"HDEL", key, node]),
+            false => link.command(&[b"HSET", key, node, json.as_bytes()]),
+        };
+        let channel = self.names.user(Of::Positions, id);
+        let mut payload = Vec::new();
+        envelope.write(&mut payload);
+        let told = kept
+            .and_then(|()| link.command(&[b"EXPIRE", key, WORD_S]))
+            .and_then(|()| link.command(&[b"PUBLISH", channel.as_bytes(), &payload]));
+        match told {
+            Ok(()) => topic.told = topic.word.clone(),
+            // All of it is told again.
+            Err(NotTaken) => topic.owes_word = true,
+        }
+    }
+
+    /// Asks an engine for those that are to be read, as far as it takes more.
+    fn read_topics(&mut self, index: usize) -> Result<(), NotTaken> {
+        let engine = &mut self.engines[index];
+        while engine.link.is_up() && engine.link.pending_bytes() <= PENDING_BYTES_MAX {
+            let ids = self.topics.unread(index, READ_AT_ONCE_MAX);
+            if ids.is_empty() {
+                return Ok(());
+            }
+            let channels: Vec<String> = (ids.iter())
+                .map(|id| self.names.user(Of::Positions, id))
+                .collect();
+            let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
+            engine.link.subscribe(&channels)?;
+            for id in ids {
+                let mut ask = |word: &[u8], of: Of, question: Question| {
+                    let name = self.names.user(of, &id);
+                    let asked = engine.link.ask(&[word, name.as_bytes()], TAG);
+                    asked.map(|()| engine.questions.push_back(question))
+                };
+                ask(b"HGETALL", Of::Connected, Question::Words(Rc::clone(&id)))?;
+                ask(b"GET", Of::LastKnown, Question::LastKnown(Rc::clone(&id)))?;
+                self.topics.asked(&id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that this node is there, on a link that is up, and hears of the others.
+    pub(super) fn begin(&mut self, index: usize, now: Now) {
+        let channel = self.names.nodes();
+        // A link that has just come up has room.
+        let _ = self.engines[index].link.subscribe(&[&channel]);
+        self.heartbeat_at = now.monotonic;
+    }
+
+    fn beat(&mut self, now: Now) {
+        self.heartbeat_at = now.monotonic + HEARTBEAT_INTERVAL;
+        let stamp = self.next_stamp(now);
+        let envelope = Envelope {
+            kind: Kind::Heartbeat,
+            stamp,
+            fix_ms: None,
+            json: concat!("{\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}"),
+        };
+        let mut payload = Vec::new();
+        envelope.write(&mut payload);
+        let channel = self.names.nodes();
+        for engine in &mut self.engines {
+            // One that is not taken is missed no more than one that comes late.
+            let command = [b"PUBLISH", channel.as_bytes(), &payload];
+            let _ = engine.link.command(&command);
+        }
+    }
+
+    /// Ends the subscription to a user in whom there is no stake any more.
+    pub(super) fn leave(&mut self, topic: &Topic) {
+        let channel = self.names.user(Of::Positions, &topic.id);
+        // Where there is no room, messages come for nothing until the link is a new one.
+        let _ = self.engines[topic.engine].link.unsubscribe(&[&channel]);
+        self.told.push_back(Told::Left(Rc::clone(&topic.id)));
+    }
+
+    /// Writes what waits to all engines.
+    pub(in crate::server) fn write(&mut self, now: Now) {
+        if now.monotonic >= self.heartbeat_at {
+            self.beat(now);
+        }
+        for index in 0..self.engines.len() {
+            loop {
+                // What finds no room now does in the next round, or the next tick.
+                let _ = self.read_topics(index);
+                let engine = &mut self.engines[index];
+                engine.write(now.monotonic);
+                if engine.link.pending_bytes() > 0 || !engine.link.is_up() {
+                    break;
+                }
+                if !self.topics.is_unread(index) {
+                    break;
+                }
+            }
+            self.look_after(index, now);
+        }
+    }
+}
+
+/// Keeps something of a user and tells it.
+fn keep(
+    link: &mut Link,
+    names: &Names,
+    scratch: &mut Scratch,
+    id: &str,
+    envelope: Envelope,
+    ttl_ms: u64,
+) -> Result<(), NotTaken> {
+    let Scratch {
+        key,
+        channel,
+        payload,
+    } = scratch;
+    names.write_user(Of::LastKnown, id, key);
+    names.write_user(Of::Positions, id, channel);
+    payload.clear();
+    envelope.write(payload);
+    link.publish(key, channel, payload, ttl_ms)
+}

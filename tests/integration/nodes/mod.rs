@@ -1,0 +1,7 @@
+//! Several nodes are one service, through an engine of the test's own.
+
+mod connection;
+mod engine;
+mod positions;
+
+use engine::Engine;
