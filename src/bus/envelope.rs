@@ -131,10 +131,10 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// When this was said; nothing if it is no message of a node.
-    pub(crate) fn sent_ms(payload: &[u8]) -> Option<u64> {
+    /// When this was said, whoever said it; nothing if it is no heartbeat.
+    pub(crate) fn heartbeat_ms(payload: &[u8]) -> Option<u64> {
         let envelope = Envelope::read_any(payload).ok()?;
-        Some(envelope.stamp.received_ms)
+        (envelope.kind == Kind::Heartbeat).then_some(envelope.stamp.received_ms)
     }
 
     /// The same, whoever said it.

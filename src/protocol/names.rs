@@ -55,7 +55,10 @@ pub fn encode_word(is_connected: bool, names: &[Option<Box<str>>; 2]) -> String 
 
 /// Reads the same; nothing of what says something else.
 pub fn decode_word(json: &str) -> Option<(bool, [Option<Box<str>>; 2])> {
-    let word: Word = serde_json::from_str(json).ok()?;
+    // serde would take an array for a struct, field by field.
+    let word: Word = serde_json::from_str(json)
+        .ok()
+        .filter(|_| json.starts_with('{'))?;
     let names = [word.token, word.name].map(|name| name.filter(|name| is_name(name)));
     Some((word.connected, names))
 }

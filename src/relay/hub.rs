@@ -14,7 +14,7 @@ use super::ids::Ids;
 use super::keys::{Follower, MemberKey, RunnerKey};
 use super::member::{Followed, Member, SPARE_ENTRIES_MAX, give_back_spare};
 use super::names::Names;
-use super::remote::Stakes;
+use super::stakes::Stakes;
 use super::trails::Trails;
 use crate::roster::Roster;
 use crate::user::{Spelling, Written};
@@ -138,7 +138,6 @@ impl Hub {
         member.push(Followed::new(runner_key, at, spelling));
         self.follows += 1;
         self.await_audience(runner_key);
-        self.note_stake(runner_key);
         Some(slot)
     }
 
@@ -355,7 +354,6 @@ impl Hub {
         }
         self.follows -= 1;
         self.await_audience(follow.runner);
-        self.note_stake(follow.runner);
         self.forget_unused(RunnerKey(follow.runner));
     }
 

@@ -28,6 +28,7 @@ mod remote;
 mod reports;
 mod sender_clock;
 mod service;
+mod stakes;
 mod terms;
 #[cfg(test)]
 mod tests;

@@ -111,6 +111,10 @@ impl Hub {
 
     /// Notes that a runner's presence changed. Costs nothing to speak of where nobody asked.
     pub(super) fn note_change(&mut self, key: u32) {
+        if self.is_unread(RunnerKey(key)) {
+            // It is told when it is known what other nodes know.
+            return;
+        }
         let runner = &mut self.runners[key as usize];
         let is_watched = runner.watchers > 0 || self.everyone.are_watching();
         if is_watched && !std::mem::replace(&mut runner.has_changed, true) {

@@ -1,7 +1,7 @@
 //! What other nodes have to do with the users of this one: in whom there is a stake here, what is
 //! heard of them from elsewhere, and what waits for it. Knows no bus.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -12,41 +12,11 @@ use super::names::NamedBy;
 use super::now::Now;
 use super::sender_clock::SenderClock;
 use super::service::Relay;
+use super::stakes::{Said, Stakes};
 use super::terms::Owed;
 use crate::dialect::Dialect;
 use crate::fix::Fix;
 use crate::user::UserId;
-
-/// What is kept where there are other nodes.
-#[derive(Debug, Default)]
-pub(super) struct Stakes {
-    /// Users in whom the stake of this node may have changed.
-    changed: Vec<Rc<str>>,
-    /// Runners of whom it is not known yet what other nodes know, each with the earliest time of a
-    /// point of its trail that is owed then.
-    unread: HashMap<u32, u64>,
-    /// How many members of other nodes follow a runner.
-    audiences: HashMap<u32, u32>,
-    /// What runners are called by what was said here.
-    said: HashMap<u32, Said>,
-}
-
-/// What a user is called, by a token and by itself.
-pub(crate) type Said = [Option<Box<str>>; 2];
-
-impl Stakes {
-    /// How many members of other nodes follow a runner.
-    pub(super) fn audience_elsewhere(&self, key: u32) -> usize {
-        self.audiences.get(&key).map_or(0, |count| *count as usize)
-    }
-
-    /// Forgets a runner, whose number another may have next.
-    pub(super) fn forget(&mut self, key: u32) {
-        self.unread.remove(&key);
-        self.audiences.remove(&key);
-        self.said.remove(&key);
-    }
-}
 
 /// Why a node wants to hear of a user, and what the others are to hear of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,12 +27,16 @@ pub(crate) struct Stake {
     pub(crate) is_declared: bool,
     /// Whether its last known position came through this node.
     pub(crate) has_position: bool,
+    /// Whether somebody here asked how many follow it.
+    pub(crate) asks_audience: bool,
+    /// How many more follow it here than follow everyone.
+    pub(crate) audience: i64,
 }
 
 impl Stake {
     /// Whether there is any.
     pub(crate) fn is_any(self) -> bool {
-        self.is_followed || self.is_declared || self.has_position
+        self.is_followed || self.is_declared || self.has_position || self.audience != 0
     }
 }
 
@@ -79,9 +53,13 @@ impl Relay {
 
     /// The stake in a user.
     pub(crate) fn stake(&self, user: &str) -> Stake {
-        let runner = self.hub.runner(user);
-        let runner = runner.and_then(|RunnerKey(key)| self.hub.runners.get(key as usize));
-        runner.map_or(Stake::default(), Runner::stake)
+        let Some(RunnerKey(key)) = self.hub.runner(user) else {
+            return Stake::default();
+        };
+        Stake {
+            audience: self.hub.audience_by_name(key),
+            ..self.hub.runners[key as usize].stake()
+        }
     }
 
     /// What a user is called by what was said here: by a token, and by itself.
@@ -122,6 +100,7 @@ impl Relay {
         let Some(from_ms) = stakes.and_then(|stakes| stakes.unread.remove(&key)) else {
             return;
         };
+        self.announce_if_watched(RunnerKey(key));
         let followers = self.hub.followers(RunnerKey(key)).to_vec();
         for follower in followers {
             let asks_presence = self.hub.asks_presence(follower.member);
@@ -136,6 +115,7 @@ impl Relay {
         let Some(from_ms) = stakes.and_then(|stakes| stakes.unread.remove(&runner.0)) else {
             return;
         };
+        self.announce_if_watched(runner);
         for follower in self.hub.followers(runner).to_vec() {
             let (member, slot) = (follower.member, follower.slot);
             if self.hub.asks_presence(member) {
@@ -173,10 +153,19 @@ impl Relay {
         self.hub.set_elsewhere(user, is_elsewhere);
     }
 
-    /// Says how many members of other nodes follow a user.
-    pub(crate) fn set_audience_elsewhere(&mut self, user: &str, count: u32) {
+    /// Says how many members of other nodes follow everyone.
+    pub(crate) fn set_everyone_elsewhere(&mut self, count: i64) {
+        if let Some(stakes) = &mut self.hub.stakes
+            && std::mem::replace(&mut stakes.everyone, count) != count
+        {
+            self.hub.audiences.have_all_changed = true;
+        }
+    }
+
+    /// Says how many more members of other nodes follow a user than follow everyone.
+    pub(crate) fn set_audience_elsewhere(&mut self, user: &str, count: i64) {
         if let (Some(RunnerKey(key)), Some(stakes)) = (self.hub.runner(user), &mut self.hub.stakes)
-            && stakes.audiences.insert(key, count) != Some(count)
+            && stakes.audiences.insert(key, count).unwrap_or_default() != count
         {
             self.hub.await_audience(key);
         }
@@ -201,6 +190,8 @@ impl Runner {
             is_followed: !self.followers.is_empty(),
             is_declared: self.declared > 0,
             has_position: last.is_some_and(|last| !last.is_from_elsewhere),
+            asks_audience: self.has_askers,
+            audience: 0,
         }
     }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use log::LevelFilter;
 
 use super::http::AllowedOrigin;
-use super::nodes::address::{EngineAddress, PasswordFile};
+use super::nodes::address::EngineAddress;
 use super::pages::tiles::{OPENSTREETMAP, Tiles};
 use super::wire::connection::Timeouts;
 use crate::auth::KeyFlags;
@@ -138,8 +138,8 @@ pub struct Config {
     pub bus: Vec<EngineAddress>,
 
     /// File with the password of the bus
-    #[arg(long, value_name = "FILE", requires = "bus", value_parser = PasswordFile::read)]
-    pub bus_password_file: Option<PasswordFile>,
+    #[arg(long, value_name = "FILE", requires = "bus")]
+    pub bus_password_file: Option<PathBuf>,
 
     /// What all names on the bus begin with
     #[arg(long, value_name = "PREFIX", default_value = "spectate", value_parser = bus_prefix)]

@@ -58,6 +58,7 @@ use mio::Events;
 
 pub use config::Config;
 use memory::memory_max;
+use nodes::address::PasswordFile;
 use os::demo::{Demo, RUNNERS};
 use os::invitation::Invitation;
 use parts::{EVENTS_MAX, Server};
@@ -65,7 +66,16 @@ use parts::{EVENTS_MAX, Server};
 /// Runs the server until it is told to stop. An error is a line for the operator.
 pub fn serve(config: Config) -> Result<ExitCode, String> {
     crate::logger::init(config.log_level);
-    let mut server = Server::bind(config)?;
+    let password = config.bus_password_file.as_deref().map(PasswordFile::read);
+    let password = match password.transpose() {
+        Ok(password) => password,
+        Err(line) => {
+            // A bad argument, though it took a look at the machine to know.
+            let _ = writeln!(io::stderr(), "spectate: --bus-password-file: {line}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let mut server = Server::bind(config, password)?;
     let listening = (server.listeners.addresses())
         .map_err(|error| format!("cannot tell the address: {error}"))?;
     let addresses: Vec<String> = listening.iter().map(SocketAddr::to_string).collect();

@@ -18,6 +18,7 @@ use super::http::frame_ancestors;
 use super::memory::UNSENT_BYTES_MAX;
 use super::metrics::Metrics;
 use super::nodes::Nodes;
+use super::nodes::address::PasswordFile;
 use super::os::demo::{self, Demo};
 use super::os::limits::Limits;
 use super::os::listen::Listeners;
@@ -71,7 +72,7 @@ pub(super) struct Server {
 
 impl Server {
     /// A server that listens. An error is a line for the operator.
-    pub(super) fn bind(config: Config) -> Result<Server, String> {
+    pub(super) fn bind(config: Config, password: Option<PasswordFile>) -> Result<Server, String> {
         let limits = Limits::new(config.max_connections, config.max_http_connections)?;
         let door = Door::new(&config, limits)?;
         demo::check(&config, limits.websockets)?;
@@ -92,7 +93,7 @@ impl Server {
         register(&poll, &mut signals, &mut listeners)
             .map_err(|error| format!("cannot watch sockets: {error}"))?;
         let now = read_clocks();
-        let nodes = Nodes::new(&config, now.monotonic)?.map(Box::new);
+        let nodes = Nodes::new(&config, password, now.monotonic)?.map(Box::new);
         if nodes.is_some() {
             relay.share();
         }

@@ -54,6 +54,8 @@ impl Server {
                     self.settle();
                 }
             }
+            Told::Audience(id, count) => self.relay.set_audience_elsewhere(&id, count),
+            Told::Everyone(count) => self.relay.set_everyone_elsewhere(count),
             Told::Left(id) => self.relay.forget_elsewhere(&id),
         }
     }
@@ -80,6 +82,7 @@ impl Server {
             };
             nodes.sync(&id, stake, word, self.now);
         }
+        nodes.set_everyone(self.relay.followers_of_everyone(), self.now);
         self.take_in();
     }
 

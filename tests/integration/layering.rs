@@ -69,6 +69,7 @@ const FLOORS: &[&str] = &[
     "relay/ids.rs",
     "relay/names.rs",
     "relay/trails.rs",
+    "relay/stakes.rs",
     "relay/hub.rs",
     "relay/everyone.rs",
     "relay/tracking.rs",

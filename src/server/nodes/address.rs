@@ -4,7 +4,7 @@
 use std::fmt;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The port of Redis and Valkey.
 const PORT: u16 = 6379;
@@ -115,7 +115,7 @@ fn host_and_port(place: &str) -> Option<(&str, u16)> {
 
 /// The password of a file, whose last newline is not part of it.
 #[derive(Clone)]
-pub struct PasswordFile {
+pub(in crate::server) struct PasswordFile {
     path: PathBuf,
     password: String,
 }
@@ -125,17 +125,18 @@ impl PasswordFile {
     ///
     /// # Errors
     /// A line that names it and shows nothing out of it.
-    pub fn read(path: &str) -> Result<PasswordFile, String> {
-        let password = read(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    pub(in crate::server) fn read(path: &Path) -> Result<PasswordFile, String> {
+        let password =
+            read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         Ok(PasswordFile {
-            path: path.into(),
+            path: path.to_owned(),
             password,
         })
     }
 
     /// The password as the file has it now; as it was, if it cannot be read any more.
     pub(super) fn again(&mut self) -> &str {
-        if let Some(Ok(password)) = self.path.to_str().map(read) {
+        if let Ok(password) = read(&self.path) {
             self.password = password;
         }
         &self.password
@@ -149,7 +150,7 @@ impl fmt::Debug for PasswordFile {
     }
 }
 
-fn read(path: &str) -> Result<String, String> {
+fn read(path: &Path) -> Result<String, String> {
     // A pipe would keep whoever reads it waiting.
     let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
     if !metadata.is_file() || metadata.len() > PASSWORD_BYTES_MAX {

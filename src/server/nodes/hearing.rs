@@ -57,6 +57,7 @@ impl Nodes {
                 Some(Event::Answer(_, value)) => match questions.pop_front() {
                     Some(Question::LastKnown(id)) => ear.read_last_known(&id, value),
                     Some(Question::Words(id)) => ear.read_words(&id, value),
+                    Some(Question::Audiences(id)) => ear.read_audiences(&id, value),
                     None => {}
                 },
                 Some(Event::Refused(error)) => {
@@ -88,9 +89,11 @@ impl Ear<'_> {
         match (self.names.channel(channel), heard) {
             (Some(Channel::Nodes), Err(Ignored::Own)) => self.hear_own_heartbeat(payload),
             (_, Err(reason)) => self.counts.ignore(reason),
-            (Some(Channel::Nodes), Ok(envelope)) => {
-                if envelope.kind == Kind::Heartbeat && self.peers.hear(envelope.stamp.node) {
-                    self.tell_whether_elsewhere(envelope.stamp.node);
+            (Some(Channel::Nodes), Ok(envelope)) => self.hear_of_node(&envelope),
+            (Some(Channel::User(Of::Audience, id)), Ok(envelope)) => {
+                match count(envelope.json).filter(|_| envelope.kind == Kind::Audience) {
+                    Some(count) => self.take_audience(id, envelope.stamp.node, count),
+                    None => self.counts.ignore(Ignored::Malformed),
                 }
             }
             (Some(Channel::User(Of::Positions, id)), Ok(envelope)) => {
@@ -100,17 +103,41 @@ impl Ear<'_> {
         }
     }
 
-    fn hear_own_heartbeat(&mut self, payload: &[u8]) {
-        if let Some(sent_ms) = Envelope::sent_ms(payload) {
-            self.counts.round_trip.add(self.since(sent_ms));
+    fn hear_of_node(&mut self, envelope: &Envelope) {
+        let node = envelope.stamp.node;
+        match (envelope.kind, count(envelope.json)) {
+            (Kind::Heartbeat, _) => {
+                if self.peers.hear(node) {
+                    self.tell_whether_elsewhere(node);
+                }
+            }
+            (Kind::Audience, Some(count)) => {
+                self.peers.set_everyone(node, count);
+                self.told.push_back(Told::Everyone(self.peers.everyone()));
+            }
+            _ => self.counts.ignore(Ignored::Malformed),
         }
+    }
+
+    fn hear_own_heartbeat(&mut self, payload: &[u8]) {
+        // What else we say in this channel is no sign of life.
+        let Some(sent_ms) = Envelope::heartbeat_ms(payload) else {
+            return;
+        };
+        self.counts.round_trip.add(since(self.now, sent_ms));
         for gone in self.peers.hear_own() {
             self.tell_whether_elsewhere(gone);
         }
     }
 
-    /// A node is gone, or back: tells of all whom it declares.
+    /// A node is gone, or back: tells of all whom it declares, and of all audiences.
     fn tell_whether_elsewhere(&mut self, node: Node) {
+        self.told.push_back(Told::Everyone(self.peers.everyone()));
+        for topic in self.topics.asked_about() {
+            let count = topic.audience_elsewhere(self.peers);
+            self.told
+                .push_back(Told::Audience(Rc::clone(&topic.id), count));
+        }
         for topic in self.topics.declared_by(node) {
             let is_elsewhere = topic.is_elsewhere(self.peers);
             let id = Rc::clone(&topic.id);
@@ -178,6 +205,38 @@ impl Ear<'_> {
             let is_elsewhere = topic.is_elsewhere(self.peers);
             self.told
                 .push_back(Told::Elsewhere(Rc::clone(id), is_elsewhere));
+        }
+    }
+
+    /// Takes how many follow a user on another node.
+    fn take_audience(&mut self, id: &str, node: Node, count: i64) {
+        let topic = self.topics.get_mut(id);
+        let Some((topic, audiences)) = topic.and_then(|topic| {
+            let audiences = topic.audiences.take()?;
+            Some((topic, audiences))
+        }) else {
+            return;
+        };
+        let others = audiences.into_iter().filter(|(by, _)| *by != node);
+        let audiences = topic.audiences.insert(others.collect());
+        if node != self.node && count != 0 {
+            audiences.push((node, count));
+        }
+        let count = topic.audience_elsewhere(self.peers);
+        self.told
+            .push_back(Told::Audience(Rc::clone(&topic.id), count));
+    }
+
+    /// How many follow a user on each node, as the engine kept it.
+    fn read_audiences(&mut self, id: &Rc<str>, value: Value) {
+        let Value::Map(mut fields) = value else {
+            return;
+        };
+        while let (Some(node), Some(number)) = (fields.next(), fields.next()) {
+            match (text(node).and_then(Node::new)).zip(text(number).and_then(count)) {
+                Some((node, count)) => self.take_audience(id, node, count),
+                None => self.counts.ignore(Ignored::Malformed),
+            }
         }
     }
 
@@ -265,10 +324,6 @@ impl Ear<'_> {
         }
         self.told.push_back(Told::Read(Rc::clone(id)));
     }
-
-    fn since(&self, sent_ms: u64) -> Duration {
-        since(self.now, sent_ms)
-    }
 }
 
 impl Topic {
@@ -288,6 +343,13 @@ impl Topic {
             .is_some_and(|newest| newest.stamp().node == node)
     }
 
+    /// How many follow it on the nodes that are there, besides us.
+    fn audience_elsewhere(&self, peers: &mut Peers) -> i64 {
+        let audiences = self.audiences.iter().flatten();
+        let there = audiences.filter(|(node, _)| peers.is_there(*node));
+        there.map(|(_, count)| count).sum()
+    }
+
     /// Whether a node that is there declares it, besides us.
     pub(super) fn is_elsewhere(&self, peers: &mut Peers) -> bool {
         self.declared_by.iter().any(|node| peers.is_there(*node))
@@ -297,6 +359,11 @@ impl Topic {
 /// How long ago it was another node's that time; nothing if its clock is ahead of ours.
 fn since(now: Now, unix_ms: u64) -> Duration {
     Duration::from_millis((now.unix_ms as u64).saturating_sub(unix_ms))
+}
+
+/// A count, of which no sum is too large.
+fn count(text: &str) -> Option<i64> {
+    text.parse::<i32>().ok().map(i64::from)
 }
 
 fn text(value: Value<'_>) -> Option<&str> {

@@ -53,6 +53,8 @@ pub(super) struct Nodes {
     forget_after: Duration,
     sequence: u64,
     heartbeat_at: Instant,
+    /// How many follow everyone here.
+    everyone: i64,
     told: VecDeque<Told>,
     pub(super) counts: Counts,
     /// Room to write in.
@@ -72,7 +74,11 @@ impl Nodes {
     ///
     /// # Errors
     /// A line for the operator.
-    pub(super) fn new(config: &Config, now: Instant) -> Result<Option<Nodes>, String> {
+    pub(super) fn new(
+        config: &Config,
+        password: Option<PasswordFile>,
+        now: Instant,
+    ) -> Result<Option<Nodes>, String> {
         if config.bus.is_empty() {
             return Ok(None);
         }
@@ -95,10 +101,11 @@ impl Nodes {
             topics: Topics::new(engines.len()),
             engines,
             peers: Peers::default(),
-            password: config.bus_password_file.clone(),
+            password,
             forget_after: config.forget_after.max(KEPT_MIN),
             sequence: 0,
             heartbeat_at: now,
+            everyone: 0,
             told: VecDeque::new(),
             counts: Counts::default(),
             scratch: Scratch::default(),
@@ -132,6 +139,7 @@ impl Nodes {
                 engine.connect(registry, token, now.monotonic);
             }
         }
+        self.topics.end_pauses(now.monotonic);
         while let Some(topic) = self.topics.next_left(now.monotonic) {
             self.leave(&topic);
         }

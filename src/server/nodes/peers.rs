@@ -19,6 +19,8 @@ const GONE_MAX: usize = 4096;
 pub(super) struct Peers {
     /// Each with how many of ours came since its last heartbeat.
     missed: HashMap<Node, u32>,
+    /// How many follow everyone on each.
+    everyone: HashMap<Node, i64>,
 }
 
 impl Peers {
@@ -44,8 +46,25 @@ impl Peers {
         }
         if self.missed.len() > GONE_MAX {
             self.missed.retain(|_, missed| *missed <= MISSED_MAX);
+            self.everyone
+                .retain(|node, _| self.missed.contains_key(node));
         }
         gone
+    }
+
+    /// Takes note of how many follow everyone on a node.
+    pub(super) fn set_everyone(&mut self, node: Node, count: i64) {
+        match count {
+            0 => self.everyone.remove(&node),
+            _ => self.everyone.insert(node, count),
+        };
+    }
+
+    /// How many follow everyone on the nodes that are there besides this one.
+    pub(super) fn everyone(&self) -> i64 {
+        let is_there = |node: &Node| self.missed.get(node).is_some_and(|it| *it < MISSED_MAX);
+        let there = self.everyone.iter().filter(|(node, _)| is_there(node));
+        there.map(|(_, count)| count).sum()
     }
 
     /// How many nodes are there besides this one.

@@ -28,17 +28,18 @@ const GOODBYE_MS: u64 = 60_000;
 impl Nodes {
     /// Notes the stake in a user, and our word of it.
     pub(in crate::server) fn sync(&mut self, id: &Rc<str>, stake: Stake, word: Word, now: Now) {
-        let Some(topic) = (match stake.is_any() || word.is_declared {
+        let Some(topic) = (match stake.is_any() {
             true => Some(self.topics.get_or_new(id, now.monotonic)),
             false => self.topics.get_mut(id),
         }) else {
             return;
         };
         topic.word = word;
-        if topic.word != topic.told {
-            topic.owes_word = true;
-        }
-        let (owes, is_read) = (topic.owes_word, topic.reading == Reading::Done);
+        topic.stake = stake;
+        topic.owes_word = topic.word != topic.told;
+        topic.owes_audience = stake.audience != topic.audience_told;
+        let owes = topic.owes_word || topic.owes_audience_now() || topic.owes_listening();
+        let is_read = topic.reading == Reading::Done;
         let is_away = !self.engines[topic.engine].link.is_up();
         if owes {
             self.topics.owe(id);
@@ -136,13 +137,12 @@ impl Nodes {
                 if std::mem::take(&mut topic.owes_word) {
                     self.tell_word(&id, now);
                 }
+                let is_told = self.tell_audience(&id, now).and_then(|()| self.listen(&id));
                 let topic = self.topics.get_mut(&id)?;
-                let owes_position = topic.owes_position && topic.reading == Reading::Done;
-                let owes_word = topic.owes_word;
-                if owes_position {
+                if topic.owes_position && topic.reading == Reading::Done {
                     return Some(id);
                 }
-                if owes_word {
+                if topic.owes_word || is_told.is_err() {
                     break;
                 }
                 self.topics.paid(&id);
@@ -222,6 +222,80 @@ impl Nodes {
         }
     }
 
+    /// Tells how many follow a user here, if that is owed.
+    fn tell_audience(&mut self, id: &Rc<str>, now: Now) -> Result<(), NotTaken> {
+        let stamp = self.next_stamp(now);
+        let topic = self.topics.get_mut(id);
+        let Some(topic) = topic.filter(|topic| topic.owes_audience_now()) else {
+            return Ok(());
+        };
+        let count = topic.stake.audience.to_string();
+        let envelope = Envelope {
+            kind: Kind::Audience,
+            stamp,
+            fix_ms: None,
+            json: &count,
+        };
+        let mut payload = Vec::new();
+        envelope.write(&mut payload);
+        let name = self.names.user(Of::Audience, id);
+        let (name, node) = (name.as_bytes(), self.node.name().as_bytes());
+        let link = &mut self.engines[topic.engine].link;
+        match topic.stake.audience {
+            0 => link.command(&[b"HDEL", name, node])?,
+            _ => link.command(&[b"HSET", name, node, count.as_bytes()])?,
+        }
+        link.command(&[b"EXPIRE", name, WORD_S])?;
+        link.command(&[b"PUBLISH", name, &payload])?;
+        topic.audience_told = topic.stake.audience;
+        topic.owes_audience = false;
+        self.topics.pace(id, now.monotonic);
+        Ok(())
+    }
+
+    /// Begins or ends hearing how many follow a user elsewhere, if somebody here asks for it or
+    /// nobody does any more.
+    fn listen(&mut self, id: &Rc<str>) -> Result<(), NotTaken> {
+        let topic = self.topics.get_mut(id);
+        let Some(topic) = topic.filter(|topic| topic.owes_listening()) else {
+            return Ok(());
+        };
+        let channel = self.names.user(Of::Audience, id);
+        let engine = &mut self.engines[topic.engine];
+        if topic.audiences.is_some() {
+            engine.link.unsubscribe(&[&channel])?;
+            topic.audiences = None;
+            return Ok(());
+        }
+        engine.link.subscribe(&[&channel])?;
+        engine.link.ask(&[b"HGETALL", channel.as_bytes()], TAG)?;
+        engine
+            .questions
+            .push_back(Question::Audiences(Rc::clone(id)));
+        topic.audiences = Some(Vec::new());
+        Ok(())
+    }
+
+    /// Tells how many follow everyone here.
+    pub(in crate::server) fn set_everyone(&mut self, count: usize, now: Now) {
+        let count = count as i64;
+        if self.everyone != count {
+            self.everyone = count;
+            self.tell_everyone(now);
+        }
+    }
+
+    fn tell_everyone(&mut self, now: Now) {
+        let stamp = self.next_stamp(now);
+        let count = self.everyone.to_string();
+        self.tell_nodes(Envelope {
+            kind: Kind::Audience,
+            stamp,
+            fix_ms: None,
+            json: &count,
+        });
+    }
+
     /// Asks an engine for those that are to be read, as far as it takes more.
     fn read_topics(&mut self, index: usize) -> Result<(), NotTaken> {
         let engine = &mut self.engines[index];
@@ -266,6 +340,14 @@ impl Nodes {
             fix_ms: None,
             json: concat!("{\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}"),
         };
+        self.tell_nodes(envelope);
+        if self.everyone != 0 {
+            // For those who were not there when it was told.
+            self.tell_everyone(now);
+        }
+    }
+
+    fn tell_nodes(&mut self, envelope: Envelope) {
         let mut payload = Vec::new();
         envelope.write(&mut payload);
         let channel = self.names.nodes();
@@ -278,9 +360,13 @@ impl Nodes {
 
     /// Ends the subscription to a user in whom there is no stake any more.
     pub(super) fn leave(&mut self, topic: &Topic) {
-        let channel = self.names.user(Of::Positions, &topic.id);
+        let mut channels = vec![self.names.user(Of::Positions, &topic.id)];
+        if topic.audiences.is_some() {
+            channels.push(self.names.user(Of::Audience, &topic.id));
+        }
+        let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
         // Where there is no room, messages come for nothing until the link is a new one.
-        let _ = self.engines[topic.engine].link.unsubscribe(&[&channel]);
+        let _ = self.engines[topic.engine].link.unsubscribe(&channels);
         self.told.push_back(Told::Left(Rc::clone(&topic.id)));
     }
 

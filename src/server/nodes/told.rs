@@ -23,6 +23,10 @@ pub(in crate::server) enum Told {
     Elsewhere(Rc<str>, bool),
     /// What it is called, by what another node says.
     Word(Rc<str>, Word),
+    /// How many more follow it on other nodes than follow everyone there.
+    Audience(Rc<str>, i64),
+    /// How many follow everyone on other nodes.
+    Everyone(i64),
     /// All is known of it that the engine knows, or that takes too long.
     Read(Rc<str>),
     /// Nothing is heard of it any more.

@@ -17,6 +17,9 @@ const LINGER: Duration = Duration::from_secs(10);
 /// What the engine knows of a user is waited for so long, before others are told what is known here.
 const READ_MAX: Duration = Duration::from_millis(100);
 
+/// How many follow a user is told at most once in this time.
+const AUDIENCE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Positions of one user that wait for what the engine knows of it; the oldest give way.
 const HELD_MAX: usize = 64;
 
@@ -27,6 +30,8 @@ pub(super) enum Question {
     LastKnown(Rc<str>),
     /// What each node says of the user.
     Words(Rc<str>),
+    /// How many follow the user, by node.
+    Audiences(Rc<str>),
 }
 
 /// How far what the engine knows of a user has been read.
@@ -76,6 +81,14 @@ pub(super) struct Topic {
     pub(super) told: Word,
     /// Who declares it besides us.
     pub(super) declared_by: Vec<Node>,
+    /// How many follow it here, as the engine was told.
+    pub(super) audience_told: i64,
+    /// Whether the engine is to be told again.
+    pub(super) owes_audience: bool,
+    /// Whether that was told a moment ago.
+    is_paced: bool,
+    /// How many follow it elsewhere, by node; nothing if nobody here asks.
+    pub(super) audiences: Option<Vec<(Node, i64)>>,
     leaves_at: Option<Instant>,
 }
 
@@ -83,6 +96,16 @@ impl Topic {
     /// Stamps what was received now.
     pub(super) fn stamp(&mut self, stamp: Stamp) -> Stamp {
         stamp.after(self.newest.as_ref().map(Newest::stamp))
+    }
+
+    /// Whether the engine is to be told now how many follow it.
+    pub(super) fn owes_audience_now(&self) -> bool {
+        self.owes_audience && !self.is_paced
+    }
+
+    /// Whether it is to be begun or ended to hear how many follow it elsewhere.
+    pub(super) fn owes_listening(&self) -> bool {
+        self.stake.asks_audience != self.audiences.is_some()
     }
 
     /// Keeps a position until it can be stamped.
@@ -106,6 +129,8 @@ pub(super) struct Topics {
     owing: Vec<SlotQueue>,
     /// When it took too long to read each, the first first.
     late_at: VecDeque<(Instant, Rc<str>)>,
+    /// When the audience of each may be told again, the first first.
+    paced: VecDeque<(Instant, Rc<str>)>,
     /// When each is left, the first first. One that has a stake again is not.
     leaving: VecDeque<(Instant, Rc<str>)>,
 }
@@ -119,6 +144,7 @@ impl Topics {
             unread: vec![SlotQueue::default(); engines],
             owing: vec![SlotQueue::default(); engines],
             late_at: VecDeque::new(),
+            paced: VecDeque::new(),
             leaving: VecDeque::new(),
         }
     }
@@ -156,6 +182,10 @@ impl Topics {
             word: Word::default(),
             told: Word::default(),
             declared_by: Vec::new(),
+            audience_told: 0,
+            owes_audience: false,
+            is_paced: false,
+            audiences: None,
             leaves_at: None,
         });
         self.ids.insert(Rc::clone(id), slot);
@@ -197,7 +227,7 @@ impl Topics {
             if topic.leaves_at != Some(at) {
                 continue;
             }
-            if topic.reading == Reading::Asked || topic.owes_word {
+            if topic.reading == Reading::Asked || topic.owes_word || topic.owes_audience {
                 // The answer would be taken for one to a later question.
                 let at = now + LINGER;
                 topic.leaves_at = Some(at);
@@ -211,6 +241,37 @@ impl Topics {
             return Some(topic);
         }
         None
+    }
+
+    /// Says that an engine was told how many follow a user.
+    pub(super) fn pace(&mut self, id: &Rc<str>, now: Instant) {
+        if let Some(topic) = self.get_mut(id) {
+            topic.is_paced = true;
+            self.paced
+                .push_back((now + AUDIENCE_INTERVAL, Rc::clone(id)));
+        }
+    }
+
+    /// Lets audiences be told again, by now.
+    pub(super) fn end_pauses(&mut self, now: Instant) {
+        while let Some((at, _)) = self.paced.front()
+            && *at <= now
+            && let Some((_, id)) = self.paced.pop_front()
+        {
+            if let Some(topic) = self.get_mut(&id) {
+                topic.is_paced = false;
+                if topic.owes_audience {
+                    self.owe(&id);
+                }
+            }
+        }
+    }
+
+    /// Those of whom it is asked how many follow them.
+    pub(super) fn asked_about(&self) -> impl Iterator<Item = &Topic> {
+        (self.topics.iter())
+            .map(|(_, topic)| topic)
+            .filter(|topic| topic.audiences.is_some())
     }
 
     /// The next one whose reading took too long.
@@ -240,6 +301,8 @@ impl Topics {
                 if let Some(newest) = &mut topic.newest {
                     newest.lost();
                 }
+                topic.owes_audience |= topic.audience_told != 0 || topic.stake.audience != 0;
+                topic.audiences = None;
                 self.unread[engine].push(slot as u32);
             }
         }
@@ -296,6 +359,7 @@ impl Topics {
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let late = self.late_at.front().map(|(at, _)| *at);
         let leaving = self.leaving.front().map(|(at, _)| *at);
-        late.into_iter().chain(leaving).min()
+        let paced = self.paced.front().map(|(at, _)| *at);
+        late.into_iter().chain(leaving).chain(paced).min()
     }
 }

@@ -3,5 +3,6 @@
 mod connection;
 mod engine;
 mod positions;
+mod presence;
 
 use engine::Engine;
