@@ -12,6 +12,10 @@ const PER_METRE: f64 = 100.0;
 /// Once round the Earth, in millionths of a degree.
 const ROUND_E6: i32 = 360_000_000;
 
+/// How far north and east there is something on Earth, in millionths of a degree.
+const LAT_E6_MAX: u32 = 90_000_000;
+const LNG_E6_MAX: u32 = 180_000_000;
+
 /// A millionth of a degree of a great circle, in metres: of a sphere of 6371008.8 m, the mean radius
 /// (Moritz, Geodetic Reference System 1980).
 const E6_METRES: f64 = 0.111_195_08;
@@ -56,6 +60,13 @@ impl TrailPoint {
         let cm = fix.value(Extra::Altitude).map(|m| (m * PER_METRE).round());
         let is_plausible = |cm: &f64| cm.abs() <= f64::from(i32::MAX);
         self.altitude_cm = cm.filter(is_plausible).map(|cm| cm as i32);
+    }
+
+    /// Whether it can be one that was kept: on Earth, and not after the latest time.
+    pub(crate) fn is_plausible(&self) -> bool {
+        self.lat_e6.unsigned_abs() <= LAT_E6_MAX
+            && self.lng_e6.unsigned_abs() <= LNG_E6_MAX
+            && self.ms <= MS_MAX
     }
 
     /// Whether two points are less than so many metres apart, on a sphere. Right for some kilometres,
@@ -139,6 +150,7 @@ mod tests {
         };
         let altitude = |text| with("1", "2", Some(text)).and_then(|point| point.altitude_cm);
         assert_eq!(altitude("-431.256"), Some(-43_126));
+        assert_eq!(altitude("431.256"), Some(43_126));
         assert_eq!(altitude("0"), Some(0));
         assert_eq!(altitude("1e300"), None);
         for (lat, lng) in [("90.1", "0"), ("0", "-180.5"), ("1e300", "0"), ("100", "7")] {

@@ -24,6 +24,7 @@ impl Hub {
         if runner.names.is_none() && name.is_none() {
             return;
         }
+        self.revision += 1;
         let is_other = runner.names.get_or_insert_default().set(by, name);
         if is_other && self.roster.get(&self.runners[key as usize].id).is_none() {
             self.note_change(key);

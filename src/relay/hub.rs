@@ -90,6 +90,8 @@ pub(super) struct Hub {
     pub(super) follows: usize,
     /// What other nodes may have to hear of, if there are some.
     pub(super) stakes: Option<Stakes>,
+    /// Counts what changes in what a snapshot has.
+    pub(super) revision: u64,
 }
 
 impl Hub {
@@ -107,6 +109,7 @@ impl Hub {
             everyone: Covering::default(),
             follows: 0,
             stakes: None,
+            revision: 0,
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::heard::LastKnown;
 use super::hub::Hub;
 use super::keys::RunnerKey;
+use super::names::Names;
 use super::now::Now;
 use super::sender_clock::SenderClock;
 use super::trails::Taken;
@@ -71,6 +72,7 @@ impl Hub {
             }
         }
         runner.was_known = true;
+        self.revision += 1;
         let was_live = std::mem::replace(&mut runner.is_live, is_live);
         self.heard.live += usize::from(is_live);
         self.heard.live -= usize::from(was_live);
@@ -194,12 +196,65 @@ impl Hub {
         Some(self.last_known(RunnerKey(key))?.received_at)
     }
 
+    /// Has a user be where it was before a restart, unless it was heard later than that. It is not
+    /// among the others before [`Hub::line_up`]. Says who it is.
+    pub(super) fn put_back(
+        &mut self,
+        user: &str,
+        last: LastKnown,
+        names: Option<Names>,
+    ) -> Option<RunnerKey> {
+        let key = self.key_or_new(user);
+        let runner = &mut self.runners[key as usize];
+        if let Some(other) = &runner.last {
+            if other.received_at > last.received_at {
+                return None;
+            }
+            if let Some(trail) = &other.trail {
+                self.trails.discount(trail);
+            }
+            self.heard.bytes -= other.bytes();
+            self.heard.count -= 1;
+        }
+        self.heard.bytes += last.bytes();
+        self.heard.count += 1;
+        runner.last = Some(Box::new(last));
+        runner.names = names.map(Box::new);
+        runner.was_known = true;
+        Some(RunnerKey(key))
+    }
+
+    /// Puts those who were put back into the order in which they were heard: live ones are those
+    /// heard since then. Of too many, the longest unheard are forgotten, and of too long trails theirs.
+    pub(super) fn line_up(&mut self, live_since: Option<Instant>) {
+        let known = (self.runners.iter())
+            .filter_map(|(key, runner)| Some((runner.last.as_ref()?.received_at, key as u32)));
+        let mut known: Vec<(Instant, u32)> = known.collect();
+        known.sort_unstable();
+        for (received_at, key) in known {
+            self.heard.queue.push(key);
+            if live_since.is_none_or(|since| received_at >= since) {
+                self.runners[key as usize].is_live = true;
+                self.heard.live += 1;
+                self.heard.first_live.get_or_insert(key);
+            }
+        }
+        self.heard.first_with_trail = self.heard.queue.first();
+        while self.heard.is_too_much()
+            && let Some(oldest) = self.heard.queue.first()
+        {
+            self.forget_last_known(RunnerKey(oldest));
+        }
+        self.give_up_trails();
+    }
+
     /// Forgets where a runner was last, if that is known.
     pub(super) fn forget_last_known(&mut self, runner: RunnerKey) {
         let RunnerKey(key) = runner;
         self.heard.unqueue(key);
         let runner = &mut self.runners[key as usize];
         if let Some(last) = runner.last.take() {
+            self.revision += 1;
             if let Some(trail) = &last.trail {
                 self.trails.discount(trail);
             }

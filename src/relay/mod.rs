@@ -28,6 +28,7 @@ mod remote;
 mod reports;
 mod sender_clock;
 mod service;
+mod snapshot;
 mod stakes;
 mod terms;
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod trail;
 #[cfg(test)]
 mod trail_model;
 mod trails;
+mod trails_told;
 mod views;
 
 pub(crate) use authority::Authority;
@@ -45,4 +47,5 @@ pub(crate) use now::Now;
 pub(crate) use rate::Excess;
 pub(crate) use remote::Stake;
 pub(crate) use service::Relay;
+pub(crate) use snapshot::{Fault, RECORD_BYTES_MAX, Restoring, SLICE_BYTES_MAX, Snapshot};
 pub(crate) use terms::{Debt, Owed, Published, Rules};

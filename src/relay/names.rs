@@ -22,6 +22,14 @@ impl Names {
         self.by_token.as_deref().or(self.by_hello.as_deref())
     }
 
+    /// What was said last by one of them.
+    pub(super) fn said_by(&self, by: NamedBy) -> Option<&str> {
+        match by {
+            NamedBy::Token => self.by_token.as_deref(),
+            NamedBy::Hello => self.by_hello.as_deref(),
+        }
+    }
+
     /// Takes a name, or forgets it; says whether another one counts now.
     pub(super) fn set(&mut self, by: NamedBy, name: Option<&str>) -> bool {
         let place = match by {

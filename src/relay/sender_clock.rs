@@ -55,6 +55,14 @@ impl SenderClock {
         true
     }
 
+    /// The clock of a sender whose newest fix was made at this time.
+    pub(super) fn restored(newest_ms: Option<f64>) -> SenderClock {
+        SenderClock {
+            newest_ms,
+            late: None,
+        }
+    }
+
     /// The timestamp of the newest fix, in milliseconds.
     pub(super) fn newest_ms(&self) -> Option<f64> {
         self.newest_ms

@@ -27,9 +27,6 @@ const AUDIENCES_PER_STEP_MAX: usize = 1000;
 /// Followers looked at in one step, of runners whose presence changed: about so many are told.
 const TOLD_PER_STEP_MAX: usize = 20_000;
 
-/// Followers looked at in one step, of runners whose trail is sent again: it is some 8 KB to each.
-const TRAILS_PER_STEP_MAX: usize = 500;
-
 /// How late a last known position may turn stale or be forgotten.
 const AGEING_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -39,7 +36,7 @@ pub(crate) struct Relay {
     pub(super) hub: Hub,
     pub(super) rules: Rules,
     pub(super) paces: Paces,
-    debts: Vec<Debt>,
+    pub(super) debts: Vec<Debt>,
     /// Runners whose presence all are owed who follow everyone and asked for it.
     announced: Vec<RunnerKey>,
     advanced_at: Option<Instant>,
@@ -240,34 +237,6 @@ impl Relay {
         Ok(())
     }
 
-    /// Begins or ends trails for what a member follows: so many points of each, and 0 for none. Those of
-    /// whom it follows already are owed at once, from this time on.
-    ///
-    /// # Errors
-    /// It has no grant where one is needed.
-    pub(crate) fn ask_trails(
-        &mut self,
-        by: &Authority,
-        points: u32,
-        from_ms: u64,
-    ) -> Result<(), Refusal> {
-        self.admit(by)?;
-        let Some(member) = by.member() else {
-            return Ok(());
-        };
-        self.hub.ask_trails(member, points);
-        if self.hub.trail_points(member) > 0 {
-            for slot in 0..self.hub.following(member) as u32 {
-                self.owe(member, Owed::Trail { slot, from_ms });
-            }
-            if self.hub.follows_everyone(member) {
-                let end = self.hub.covered_end();
-                self.owe(member, Owed::EveryonesTrails { end, from_ms });
-            }
-        }
-        Ok(())
-    }
-
     /// Begins or ends telling a member how many follow its user.
     ///
     /// # Errors
@@ -311,9 +280,7 @@ impl Relay {
         for member in self.hub.due_audiences(now, AUDIENCES_PER_STEP_MAX) {
             self.owe(member, Owed::Audience);
         }
-        for runner in self.hub.take_late_trails(now, TRAILS_PER_STEP_MAX) {
-            self.owe_trail(runner);
-        }
+        self.owe_late_trails(now);
     }
 
     /// Owes a runner's presence to those who asked for it, if it changed and may be told now. To be
@@ -341,21 +308,6 @@ impl Relay {
         if self.hub.everyone.are_watching() {
             self.announced.push(runner);
         }
-    }
-
-    /// Owes a trail that late points were put into to those who asked for trails.
-    fn owe_trail(&mut self, runner: RunnerKey) {
-        let (covered, from_ms) = (runner.covered_slot(), 0);
-        let by_name = self.hub.followers(runner).iter();
-        let by_name = by_name.map(|follower| (follower.member, follower.slot));
-        let covering = self.hub.covering(runner).map(|member| (member, covered));
-        let owed = (by_name.chain(covering))
-            .filter(|(member, _)| self.hub.trail_points(*member) > 0)
-            .map(|(member, slot)| Debt {
-                member,
-                owed: Owed::Trail { slot, from_ms },
-            });
-        self.debts.extend(owed);
     }
 
     /// Runners whose presence those are owed who follow everyone and asked for it, since the last call.

@@ -46,6 +46,7 @@ impl Hub {
             return Taken::Late;
         };
         let added = self.trails.add(&mut last.trail, point);
+        self.revision += u64::from(matches!(added, Added::Between | Added::Behind));
         if let (Added::Between | Added::Behind, Some(trail)) = (added, &mut last.trail)
             && self.trails.askers > 0
             && !std::mem::replace(&mut trail.has_late, true)
@@ -61,7 +62,7 @@ impl Hub {
 
     /// Gives up trails until what is left is not too much. A runner who lost its trail begins another
     /// with its next live position.
-    fn give_up_trails(&mut self) {
+    pub(super) fn give_up_trails(&mut self) {
         while self.trails.are_too_much()
             && let Some(key) = self.heard.first_with_trail
         {
@@ -83,10 +84,6 @@ impl Hub {
     /// Puts a trail back as it was read off with [`Trail::points`], in the place of what there is: of a
     /// runner whose last known position is there. Those whose last known position came first come first: they
     /// are the first to lose theirs.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "nothing survives a restart yet")
-    )]
     pub(super) fn restore_trail(
         &mut self,
         runner: RunnerKey,

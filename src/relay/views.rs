@@ -1,17 +1,14 @@
 //! What there is to see in the relay: who follows whom, and what is true now about a user or about
 //! what is owed.
 
-use std::iter;
 use std::time::Instant;
 
 use super::authority::Authority;
 use super::heard::LastKnown;
 use super::keys::{Follower, MemberKey, RunnerKey};
 use super::service::Relay;
-use super::trail::Trail;
 use crate::auth::Follow;
-use crate::point::TrailPoint;
-use crate::user::{Called, Freshness, Known, Presence, TrailOf};
+use crate::user::{Called, Freshness, Known, Presence};
 
 impl Relay {
     /// The members that follow a runner: those to relay its newest position to.
@@ -74,41 +71,6 @@ impl Relay {
     ) -> Option<Known<'_>> {
         let (runner, last) = self.hub.last_known_in(member, slot)?;
         Some(self.known_as(runner, last, now))
-    }
-
-    /// The trail of the user in one slot of a member, if the member asked for trails: its newest points,
-    /// as many as it asked for, and none before this time.
-    pub(crate) fn say_trail(
-        &self,
-        member: MemberKey,
-        slot: u32,
-        from_ms: u64,
-    ) -> Option<TrailOf<'_, impl Iterator<Item = TrailPoint>>> {
-        let (runner, spelling) = self.hub.in_slot(member, slot)?;
-        let trail = self.hub.trail(runner)?;
-        let before = trail.len().saturating_sub(self.hub.trail_points(member));
-        let mut points = trail.points().skip(before);
-        let first = points.find(|point| point.ms >= from_ms)?;
-        Some(TrailOf {
-            user: self.hub.id(runner),
-            spelling,
-            points: iter::once(first).chain(points),
-        })
-    }
-
-    /// The points of a runner's trail, the oldest first.
-    pub(crate) fn trail(&self, runner: RunnerKey) -> impl Iterator<Item = TrailPoint> {
-        (self.hub.trail(runner)).into_iter().flat_map(Trail::points)
-    }
-
-    /// How many points of each trail a member is told.
-    pub(crate) fn trail_points(&self, member: MemberKey) -> usize {
-        self.hub.trail_points(member)
-    }
-
-    /// How many points all trails have, and how many bytes they take.
-    pub(crate) fn trails_total(&self) -> (usize, usize) {
-        (self.hub.trails.points, self.hub.trails.bytes)
     }
 
     /// Whether what is last known of the user in a member's slot is told without its age: it is news,
@@ -194,6 +156,11 @@ impl Relay {
     /// Of how many it is known where they are.
     pub(crate) fn known_total(&self) -> usize {
         self.hub.heard.count
+    }
+
+    /// Counts what changes in what a [`Snapshot`](super::Snapshot) has.
+    pub(crate) fn revision(&self) -> u64 {
+        self.hub.revision
     }
 
     /// How many users are live, stale and unknown.

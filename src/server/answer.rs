@@ -11,6 +11,7 @@ use super::http::{
 use super::metrics::Gauges;
 use super::os::process::Process;
 use super::parts::Server;
+use super::state::{Figures, StateFile};
 use super::trail::TRAIL_BYTES_MAX;
 use super::wire::close::CloseReason;
 use crate::auth::{Refused, Token};
@@ -38,6 +39,9 @@ const METRICS_ROOM_BYTES: usize = 1024 * 1024;
 
 impl Server {
     pub(super) fn answer(&mut self, id: ConnectionId, request: Request) -> Result<(), CloseReason> {
+        let Some(request) = self.ask_others(id, request) else {
+            return Ok(());
+        };
         let has_room = self.has_room_for(id, &request);
         match request {
             Request::Upgrade {
@@ -246,6 +250,7 @@ impl Server {
                     http_connections: self.door.http(),
                     follows: self.relay.follows_total(),
                     runners: self.relay.runners_by_freshness(),
+                    state: (self.state.as_ref()).map_or_else(Figures::default, StateFile::figures),
                     trails: self.relay.trails_total(),
                     process: Process::measure(),
                 };
@@ -278,7 +283,10 @@ impl Server {
     }
 
     /// Who asks, unless nothing good is shown where that is asked for.
-    fn authority_of_request(&self, token: Option<&Token>) -> Result<Authority, Response> {
+    pub(super) fn authority_of_request(
+        &self,
+        token: Option<&Token>,
+    ) -> Result<Authority, Response> {
         let grant = match (self.door.asks_for_tokens(), token) {
             (false, _) => Ok(None),
             (true, None) => Err(Refused::Missing),

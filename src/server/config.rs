@@ -125,11 +125,19 @@ pub struct Config {
     #[arg(long, value_name = "FILE")]
     pub course: Option<PathBuf>,
 
+    /// File in which last known positions, trails and names survive a restart
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+
+    /// How much of them at most is lost if the server is killed
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_above_zero)]
+    pub state_interval: Duration,
+
     /// Show what there is to see: 25 simulated runners, as clients from a process of their own
     #[arg(long)]
     pub demo: bool,
 
-    /// Tiles under the map, a credit may follow the URL; or none
+    /// Tiles under the map, {z:17} if 17 is their last zoom, a credit may follow the URL; or none
     #[arg(long, value_name = "URL", default_value = OPENSTREETMAP, value_parser = Tiles::parse)]
     pub tiles: Tiles,
 

@@ -31,6 +31,11 @@ pub(super) const TRAIL_POINT_BYTES: usize = 64;
 /// A course of the most points, each with the most digits, plain and packed.
 const COURSE_BYTES: u64 = 8 * 1024 * 1024;
 const _: () = assert!(COURSE_BYTES as usize > COURSE_POINTS_MAX * 80);
+
+/// What is written of the state in one turn of the loop, at most, and the room that its buffer has
+/// to grow.
+pub(super) const STATE_SLICE_BYTES_MAX: u64 = 3 * 1024 * 1024;
+
 /// What a user is called by a token and by itself, both at the longest: of each whose last known
 /// position is kept, and of each that a connection is.
 const NAMES_BYTES: u64 = 208;
@@ -56,6 +61,7 @@ pub(super) fn memory_max(config: &Config, limits: Limits) -> u64 {
     connections * CONNECTION_BYTES
         + grants
         + config.course.iter().len() as u64 * COURSE_BYTES
+        + config.state.iter().len() as u64 * STATE_SLICE_BYTES_MAX
         + u64::from(config.max_follows_total) * FOLLOW_BYTES
         + u64::from(config.max_runners) * LAST_KNOWN_BYTES
         + (connections + u64::from(config.max_runners)) * NAMES_BYTES
@@ -102,6 +108,7 @@ mod tests {
         }
         assert!(with(&[], 100) < default);
         assert!(with(&["--course", "way.gpx"], 1000) > default);
+        assert!(with(&["--state", "state"], 1000) > default);
         let small = ["--max-follows-total", "700000", "--max-runners", "150000"];
         assert!(with(&small, 2000) < 1 << 30);
     }

@@ -1,10 +1,12 @@
 //! Plain counters, and their Prometheus text. Knows of what is counted no more than the words.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use super::exposition::{counter, counters, gauge, head};
 use super::os::process::Process;
+use super::state::Figures;
 use super::wire::close::CloseReason;
 use crate::dialect::Dialect;
 use crate::refusal::Code;
@@ -60,6 +62,8 @@ pub(super) struct Gauges {
     pub follows: usize,
     /// Users by the state of their last known position.
     pub runners: [(Freshness, usize); 3],
+    /// The file of the state.
+    pub state: Figures,
     /// Points of all trails, and the bytes that these take.
     pub trails: (usize, usize),
     /// The process itself.
@@ -263,6 +267,7 @@ impl Metrics {
             self.busy.as_secs_f64(),
         )?;
         self.write_ticks(out)?;
+        write_state(gauges.state, out)?;
         head(
             out,
             "spectate_build_info",
@@ -299,6 +304,34 @@ impl Metrics {
     }
 }
 
+/// How it is with what a restart is to find.
+fn write_state(state: Figures, out: &mut String) -> fmt::Result {
+    gauge(
+        out,
+        "spectate_state_written_timestamp_seconds",
+        "When the state was last written, since the start of 1970 UTC; 0 if it was not.",
+        state.written_unix_s,
+    )?;
+    gauge(
+        out,
+        "spectate_state_write_seconds",
+        "How long it took to write it, with the turns of the loop in between.",
+        state.took.as_secs_f64(),
+    )?;
+    gauge(
+        out,
+        "spectate_state_bytes",
+        "How large it was.",
+        state.bytes,
+    )?;
+    counter(
+        out,
+        "spectate_state_write_errors_total",
+        "How often it could not be written.",
+        state.errors,
+    )
+}
+
 /// The names that Prometheus clients give to every process. What is not known is left out.
 fn write_process(process: &Process, started_unix_ms: f64, out: &mut String) -> fmt::Result {
     if let Some(bytes) = process.resident_bytes {
@@ -332,37 +365,4 @@ fn write_process(process: &Process, started_unix_ms: f64, out: &mut String) -> f
         "When the process started, since the start of 1970 UTC.",
         started_unix_ms / 1000.0,
     )
-}
-
-pub(super) fn head(out: &mut String, name: &str, kind: &str, help: &str) -> fmt::Result {
-    writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}")
-}
-
-pub(super) fn gauge(out: &mut String, name: &str, help: &str, value: impl Display) -> fmt::Result {
-    head(out, name, "gauge", help)?;
-    writeln!(out, "{name} {value}")
-}
-
-pub(super) fn counter(
-    out: &mut String,
-    name: &str,
-    help: &str,
-    value: impl Display,
-) -> fmt::Result {
-    head(out, name, "counter", help)?;
-    writeln!(out, "{name} {value}")
-}
-
-fn counters(
-    out: &mut String,
-    name: &str,
-    help: &str,
-    label: &str,
-    values: &BTreeMap<&'static str, u64>,
-) -> fmt::Result {
-    head(out, name, "counter", help)?;
-    for (value, count) in values {
-        writeln!(out, "{name}{{{label}=\"{value}\"}} {count}")?;
-    }
-    Ok(())
 }

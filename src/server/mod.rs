@@ -1,7 +1,7 @@
 //! The server: one loop that owns every socket, the poll and the clock.
 //!
 //! ```text
-//! tick:  wait → accept → read → expire → flush → reap
+//! tick:  wait → accept → read → expire → flush → keep → reap
 //! ```
 //!
 //! Whatever goes wrong with a connection comes back to the tick as a [`CloseReason`], and `reap`
@@ -9,6 +9,7 @@
 //!
 //! [`CloseReason`]: wire::close::CloseReason
 //! [protocol]: crate::protocol
+//! [trails]: crate::protocol#trails
 //! [everybody]: crate::protocol#everybody
 //! [tokens]: crate::protocol#tokens
 //! [errors]: crate::protocol#errors
@@ -17,6 +18,7 @@
 
 mod answer;
 mod apply;
+mod asking;
 mod bad_row;
 mod clocks;
 mod config;
@@ -25,6 +27,7 @@ mod course;
 mod deliver;
 mod door;
 mod drain;
+mod exposition;
 mod gzip;
 pub mod http;
 mod memory;
@@ -42,6 +45,7 @@ mod reporting;
 mod roster;
 mod sharing;
 mod source;
+mod state;
 mod sweep;
 mod tick;
 mod trail;
@@ -102,6 +106,9 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
     let outcome = server
         .run()
         .map_err(|error| format!("the loop cannot go on: {error}"))?;
+    if outcome == ExitCode::SUCCESS {
+        server.keep_the_last();
+    }
     info!(
         "stop accepted={} received={} delivered={}",
         server.metrics.accepted,
@@ -120,9 +127,11 @@ impl Server {
             self.read();
             self.expire();
             self.flush();
+            self.keep();
             self.reap();
             self.metrics.tick(self.now.monotonic.elapsed());
             if let Some(outcome) = self.stopped {
+                self.leave_nodes();
                 return Ok(outcome);
             }
         }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use mio::{Interest, Poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -10,7 +11,7 @@ use signal_hook_mio::v1_0::Signals;
 
 use super::clocks::read_clocks;
 use super::config::Config;
-use super::connections::Connections;
+use super::connections::{ConnectionId, Connections};
 use super::course::Course;
 use super::door::Door;
 use super::drain::Drain;
@@ -27,11 +28,12 @@ use super::pages::Pages;
 use super::queues::Queues;
 use super::roster::RosterFile;
 use super::source::Source;
+use super::state::{self, StateFile};
 use super::sweep::Sweep;
 use super::wire::ceiling::Ceiling;
 use super::wire::reader::Reader;
 use super::work::Work;
-use crate::relay::{Now, Relay};
+use crate::relay::{Now, Relay, Rules};
 
 /// Events taken in one tick. A small batch caps what one write can carry.
 pub(super) const EVENTS_MAX: usize = 4096;
@@ -47,6 +49,8 @@ pub(super) struct Server {
     pub(super) door: Door,
     pub(super) connections: Connections,
     pub(super) relay: Relay,
+    /// Where a restart finds it again, if it is to.
+    pub(super) state: Option<StateFile>,
     pub(super) queues: Queues,
     pub(super) reader: Reader,
     pub(super) work: Work,
@@ -57,6 +61,8 @@ pub(super) struct Server {
     pub(super) roster: RosterFile,
     /// The other nodes, if this is one of several.
     pub(super) nodes: Option<Box<Nodes>>,
+    /// Connections whose request waits for what other nodes know, and of whom.
+    pub(super) asking: Vec<(ConnectionId, Vec<Rc<str>>)>,
     /// What all HTTP answers on their way out hold.
     pub(super) unsent: Ceiling,
     pub(super) metrics: Metrics,
@@ -77,7 +83,7 @@ impl Server {
         let door = Door::new(&config, limits)?;
         demo::check(&config, limits.websockets)?;
         let (roster, names) = RosterFile::load(config.roster.clone())?;
-        let mut relay = Relay::new(config.rules(door.asks_for_tokens()));
+        let (state, mut relay) = restore(&config, config.rules(door.asks_for_tokens()))?;
         relay.set_roster(names);
         let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
         let mut listeners = Listeners::bind(&config.listen, config.backlog)?;
@@ -104,6 +110,7 @@ impl Server {
             listeners,
             connections: Connections::default(),
             relay,
+            state,
             door,
             queues: Queues::new(config.flush_interval, now.monotonic),
             reader: Reader::new(config.max_message_bytes as usize),
@@ -117,6 +124,7 @@ impl Server {
             course,
             roster,
             nodes,
+            asking: Vec::new(),
             unsent: Ceiling::new(UNSENT_BYTES_MAX),
             metrics: Metrics::new(now.unix_ms),
             now,
@@ -128,6 +136,21 @@ impl Server {
             config,
         })
     }
+}
+
+/// A relay, with what was kept of it before a restart.
+fn restore(config: &Config, rules: Rules) -> Result<(Option<StateFile>, Relay), String> {
+    let Some(path) = &config.state else {
+        return Ok((None, Relay::new(rules)));
+    };
+    let (state, relay) = state::restore(
+        path,
+        config.state_interval,
+        rules,
+        config.bounds(),
+        read_clocks(),
+    )?;
+    Ok((Some(state), relay))
 }
 
 /// Has events of the signals and the listening sockets reported.

@@ -15,6 +15,7 @@ impl Server {
         };
         nodes.read(self.poll.registry(), self.now);
         self.take_in();
+        self.end_asking();
     }
 
     fn take_in(&mut self) {
@@ -110,6 +111,15 @@ impl Server {
     pub(super) fn say_goodbye(&mut self, runner: RunnerKey) {
         if let Some(nodes) = &mut self.nodes {
             nodes.say_goodbye(&self.relay.id(runner), self.now);
+        }
+    }
+
+    /// Takes back what was told of who is here, as this process is about to end. What does not go out
+    /// at once the others find out by themselves.
+    pub(super) fn leave_nodes(&mut self) {
+        if let Some(nodes) = &mut self.nodes {
+            nodes.end();
+            self.tell();
         }
     }
 

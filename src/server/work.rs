@@ -255,6 +255,25 @@ mod tests {
             let cost = cost_us(&Input::Text(text.into()), crowded);
             assert_eq!(cost > 1000, is_costly, "{text}");
         }
+        let asking = Extent {
+            asks_trails: true,
+            ..extent(false, 100)
+        };
+        for (text, extent, trails) in [
+            (
+                r#"{"initialRequest":true,"trail":60}"#,
+                extent(false, 100),
+                // Those whom it follows, and as many as it may name.
+                101,
+            ),
+            (r#"{"follow":[1,2,3,4,5,6]}"#, asking, 5),
+            (r#"{"follow":[1,2,3,4,5,6]}"#, extent(false, 100), 0),
+            (r#"{"userId":5,"lat":1,"lng":2}"#, asking, 0),
+        ] {
+            let cost = cost_us(&Input::Text(text.into()), extent) as usize;
+            let expected = TRAIL_US * trails..TRAIL_US * (trails + 1);
+            assert!(expected.contains(&cost), "{text}: {cost}");
+        }
         let mut work = Work::default();
         work.begin();
         let mut longest = 0;

@@ -22,6 +22,7 @@ mod report;
 mod rush;
 mod scenario;
 mod slow;
+mod state;
 mod wire;
 
 use std::io::Write;

@@ -99,6 +99,12 @@ pub(crate) static PEAK: Figure = figure("rss_peak_mib", "peak MiB", 1);
 pub(crate) static DONE: Figure = figure("carried_out", "carried out", 0);
 pub(crate) static TOOK: Figure = figure("attack_ms", "attack ms", 0);
 
+pub(crate) static STATE_BYTES: Figure = figure("state_mb", "MB", 2);
+pub(crate) static WRITE: Figure = figure("state_write_ms", "write ms", 0);
+pub(crate) static LONGEST_TURN: Figure = figure("longest_turn_ms", "turn ms, at most", 1);
+pub(crate) static STOP: Figure = figure("state_stop_ms", "stop ms", 0);
+pub(crate) static RESTORE: Figure = figure("state_start_ms", "start ms", 0);
+
 pub(crate) static REPORTS: Figure = figure("reports_per_s", "reports/s", 0);
 pub(crate) static REPORT: Figure = figure("cpu_us_per_report", "CPU µs/report", 2);
 pub(crate) static POSITION: Figure = figure("cpu_us_per_position", "CPU µs/position", 2);

@@ -42,6 +42,15 @@ impl Peer {
         self.send_frame(TEXT, message)
     }
 
+    /// Sends many text messages, in few writes.
+    pub(crate) fn send_all(&mut self, messages: impl Iterator<Item = String>) -> Result<()> {
+        self.output.clear();
+        for message in messages {
+            wire::append_client_frame(TEXT, message.as_bytes(), &mut self.output);
+        }
+        self.stream.get_mut().write_all(&self.output)
+    }
+
     fn send_frame(&mut self, opcode: u8, payload: &[u8]) -> Result<()> {
         self.output.clear();
         wire::append_client_frame(opcode, payload, &mut self.output);

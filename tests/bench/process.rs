@@ -4,16 +4,18 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::floor::Floor;
 use crate::machine::{Cores, MachineTime, read};
 
 /// Connections of plain HTTP where nobody asks for any: servers may keep descriptors for them that the
 /// largest crowds need.
-const HTTP_CONNECTIONS_FEW: &str = "8";
+const HTTP_CONNECTIONS_FEW: (&str, &str) = ("SPECTATE_MAX_HTTP_CONNECTIONS", "8");
 
 /// What can be measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,18 +50,34 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a server for WebSockets and waits until it listens.
     pub(crate) fn start(program: &Program, cores: Cores) -> Result<Process, String> {
-        Process::start_with(program, cores, Some(HTTP_CONNECTIONS_FEW))
+        Process::start_with(program, cores, &[HTTP_CONNECTIONS_FEW])
     }
 
     /// The same for plain HTTP beside them.
     pub(crate) fn start_for_http(program: &Program, cores: Cores) -> Result<Process, String> {
-        Process::start_with(program, cores, None)
+        Process::start_with(program, cores, &[])
+    }
+
+    /// The same with a file for its state.
+    pub(crate) fn start_with_state(
+        program: &Program,
+        cores: Cores,
+        file: &Path,
+    ) -> Result<Process, String> {
+        let file = file.to_str().ok_or("a path that is no UTF-8")?;
+        // A million and who stands by, and 240 points of each of 100,000.
+        let environment = [
+            ("SPECTATE_STATE", file),
+            ("SPECTATE_MAX_RUNNERS", "1100000"),
+            ("SPECTATE_TRAIL_MEMORY", "400MiB"),
+        ];
+        Process::start_with(program, cores, &environment)
     }
 
     fn start_with(
         program: &Program,
         cores: Cores,
-        http_connections_max: Option<&str>,
+        environment: &[(&str, &str)],
     ) -> Result<Process, String> {
         let mut command = match program {
             Program::Spectate { path, flags } => {
@@ -82,7 +100,7 @@ impl Process {
             }
         }
         // Servers that have no such limit pass over it.
-        command.envs(http_connections_max.map(|most| ("SPECTATE_MAX_HTTP_CONNECTIONS", most)));
+        command.envs(environment.iter().copied());
         // A child inherits the core, and so do threads that it may start.
         cores.pin_to_server();
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
@@ -112,6 +130,17 @@ impl Process {
     /// Whether it still runs.
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Stops it as an operator does, and waits for its end.
+    pub(crate) fn stop(mut self) -> Result<(), String> {
+        let signalled = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        signalled.map_err(|error| error.to_string())?;
+        let status = self.child.wait().map_err(|error| error.to_string())?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(format!("the server ended with {status}")),
+        }
     }
 
     /// Its resident memory.

@@ -213,6 +213,8 @@ pub(crate) fn legend() -> String {
          each round, and below 1.00 where less is spent than by the floor (deliveries/s: above 1.00 is faster).\n\
          worst, median: a bystander's round trips while an attack lasts; for half of that time, they took longer \
          than the median. peak: the server's resident memory at its most.\n\
+         write: from the first byte to the whole file, with all turns of the loop in between. turn: the longest one of \
+         the loop, up to the next bound of its histogram. start: until it listens, with everybody back.\n\
          report, position: by HTTP, and the same by WebSocket, with what it costs to deliver it; ratio: of both. \
          answered, delivered: from when a report was due.\n\
          server %: of its core. per read: deliveries that the load finds in one read(2). \

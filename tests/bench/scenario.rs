@@ -15,13 +15,14 @@ use crate::machine::Cores;
 use crate::phones::Audience;
 use crate::process::Program;
 use crate::relay::{Length, Load};
-use crate::{attack, follow, idle, phones, relay, slow};
+use crate::state::Field;
+use crate::{attack, follow, idle, phones, relay, slow, state};
 
 /// Followers of the largest crowds.
 const CROWD: usize = 19_000;
 
 /// What can be asked for by name.
-pub(crate) const NAMES: [&str; 11] = [
+pub(crate) const NAMES: [&str; 12] = [
     "ring",
     "star",
     "race",
@@ -32,6 +33,7 @@ pub(crate) const NAMES: [&str; 11] = [
     "slow",
     "bystander",
     "phones",
+    "state",
     "scale",
 ];
 
@@ -58,6 +60,7 @@ pub(crate) enum Work {
     Leave(usize),
     Slow,
     Attack(Attack),
+    State(Field),
     Phones {
         app: App,
         audience: Audience,
@@ -97,6 +100,7 @@ impl Case {
             Work::Leave(followers) => follow::leave(program, cores, *followers),
             Work::Slow => slow::run(program, cores),
             Work::Attack(attack) => attack::run(program, cores, *attack),
+            Work::State(field) => state::run(program, cores, *field),
             Work::Phones {
                 app,
                 audience,
@@ -259,6 +263,21 @@ pub(crate) fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
             })
             .into(),
         "phones" => phones(scenario, setting),
+        "state" => [10_000, 1_000_000]
+            .map(|runners| {
+                let trails = runners / 10;
+                Case {
+                    has_floors: false,
+                    ..Case::of(
+                        scenario,
+                        format!(
+                            "{runners} last known positions and {trails} trails in a file, a bystander"
+                        ),
+                        Work::State(Field { runners, trails }),
+                    )
+                }
+            })
+            .into(),
         _ => scale(scenario, setting),
     }
 }

@@ -9,18 +9,65 @@ use crate::support::Server;
 
 const RUNNERS: u32 = 500;
 
+/// Frames, in parts of those of an empty canvas.
+const SMOOTH: f64 = 0.6;
+
+/// How many seconds it has to show them in one.
+const WINDOWS_MAX: u32 = 30;
+
+/// Counts how often the dots are drawn, and does no more than that.
+const COUNT_DRAWINGS: &str = "
+    window.frames_drawn = 0;
+    const clearRect = CanvasRenderingContext2D.prototype.clearRect;
+    CanvasRenderingContext2D.prototype.clearRect = function (...box) {
+        if (this.canvas.id === 'dots') frames_drawn += 1;
+        clearRect.apply(this, box);
+    };";
+
+/// Says how many frames of the next second something is drawn in.
+const FRAMES_DRAWN: &str = "new Promise(done => {
+    const begin = performance.now(), before = frames_drawn;
+    setTimeout(() => done((frames_drawn - before) / (performance.now() - begin) * 1000), 1000);
+})";
+
+/// Has the page draw nearly nothing in each frame, on a canvas of the map's size.
+fn draw_on_an_empty_canvas(page: &Page) {
+    page.get(
+        "(() => {
+            const canvas = document.body.appendChild(document.createElement('canvas'));
+            Object.assign(canvas, { width: 944, height: 800 });
+            const sheet = canvas.getContext('2d');
+            window.frames_drawn = 0;
+            requestAnimationFrame(function draw() {
+                sheet.clearRect(0, 0, 944, 800);
+                sheet.fillRect(frames_drawn % 900, 9, 9, 9);
+                frames_drawn += 1;
+                requestAnimationFrame(draw);
+            });
+        })()",
+    );
+}
+
+fn count(page: &Page, frames: &str) -> f64 {
+    page.get(frames).as_f64().expect("a number")
+}
+
 #[test]
-fn five_hundred_runners_at_1_hz_stay_smooth() {
+fn five_hundred_gliding_runners_are_drawn_nearly_as_often_as_an_empty_canvas() {
     let Some(chromium) = Chromium::get() else {
         return;
     };
     let server = Server::start(&["--tiles", "none"]);
     let ids: Vec<String> = (0..RUNNERS).map(|id| id.to_string()).collect();
-    let page = Page::open(
-        chromium,
+    let page = Page::new(chromium);
+    draw_on_an_empty_canvas(&page);
+    let empty = count(&page, FRAMES_DRAWN);
+    page.at_each_start(COUNT_DRAWINGS);
+    page.go(&format!(
+        "http://{}/?follow={}",
         server.address(),
-        &format!("?follow={}", ids.join(",")),
-    );
+        ids.join(",")
+    ));
     let mut gateway = server.connect();
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -28,7 +75,7 @@ fn five_hundred_runners_at_1_hz_stay_smooth() {
             let begin = Instant::now();
             while !is_over.load(Ordering::Relaxed) {
                 for id in 0..RUNNERS {
-                    let angle = f64::from(id) + begin.elapsed().as_secs_f64() / 100.0;
+                    let angle = f64::from(id) + begin.elapsed().as_secs_f64() / 10.0;
                     let (lat, lng) = (51.5 + angle.sin() * 0.01, -0.16 + angle.cos() * 0.01);
                     let heading = f64::from(id) % 360.0;
                     gateway.send(&format!(
@@ -40,25 +87,17 @@ fn five_hundred_runners_at_1_hz_stay_smooth() {
         });
         page.wait_for_text("#count", "500 live");
         page.wait_ms(2000);
-        let frames = page.get(
-            "new Promise(done => {
-                const times = [];
-                let last;
-                requestAnimationFrame(function frame(now) {
-                    if (last !== undefined) times.push(now - last);
-                    last = now;
-                    if (times.length < 120) return requestAnimationFrame(frame);
-                    times.sort((a, b) => a - b);
-                    done([times[60], times[114], times[119]].map(Math.round));
-                });
-            })",
-        );
+        // What else a machine does, such as other tests, only takes frames away.
+        let mut drawn: f64 = 0.0;
+        for _ in 0..WINDOWS_MAX {
+            drawn = drawn.max(count(&page, FRAMES_DRAWN));
+            if drawn >= SMOOTH * empty {
+                break;
+            }
+        }
         is_over.store(true, Ordering::Relaxed);
-        println!("ms from frame to frame, median, 95 % and longest of 120: {frames}");
-        // A display has 60 frames a second; a machine that also runs other tests, and draws
-        // without a graphics card, has fewer.
-        let median = frames[0].as_f64().expect("a number");
-        assert!(median < 500.0, "{frames}");
+        println!("frames a second: {drawn:.1}, and {empty:.1} of an empty canvas");
+        assert!(drawn >= SMOOTH * empty, "{drawn} and {empty}");
     });
     page.assert_no_complaints();
 }

@@ -25,7 +25,8 @@ fn a_camera_reads_the_link_without_its_token_off_the_map() {
     let server = Server::start(&["--tiles", "none"]);
     let rest = "?follow=5,J%C3%B6rg%2C%20B#token=aaaa.bbbb.cccc";
     let page = Page::open(chromium, server.address(), rest);
-    page.wait_for_text("#count", "2 unknown");
+    page.wait_for_text("#count", "2 not seen");
+    page.click("summary");
     page.click("#show-code");
     page.wait_for("document.querySelector('#code img').checkVisibility()");
     assert_eq!(
@@ -79,7 +80,8 @@ fn of_a_link_that_no_phone_can_read_no_code_is_asked_for() {
         .join(",");
     assert!(ids.len() > LINK_CHARACTERS_MAX);
     let page = Page::open(chromium, server.address(), &format!("?follow={ids}"));
-    page.wait_for_text("#count", "unknown");
+    page.wait_for_text("#count", "not seen");
+    page.click("summary");
     page.click("#show-code");
     page.wait_for_text("#note", "too long for a code");
     assert_eq!(page.get("document.getElementById('code').hidden"), true);
@@ -97,7 +99,15 @@ fn a_phone_shares_the_link_where_its_browser_can() {
     let url = format!("http://{}/?follow=5", server.address());
     page.at_each_start("Navigator.prototype.share = undefined;");
     page.go(&url);
-    page.wait_for_text("#count", "1 unknown");
+    let open = || {
+        page.wait_for_text("#count", "1 not seen");
+        page.click("#handle");
+        page.wait_for(
+            "document.querySelector('summary').checkVisibility({ visibilityProperty: true })",
+        );
+        page.click("summary");
+    };
+    open();
     assert_eq!(
         page.get("document.getElementById('send').checkVisibility()"),
         false
@@ -109,7 +119,7 @@ fn a_phone_shares_the_link_where_its_browser_can() {
         };",
     );
     page.reload();
-    page.wait_for_text("#count", "1 unknown");
+    open();
     assert_eq!(page.get("document.documentElement.scrollWidth"), 360);
     page.click("#send");
     page.wait_for("window.what");

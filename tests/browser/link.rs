@@ -33,13 +33,30 @@ fn after_a_restart_of_the_server_the_page_comes_back_and_follows_again() {
     );
     let server = restart(server);
     page.wait_for(
-        "said.some(words => words.includes('The server is restarting, trying again in'))",
+        "said.some(words => /restarting: what you see is from \\d s ago, trying again in/.test(words))",
     );
     page.wait_for_text("#link", "Connected");
-    page.wait_for_state("5", "unknown");
-    server.connect().send(POSITION);
+    // The new server knows nothing of the runner; the page still does.
+    page.wait_for_state("5", "stale");
+    page.wait_for_text(&row("5"), "last seen");
+    page.wait_until_still();
+    let (x, y) = page.spot(51.5, -0.16);
+    assert!(page.pixel(x, y)[3] > 0);
+    let mut runner = server.join("5", "[]");
+    page.open_details("5");
+    page.wait_for_text(&row("5"), "connected, but sends nothing");
+    page.wait_for_state("5", "stale");
+    runner.send(POSITION);
     page.wait_for_state("5", "live");
-    page.wait_for("said.some(words => /restarting[^]*stale, \\d s/.test(words))");
+    assert_eq!(
+        page.get("said.some(words => /restarting[^]*last seen/.test(words))"),
+        false
+    );
+    // Who says goodbye to a server that knows is gone.
+    runner.send(r#"{"goodbye":true}"#);
+    page.wait_for_state("5", "unknown");
+    page.wait_for_a_frame();
+    assert_eq!(page.pixel(x, y)[3], 0);
 }
 
 #[test]
@@ -56,7 +73,7 @@ fn a_server_that_is_gone_is_tried_again_later_each_time_and_at_once_if_asked_to(
     visit.receive();
     drop(visit);
     drop(fake);
-    page.wait_for_text("#link", "Connection lost, trying again in");
+    page.wait_for_text("#link", "No connection, trying again in");
     // After some failures the wait is long enough to be cut short.
     page.wait_for(
         "/No connection, trying again in [3-8] s/.test(document.getElementById('link').innerText)",
@@ -89,12 +106,19 @@ fn a_refusal_that_coming_back_does_not_mend_is_told_and_ends_it() {
     }
     // The first time that one comes back, it is after a second at most.
     stopped[0].1.wait_ms(5000);
-    for (fake, page) in stopped {
+    for (index, (fake, page)) in stopped.into_iter().enumerate() {
         assert_eq!(
             page.get("document.getElementById('link').dataset.state"),
             "stopped"
         );
-        page.click("#retry");
+        // The same again is offered where it may help, and another token always does.
+        let offered = page.get("document.getElementById('retry').checkVisibility()");
+        assert_eq!(offered, index == 3);
+        if index == 3 {
+            page.click("#retry");
+        } else {
+            page.get("location.hash = '#token=aaaa.bbbb.cccc'");
+        }
         let _visit = fake.accept();
         page.wait_for_text("#link", "Connected");
     }
@@ -120,7 +144,8 @@ fn other_ends_are_no_reason_to_stay_away() {
     let visit = fake.accept();
     page.wait_for_text("#link", "Connected");
     visit.close(1013);
-    page.wait_for_text("#link", "The server is full, trying again in");
+    page.wait_for_text("#link", "The server is full: what you see is from");
+    page.wait_for_text("#link", "trying again in");
 }
 
 #[test]
@@ -142,7 +167,7 @@ fn a_connection_that_died_without_a_word_is_found_out_and_replaced() {
     assert_eq!(visit.receive(), r#"{"ping":2}"#);
     // An answer, whatever it is, is a sign of life.
     visit.send(POSITION);
-    page.wait_for_text(&row("5"), "live, ");
+    page.wait_for("/^\\d s$/.test(document.querySelector('.runner small').innerText)");
     page.get("window.skip = 42_000");
     assert_eq!(visit.receive(), r#"{"ping":3}"#);
     page.get("window.skip = 53_000");
@@ -181,7 +206,7 @@ fn a_connection_is_kept_as_long_as_its_pings_are_answered() {
         page.get(&format!("window.skip = {}", n * 21_000));
     }
     assert_eq!(visit.receive(), r#"{"ping":5}"#);
-    assert_eq!(page.text("#link [role=status]"), "Connected");
+    assert_eq!(page.text("#link span"), "Connected");
     assert_eq!(page.get("document.getElementById('note').hidden"), true);
     page.wait_for_text(&row("undefined"), "nothing heard yet");
     page.assert_no_complaints();
@@ -198,9 +223,9 @@ fn a_connection_that_nobody_answers_is_given_up_and_tried_again() {
     page.start(&format!("http://{}/", fake.address()));
     let _silent = fake.leave_waiting();
     page.wait_for_text("#link", "Connecting");
-    page.get("window.skip = 8000");
+    page.get("window.skip = 3000");
     page.wait_ms(1200);
-    assert_eq!(page.text("#link [role=status]"), "Connecting");
+    assert_eq!(page.text("#link span"), "Connecting");
     page.get("window.skip = 11_000");
     page.wait_for_text("#link", "No connection, trying again in");
     let _silent_too = fake.leave_waiting();
@@ -221,6 +246,7 @@ fn a_runner_does_not_hear_of_it_when_a_quiet_page_asks_for_a_sign_of_life() {
     page.with_clock_that_skips();
     page.go(&format!("http://{}/?follow=5", server.address()));
     page.wait_for_state("5", "unknown");
+    page.open_details("5");
     page.wait_for_text(&row("5"), "not connected to the server");
     let mut runner = server.connect();
     runner.send(r#"{"initialRequest":true,"userId":5,"audience":true}"#);
@@ -237,25 +263,37 @@ fn a_runner_does_not_hear_of_it_when_a_quiet_page_asks_for_a_sign_of_life() {
     page.get("window.skip = 21_000");
     page.wait_for("sent");
     runner.hear_nothing_for(Duration::from_millis(1500));
-    assert_eq!(page.text("#link [role=status]"), "Connected");
+    assert_eq!(page.text("#link span"), "Connected");
 }
 
 #[test]
-fn without_a_network_nothing_is_live_and_with_it_everything_is_again() {
+fn without_a_network_nobody_goes_stale_and_the_page_says_how_old_it_all_is() {
     let Some(chromium) = Chromium::get() else {
         return;
     };
     let server = Server::start(&["--tiles", "none"]);
     server.connect().send(POSITION);
-    let page = Page::open(chromium, server.address(), "?follow=5");
+    let page = Page::new(chromium);
+    page.with_clock_that_skips();
+    page.go(&format!("http://{}/?follow=5", server.address()));
     page.wait_for_state("5", "live");
+    let is_muted = "document.documentElement.classList.contains('lost')";
+    assert_eq!(page.get(is_muted), false);
     page.offline(true);
-    page.wait_for_text("#link", "trying again");
-    page.wait_for_text(&row("5"), "stale, ");
-    page.wait_for_state("5", "stale");
+    page.wait_for_text("#link", "No connection: what you see is from");
+    page.get("window.skip = 180_000");
+    page.wait_for_text("#link", "No connection: what you see is from 3 min ago");
+    page.wait_for_text(&row("5"), "3 min");
+    page.wait_for_state("5", "live");
+    assert_eq!(page.get(is_muted), true);
+    page.wait_for("document.getElementById('news').textContent.includes('No connection')");
+    let news = page.text("#news");
+    assert!(!news.contains("stale"), "{news}");
     page.offline(false);
     page.wait_for_text("#link", "Connected");
     page.wait_for_state("5", "live");
+    page.wait_for("/^\\d+ s$/.test(document.querySelector('.runner small').innerText)");
+    assert_eq!(page.get(is_muted), false);
 }
 
 #[test]

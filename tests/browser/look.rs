@@ -1,52 +1,13 @@
-//! What the page asks the network for, what it is allowed to, and what lies under the runners.
+//! What the page asks the network for, what it is allowed to, and what it looks like.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
+use crate::fake::{Fake, Visit};
 use crate::page::Page;
 use crate::support::{Answer, Server};
-
-/// A PNG of one red pixel.
-const TILE: &[u8] = &[
-    0x89, b'P', b'N', b'G', 13, 10, 26, 10, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0,
-    0, 1, 8, 2, 0, 0, 0, 0x90, 0x77, 0x53, 0xde, 0, 0, 0, 12, b'I', b'D', b'A', b'T', 8, 0xd7,
-    0x63, 0xf8, 0xcf, 0xc0, 0, 0, 3, 1, 1, 0, 0x18, 0xdd, 0x8d, 0xb0, 0, 0, 0, 0, b'I', b'E', b'N',
-    b'D', 0xae, 0x42, 0x60, 0x82,
-];
-
-/// A tile server: its port, and the requests that it gets.
-fn tile_server() -> (u16, Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = listener.local_addr().expect("it listens").port();
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
-        for mut socket in listener.incoming().flatten() {
-            let mut head = Vec::new();
-            let mut byte = [0];
-            while !head.ends_with(b"\r\n\r\n") && socket.read_exact(&mut byte).is_ok() {
-                head.push(byte[0]);
-            }
-            let length = TILE.len();
-            let answer = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-            );
-            let _ = socket.write_all(&[answer.as_bytes(), TILE].concat());
-            if sender
-                .send(String::from_utf8_lossy(&head).into_owned())
-                .is_err()
-            {
-                return;
-            }
-        }
-    });
-    (port, receiver)
-}
 
 #[test]
 fn the_page_is_served_with_its_policy_to_get_and_head() {
@@ -151,70 +112,6 @@ fn without_tiles_nothing_is_asked_for_anywhere_else() {
 }
 
 #[test]
-fn tiles_are_asked_for_around_the_runners_by_the_name_of_the_site_alone() {
-    let Some(chromium) = Chromium::get() else {
-        return;
-    };
-    let (port, requests) = tile_server();
-    let template = format!("http://127.0.0.1:{port}/t/{{z}}/{{x}}/{{y}}.png © Someone & Co");
-    let server = Server::start(&["--tiles", &template]);
-    let page = Page::open(chromium, server.address(), "?follow=secret");
-    server
-        .connect()
-        .send(r#"{"userId":"secret","lat":51.5073,"lng":-0.1657}"#);
-    page.wait_for_state("secret", "live");
-    page.wait_until_still();
-    // Hyde Park is in this tile (by the formula of the OpenStreetMap wiki's "Slippy map tilenames").
-    let wanted = "GET /t/16/32737/21792.png ";
-    loop {
-        let request = requests
-            .recv_timeout(Duration::from_secs(20))
-            .expect("tiles are asked for");
-        assert!(
-            request.contains(&format!("Referer: http://{}/\r\n", server.address())),
-            "{request}"
-        );
-        assert!(!request.contains("secret"), "{request}");
-        // Those of the whole world and those around the runner, and none of the way between.
-        let zoom: u32 = (request.split('/').nth(2).and_then(|zoom| zoom.parse().ok()))
-            .expect("the template's zoom");
-        assert!(zoom <= 3 || zoom == 16, "{request}");
-        if request.starts_with(wanted) {
-            break;
-        }
-    }
-    assert_eq!(page.text("#credit"), "© Someone & Co");
-    page.assert_no_complaints();
-}
-
-#[test]
-fn a_tile_server_that_fails_leaves_the_grid_and_the_runners() {
-    let Some(chromium) = Chromium::get() else {
-        return;
-    };
-    // Nobody listens on the port once the socket is dropped.
-    let port = TcpListener::bind("127.0.0.1:0")
-        .and_then(|socket| socket.local_addr())
-        .expect("a free port")
-        .port();
-    let server = Server::start(&[
-        "--tiles",
-        &format!("http://127.0.0.1:{port}/{{z}}/{{x}}/{{y}}.png"),
-    ]);
-    server
-        .connect()
-        .send(r#"{"userId":5,"lat":51.5,"lng":-0.16}"#);
-    let page = Page::open(chromium, server.address(), "?follow=5");
-    page.wait_for_state("5", "live");
-    page.wait_until_still();
-    let (x, y) = page.spot(51.5, -0.16);
-    assert_eq!(page.pixel(x, y), page.list_colour("5"));
-    assert_eq!(page.text("#credit"), "© OpenStreetMap contributors");
-    let ground = page.pixel_of("ground", 5.0, 300.0);
-    assert_eq!(ground, [244, 243, 239, 255]);
-}
-
-#[test]
 fn scripts_that_are_not_the_pages_own_do_not_run() {
     let Some(chromium) = Chromium::get() else {
         return;
@@ -241,6 +138,83 @@ fn scripts_that_are_not_the_pages_own_do_not_run() {
         blocked.iter().any(|line| line.contains("connect-src")),
         "{blocked:?}"
     );
+}
+
+#[test]
+fn the_focus_of_the_map_is_seen_above_what_is_drawn_on_it() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let page = Page::open(chromium, server.address(), "");
+    page.wait_until_still();
+    let edges = || [(1.0, 400.0), (400.0, 798.0)].map(|(x, y)| page.pixel_on_screen(x, y));
+    let ground = [[244, 243, 239, 255]; 2];
+    assert_eq!(edges(), ground);
+    page.get("document.getElementById('map').focus()");
+    page.press("Escape");
+    page.wait_for("document.getElementById('map').matches(':focus-visible')");
+    assert_eq!(edges(), [[0x0b, 0x57, 0xd0, 255]; 2]);
+    page.get("document.getElementById('ids').focus()");
+    page.wait_for_a_frame();
+    assert_eq!(edges(), ground);
+}
+
+/// Opens the map with two runners, 5 who is live, and 6 who is stale, while the connection is held.
+fn open_two(
+    chromium: &'static Chromium,
+    features: &[(&str, &str)],
+) -> (Page, [(f64, f64); 2], Visit) {
+    let fake = Fake::start();
+    let page = Page::new(chromium);
+    let features: Vec<_> = features
+        .iter()
+        .map(|(name, value)| json!({"name": name, "value": value}))
+        .collect();
+    page.tab.call(
+        "Emulation.setEmulatedMedia",
+        json!({ "features": features }),
+    );
+    page.start(&format!("http://{}/?follow=5,6", fake.address()));
+    let mut visit = fake.accept();
+    for (user, state) in [(5, "live"), (6, "stale")] {
+        let presence = json!({"userId": user, "state": state, "connected": true, "age": 1, "color": "#000033"});
+        visit.send(&json!({ "presence": presence }).to_string());
+        let lng = f64::from(user) / 1000.0;
+        visit.send(&json!({"userId": user, "lat": 51.5, "lng": lng, "age": 1}).to_string());
+    }
+    page.wait_for_state("6", "stale");
+    page.wait_until_still();
+    let spots = [5.0, 6.0].map(|user: f64| page.spot(51.5, user / 1000.0));
+    (page, spots, visit)
+}
+
+#[test]
+fn under_forced_colours_a_live_runner_is_solid_and_a_stale_one_is_hollow() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let (page, [live, stale], _visit) = open_two(chromium, &[("forced-colors", "active")]);
+    let style = "getComputedStyle(document.documentElement)";
+    let ink = page.get(&format!("{style}.color"));
+    let [r, g, b, _] = page.pixel(live.0, live.1);
+    assert_eq!(ink, format!("rgb({r}, {g}, {b})"));
+    let [r, g, b, _] = page.pixel(stale.0, stale.1);
+    let paper = page.get(&format!("{style}.backgroundColor"));
+    assert_eq!(paper, format!("rgb({r}, {g}, {b})"));
+    assert_ne!(ink, paper);
+}
+
+#[test]
+fn a_runner_in_a_dark_colour_is_seen_in_the_dark() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let (page, [live, _], _visit) = open_two(chromium, &[("prefers-color-scheme", "dark")]);
+    let shown = page.pixel(live.0, live.1);
+    assert!(shown[2] > 90 && shown[2] > shown[0], "{shown:?}");
+    let (page, [live, _], _visit) = open_two(chromium, &[("prefers-color-scheme", "light")]);
+    assert_eq!(page.pixel(live.0, live.1), [0, 0, 0x33, 255]);
 }
 
 #[test]

@@ -8,15 +8,6 @@ use crate::page::{Page, row};
 use crate::scratch::Scratch;
 use crate::support::Server;
 
-/// Keeps all words that are drawn on a sheet from now on.
-const RECORD_WORDS: &str = "
-    window.words = [];
-    const fillText = CanvasRenderingContext2D.prototype.fillText;
-    CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
-        if (this.canvas.id === 'dots') window.words.push(text);
-        fillText.call(this, text, ...rest);
-    };";
-
 #[test]
 fn runners_have_the_names_and_colours_of_the_roster_wherever_they_are_shown() {
     let Some(chromium) = Chromium::get() else {
@@ -31,23 +22,24 @@ fn runners_have_the_names_and_colours_of_the_roster_wherever_they_are_shown() {
     }
     gateway.barrier();
     let page = Page::new(chromium);
-    page.at_each_start(RECORD_WORDS);
+    page.with_record_of_drawing();
     page.go(&format!("http://{}/?follow=5,6,7", server.address()));
     page.wait_for_text(&format!("{} b", row("5")), "Anna Berg");
     page.wait_for_text(&format!("{} b", row("6")), "Ben");
     page.wait_for_text(&format!("{} b", row("7")), "7");
-    page.wait_for_text(
-        &format!("{} small", row("5")),
-        "id \u{2068}5\u{2069} · 51.5",
-    );
-    let details = page.text(&format!("{} small", row("7")));
-    assert!(!details.contains("id"), "{details}");
     let labels = |user: &str| {
+        page.open_details(user);
         page.get(&format!(
-            "[document.querySelector('{0} .runner').title, document.querySelector('{0} button:last-child').ariaLabel]",
+            "[...document.querySelectorAll('{} .more button')].map(button => button.ariaLabel)",
             row(user)
         ))
     };
+    let id = "[...document.querySelectorAll('dt')].find(what => what.innerText === 'Id')?.nextSibling.innerText";
+    page.open_details("7");
+    assert_eq!(page.get(id), json!(null));
+    page.open_details("5");
+    assert_eq!(page.get(id), "5");
+    page.wait_for_text(&row("5"), "51.50000, -0.16000");
     let expected = |who: &str| {
         let who = format!("\u{2068}{who}\u{2069}");
         json!([
@@ -59,7 +51,7 @@ fn runners_have_the_names_and_colours_of_the_roster_wherever_they_are_shown() {
     assert_eq!(labels("7"), expected("7"));
 
     page.wait_until_still();
-    let tags = page.get("[...new Set(window.words)].filter(word => word !== '').sort()");
+    let tags = page.get("[...drawn.said].sort()");
     assert_eq!(tags, json!(["7", "Anna Berg", "Ben"]));
     let (x, y) = page.spot(51.5, -0.16);
     let own = [0xcc, 0x33, 0x00, 0xff];
@@ -87,8 +79,9 @@ fn a_name_comes_and_goes_with_presence_and_its_marks_turn_nothing_else_round() {
         visit.send(&json!({ "presence": presence }).to_string());
     };
     let wait_for_title = |who: &str| {
+        page.open_details("5");
         page.wait_for(&format!(
-            "document.querySelector('.runner').title === 'Keep in the centre: \u{2068}{who}\u{2069}'"
+            "document.querySelector('.centre').ariaLabel === 'Keep in the centre: \u{2068}{who}\u{2069}'"
         ));
     };
     say("live", None);
@@ -97,7 +90,7 @@ fn a_name_comes_and_goes_with_presence_and_its_marks_turn_nothing_else_round() {
     say("stale", Some("\u{5d0}\u{2069}\u{202e}\u{2029}Anna"));
     wait_for_title("\u{5d0} Anna");
     page.wait_for(
-        "document.getElementById('news').textContent === '\u{2068}\u{5d0} Anna\u{2069} is stale. '",
+        "document.getElementById('news').textContent === '\u{2068}\u{5d0} Anna\u{2069} is stale.'",
     );
     // Who sees the row sees it in an element that is a paragraph of its own.
     assert_eq!(
@@ -109,5 +102,5 @@ fn a_name_comes_and_goes_with_presence_and_its_marks_turn_nothing_else_round() {
     assert_eq!(page.text("li b"), "<i>Ben</i>");
     say("live", None);
     wait_for_title("5");
-    page.wait_for("!document.querySelector('li small').textContent.includes('id')");
+    page.wait_for("![...document.querySelectorAll('dt')].some(what => what.textContent === 'Id')");
 }

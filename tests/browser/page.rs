@@ -145,9 +145,14 @@ impl Page {
 
     /// The size of the window, in CSS pixels.
     pub(crate) fn resize(&self, width: u32, height: u32) {
+        self.resize_on(width, height, 1);
+    }
+
+    /// The same on a screen with so many pixels per CSS pixel.
+    pub(crate) fn resize_on(&self, width: u32, height: u32, scale: u32) {
         self.tab.call(
             "Emulation.setDeviceMetricsOverride",
-            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}),
+            json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 500}),
         );
     }
 
@@ -232,6 +237,19 @@ impl Page {
         ));
     }
 
+    /// Opens what is known of a runner in the list.
+    pub(crate) fn open_details(&self, user: &str) {
+        self.wait_for(&format!("document.querySelector({:?})", row(user)));
+        let is_open = format!(
+            "document.querySelector({:?}) !== null",
+            format!("{} .more", row(user))
+        );
+        if self.get(&is_open) == false {
+            self.click(&format!("{} .runner", row(user)));
+        }
+        self.wait_for(&is_open);
+    }
+
     /// Waits until a runner in the list has this state.
     pub(crate) fn wait_for_state(&self, user: &str, state: &str) {
         self.wait_for(&format!(
@@ -250,6 +268,7 @@ impl Page {
         let code = match key {
             "Enter" => 13,
             "Tab" => 9,
+            "Escape" => 27,
             " " => 32,
             _ => 0,
         };
@@ -325,6 +344,28 @@ impl Page {
                 .and_then(|part| u8::try_from(part).ok())
         };
         [0, 1, 2, 3].map(|index| part(index).expect("a byte"))
+    }
+
+    /// Red, green, blue and opacity of the window as a person sees it, at these pixels of the page.
+    pub(crate) fn pixel_on_screen(&self, x: f64, y: f64) -> [u8; 4] {
+        let clip = json!({"x": x.round(), "y": y.round(), "width": 1, "height": 1, "scale": 1});
+        let shot = self
+            .tab
+            .call("Page.captureScreenshot", json!({"clip": clip}));
+        let pixel = self.get(&format!(
+            "new Promise(done => {{
+                const image = new Image();
+                image.onload = () => {{
+                    const canvas = document.createElement('canvas');
+                    const sheet = canvas.getContext('2d');
+                    sheet.drawImage(image, 0, 0);
+                    done([...sheet.getImageData(0, 0, 1, 1).data]);
+                }};
+                image.src = 'data:image/png;base64,{}';
+            }})",
+            text(&shot["data"])
+        ));
+        serde_json::from_value(pixel).expect("four bytes")
     }
 
     /// The errors that the browser's console has seen so far, and uncaught exceptions.

@@ -94,11 +94,17 @@ fn who_is_off_the_map_is_listed_and_not_drawn() {
     }
     gateway.barrier();
     let page = Page::open(chromium, server.address(), "?follow=north,east,here,nobody");
-    page.wait_for_text(&row("north"), "off the map: 95.60000, 12.30000");
-    page.wait_for_text(&row("east"), "off the map: 12.30000, 181.00000");
+    for (user, place) in [
+        ("north", "95.60000, 12.30000"),
+        ("east", "12.30000, 181.00000"),
+    ] {
+        page.wait_for_text(&row(user), "off the map");
+        page.open_details(user);
+        page.wait_for_text(&row(user), &format!("off the map: {place}"));
+    }
     page.wait_for_text(&row("nobody"), "no position yet");
     page.wait_for_state("nobody", "unknown");
-    page.wait_for_text("#count", "3 live, 1 unknown");
+    page.wait_for_text("#count", "3 live, 1 not seen");
     page.wait_until_still();
     let (x, y) = page.spot(0.0, 0.0);
     assert_eq!(page.pixel(x, y), page.list_colour("here"));
@@ -214,16 +220,18 @@ fn a_runner_goes_stale_fades_and_comes_back() {
     let server = Server::start(&["--tiles", "none", "--stale-after", "6s"]);
     let mut runner = server.join("5", "[]");
     let page = Page::open(chromium, server.address(), "?follow=5");
+    page.open_details("5");
     page.wait_for_text(&row("5"), "connected, but sends nothing");
     runner.send(r#"{"lat":51.5,"lng":-0.16}"#);
     page.wait_for_state("5", "live");
-    page.wait_for_text(&row("5"), "live, ");
+    page.wait_for_text(&row("5"), "live, heard ");
     page.wait_until_still();
     let (x, y) = page.spot(51.5, -0.16);
     let colour = page.list_colour("5");
     assert_eq!(page.pixel(x, y), colour);
     page.wait_for_state("5", "stale");
-    page.wait_for_text(&row("5"), "stale, ");
+    page.wait_for_text(&row("5"), "last seen");
+    page.wait_for_text(&row("5"), "stale, heard ");
     page.wait_for_text("#count", "1 stale");
     page.wait_for(
         "document.getElementById('news').textContent.includes('\u{2068}5\u{2069} is stale')",
@@ -253,18 +261,20 @@ fn ages_go_on_by_the_pages_own_clock() {
     page.with_clock_that_skips();
     page.go(&format!("http://{}/?follow=5", server.address()));
     gateway.send(r#"{"userId":5,"lat":51.5,"lng":-0.16,"heading":90,"speed":2.5,"accuracy":4,"battery":0.5}"#);
-    page.wait_for_text(&row("5"), "live, ");
+    page.open_details("5");
     for words in [
-        "51.50000, -0.16000",
-        "9.0 km/h",
-        "· E ·",
+        "live, heard ",
+        "6:40 /km",
+        "east",
         "±4 m",
-        "battery 50 %",
+        "50 %",
+        "51.50000, -0.16000",
     ] {
         page.wait_for_text(&row("5"), words);
     }
     page.get("window.skip = 15_000");
-    page.wait_for_text(&row("5"), "live, 1");
+    page.wait_for_text(&row("5"), "live, heard 1");
+    page.wait_for_text(&format!("{} small", row("5")), "1");
 }
 
 #[test]
@@ -283,9 +293,10 @@ fn integers_of_any_length_and_names_are_followed_as_they_are() {
         "?follow=12345678901234567890123,%3Cb%3EAnna%3C/b%3E+%26+Co",
     );
     page.wait_for_state("12345678901234567890123", "live");
+    page.open_details("12345678901234567890123");
     page.wait_for_text(&row("12345678901234567890123"), "1.00000, 2.00000");
     page.wait_for_state("<b>Anna</b> & Co", "live");
-    assert_eq!(page.text("li:last-child b"), "<b>Anna</b> & Co");
+    assert_eq!(page.get("[...document.querySelectorAll('li b')].some(name => name.innerText === '<b>Anna</b> & Co')"), true);
     // And no way leads from text to markup.
     let refused = page.get(
         "(() => { try { document.body.innerHTML = '<b>'; return 'taken' } catch { return 'refused' } })()",
@@ -324,10 +335,15 @@ fn numbers_that_nobody_can_have_measured_are_left_out() {
     gateway.send(r#"{"userId":6,"lat":51.5,"lng":-0.16,"speed":3e6,"accuracy":1e7,"heading":90}"#);
     gateway.barrier();
     let page = Page::open(chromium, server.address(), "?follow=5,6");
-    page.wait_for_text(&row("5"), "-0.16000 · E");
-    page.wait_for_text(&row("6"), "-0.16000 · E · ±10000000 m");
-    let words = page.text(&format!("{} small", row("5")));
-    assert_eq!(words, "51.50000, -0.16000 · E");
+    page.open_details("6");
+    page.wait_for_text(&row("6"), "±10000000 m");
+    page.open_details("5");
+    page.wait_for_text(&row("5"), "east");
+    let known = page.get("[...document.querySelectorAll('dt')].map(what => what.innerText).join()");
+    assert_eq!(known, "State,Heading,Place");
+    for user in ["5", "6"] {
+        assert_eq!(page.text(&format!("{} span", row(user))), "");
+    }
 }
 
 /// The pixels beside the dot of a runner with this id, who has been stale for three minutes.
@@ -343,7 +359,9 @@ fn tag(chromium: &'static Chromium, id: &str) -> serde_json::Value {
     page.wait_for_state(id, "stale");
     page.wait_until_still();
     let (x, y) = page.spot(51.5, -0.16);
-    let title = page.get("document.querySelector('.runner').title");
+    page.open_details(id);
+    let title = page.get("document.querySelector('.centre').ariaLabel");
+    page.click(".runner");
     let marks = ['\u{202e}', '\u{2069}'];
     assert_eq!(
         title,

@@ -103,6 +103,7 @@ fn who_stops_while_cut_off_is_forgotten_as_soon_as_the_server_can_be_told() {
         told = witness.receive();
         assert!(!told.contains("51.501"), "{told}");
     }
+    page.open_details("me");
     page.wait_for_text(&row("me"), "not connected to the server");
     page.wait_for_text("#link", "Connected");
     assert_eq!(server.spectator(r#"["me"]"#).1, [""; 0]);
@@ -218,7 +219,7 @@ fn what_is_no_id_is_not_shared_as() {
 fn share_with(page: &Page, fake: &Fake) -> Visit {
     page.allow_geolocation();
     page.measure(51.5, -0.16, 7.0);
-    page.start(&format!("http://{}/", fake.address()));
+    page.start(&format!("http://{}/?follow=", fake.address()));
     let mut visit = fake.accept();
     page.wait_for_text("#link", "Connected");
     assert!(visit.receive().contains("initialRequest"));
@@ -226,9 +227,11 @@ fn share_with(page: &Page, fake: &Fake) -> Visit {
     page.click("#me");
     page.write("me");
     page.press("Enter");
-    assert!(visit.receive().contains(r#""userId":"me""#));
+    // Whether somebody else is this runner is known with the answer.
     assert_eq!(visit.receive(), r#"{"follow":["me"]}"#);
     assert_eq!(visit.receive(), r#"{"ping":1}"#);
+    visit.send(r#"{"pong":1}"#);
+    assert!(visit.receive().contains(r#""userId":"me""#));
     assert!(visit.receive().contains(r#""lat":51.5,"#));
     visit
 }
@@ -243,9 +246,13 @@ fn sharing_ends_when_a_position_is_refused_whatever_the_words_and_not_when_a_fol
     let fake = Fake::start();
     let page = Page::new(chromium);
     let mut visit = share_with(&page, &fake);
+    page.click("#ids");
+    page.write("7");
+    page.press("Enter");
+    assert_eq!(visit.receive(), r#"{"follow":["7"]}"#);
     visit.send(&refuse("no follows, nor positions"));
     page.wait_for_text("#note", "no follows, nor positions");
-    visit.send(r#"{"pong":1}"#);
+    visit.send(r#"{"pong":2}"#);
     visit.send(r#"{"audience":3}"#);
     page.wait_for_text("#audience", "3 are watching");
     let is_over = page.get("document.getElementById('sharing').hidden");
@@ -293,4 +300,44 @@ fn a_device_that_does_not_say_where_it_is_is_asked_again_and_the_page_says_so() 
     );
     page.get("window.skip = 16_000");
     page.wait_for("asked.length === 2");
+}
+
+#[test]
+fn who_shares_as_somebody_who_is_live_is_asked_first() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let mut runner = server.connect();
+    runner.send(r#"{"initialRequest":true,"userId":5,"name":"Anna Berg"}"#);
+    runner.send(r#"{"lat":51.5,"lng":-0.16}"#);
+    runner.barrier();
+    let page = Page::open(chromium, server.address(), "?follow=");
+    page.allow_geolocation();
+    page.measure(51.6, -0.16, 7.0);
+    page.wait_for_text("#link", "Connected");
+    page.click("summary");
+    let share = || {
+        page.click("#me");
+        page.get("document.getElementById('me').select()");
+        page.write("5");
+        page.press("Enter");
+        page.wait_for("document.getElementById('ask').open");
+    };
+    share();
+    page.wait_for_text(
+        "#question",
+        "\u{2068}Anna Berg\u{2069} (\u{2068}5\u{2069}) is live right now. Share as \u{2068}5\u{2069} all the same?",
+    );
+    page.press("Escape");
+    page.wait_for("!document.getElementById('ask').open");
+    // Nothing was shared, and nobody is followed.
+    page.wait_for_text("#count", "Nobody followed");
+    assert_eq!(page.get("document.getElementById('sharing').hidden"), true);
+    share();
+    page.click("#ask [value=yes]");
+    page.wait_for_text("#sharing", "Sharing as 5");
+    page.wait_for_text("#fix", "51.60000");
+    page.wait_for_state("5", "live");
+    page.assert_no_complaints();
 }

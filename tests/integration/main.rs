@@ -40,5 +40,8 @@ mod scratch;
 mod shell;
 mod simulate;
 mod slow;
+mod state;
+mod state_faults;
 mod storm;
 mod support;
+mod trails;

@@ -6,7 +6,7 @@ use crate::slow::position;
 use crate::support::{Server, promtool};
 
 /// All names, each with its type.
-const NAMES: [(&str, &str); 23] = [
+const NAMES: [(&str, &str); 29] = [
     ("spectate_connections", "gauge"),
     ("spectate_http_connections", "gauge"),
     ("spectate_connections_accepted_total", "counter"),
@@ -14,6 +14,8 @@ const NAMES: [(&str, &str); 23] = [
     ("spectate_handshakes_rejected_total", "counter"),
     ("spectate_follows", "gauge"),
     ("spectate_runners", "gauge"),
+    ("spectate_trail_points", "gauge"),
+    ("spectate_trail_bytes", "gauge"),
     ("spectate_positions_received_total", "counter"),
     ("spectate_positions_rejected_total", "counter"),
     ("spectate_reports_rejected_total", "counter"),
@@ -24,6 +26,10 @@ const NAMES: [(&str, &str); 23] = [
     ("spectate_bytes_sent_total", "counter"),
     ("spectate_loop_busy_seconds_total", "counter"),
     ("spectate_tick_seconds", "histogram"),
+    ("spectate_state_written_timestamp_seconds", "gauge"),
+    ("spectate_state_write_seconds", "gauge"),
+    ("spectate_state_bytes", "gauge"),
+    ("spectate_state_write_errors_total", "counter"),
     ("spectate_build_info", "gauge"),
     ("process_resident_memory_bytes", "gauge"),
     ("process_open_fds", "gauge"),

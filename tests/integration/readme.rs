@@ -150,7 +150,8 @@ fn every_script_and_test_folder_that_a_text_names_is_there() {
             .iter()
             .any(|block| block.code.contains("\ntests/run.sh "))
     );
-    let map = readme.section("Map of the source").text;
+    let rooms = Manual::read("src/README.md");
+    let map = rooms.section("Map of the source").text;
     for entry in fs::read_dir(top().join("tests"))
         .expect("a folder of ours")
         .flatten()

@@ -223,7 +223,7 @@ fn what_cannot_be_read_says_what_to_mend() {
 
 #[test]
 fn a_batch_is_taken_in_the_order_of_its_times_and_a_point_of_the_same_time_once() {
-    let server = Server::start(&[]);
+    let server = Server::start(&["--trail", "0"]);
     let (mut follower, _) = server.spectator(r#"["5"]"#);
     let mut phone = Phone::new(&server);
     let batch = [
@@ -246,6 +246,13 @@ fn a_batch_is_taken_in_the_order_of_its_times_and_a_point_of_the_same_time_once(
     assert_eq!(lats(follower.barrier()), [1, 2, 3]);
     // The phone repeats it, as it got no answer: the newest is known, the others are late.
     assert_eq!(counts(&phone.post("/track", "", &batch)), [1, 2, 0]);
+    // Unless they are on the trail.
+    let remembers = Server::start(&[]);
+    let mut repeating = Phone::new(&remembers);
+    for _ in 0..2 {
+        assert_eq!(counts(&repeating.post("/track", "", &batch)), [3, 0, 0]);
+    }
+    assert_eq!(remembers.metric("spectate_positions_late_total"), 0.0);
     // The same in seconds, and another place at that time.
     assert_eq!(
         counts(&phone.post("/track", "", &own("5", 9, 1_700_000_030))),

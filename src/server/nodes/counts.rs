@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::bus::Ignored;
-use crate::server::metrics::{counter, gauge, head};
+use crate::server::exposition::{counter, gauge, head};
 
 /// Upper bounds of the histograms, in seconds.
 const BUCKETS_S: [f64; 8] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0];

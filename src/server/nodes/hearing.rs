@@ -11,7 +11,7 @@ use super::counts::Counts;
 use super::engine::Engine;
 use super::peers::Peers;
 use super::topics::{Position, Question, Reading, Topic, Topics, Word};
-use super::{Nodes, Told};
+use super::{HEARTBEAT_INTERVAL, Nodes, Told};
 use crate::bus::{Channel, Envelope, Event, Heard, Ignored, Kind, Names, Newest, Node, Of, Value};
 use crate::protocol::{decode_word, encode_word};
 use crate::relay::Now;
@@ -124,7 +124,12 @@ impl Ear<'_> {
         let Some(sent_ms) = Envelope::heartbeat_ms(payload) else {
             return;
         };
-        self.counts.round_trip.add(since(self.now, sent_ms));
+        let round_trip = since(self.now, sent_ms);
+        self.counts.round_trip.add(round_trip);
+        if round_trip >= HEARTBEAT_INTERVAL {
+            // The engine, or this node, stood still: ours may all come before those of others.
+            return;
+        }
         for gone in self.peers.hear_own() {
             self.tell_whether_elsewhere(gone);
         }

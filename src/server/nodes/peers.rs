@@ -35,7 +35,7 @@ impl Peers {
         missed.is_some_and(|missed| missed >= MISSED_MAX)
     }
 
-    /// Takes note of one of our own; says who is gone from now on.
+    /// Takes note of one of our own that came back soon; says who is gone from now on.
     pub(super) fn hear_own(&mut self) -> Vec<Node> {
         let mut gone = Vec::new();
         for (node, missed) in &mut self.missed {

@@ -21,6 +21,10 @@ const PENDING_BYTES_MAX: usize = 64 * 1024;
 /// How long a word of a node that died is kept, in seconds. Nobody believes it by then.
 const WORD_S: &[u8] = b"604800";
 
+/// Users at most who are asked for on behalf of requests, until they are left: more are answered with
+/// what is known here.
+const ASKED_MAX: usize = 64 * 1024;
+
 /// How long a goodbye is kept, in milliseconds: whoever reads the key in the meantime knows that it
 /// is newer than the position before it.
 const GOODBYE_MS: u64 = 60_000;
@@ -51,6 +55,35 @@ impl Nodes {
         if is_read || is_away {
             self.told.push_back(Told::Read(Rc::clone(id)));
         }
+    }
+
+    /// Has the engines be asked for users in whom nobody here needs to have a stake; says whether some
+    /// answers are worth waiting for.
+    pub(in crate::server) fn ask<'a>(
+        &mut self,
+        ids: impl Iterator<Item = &'a Rc<str>>,
+        now: Now,
+    ) -> bool {
+        let mut waits = false;
+        for id in ids {
+            if self.topics.get_mut(id).is_none() {
+                if self.topics.lingering() >= ASKED_MAX {
+                    continue;
+                }
+                self.topics.get_or_new(id, now.monotonic);
+                self.topics.set_stake(id, Stake::default(), now.monotonic);
+            }
+            if let Some(topic) = self.topics.get_mut(id) {
+                let is_there = self.engines[topic.engine].link.is_up();
+                waits |= is_there && topic.reading != Reading::Done && !topic.is_late;
+            }
+        }
+        waits
+    }
+
+    /// Takes back our words of all users, for this node is about to end.
+    pub(in crate::server) fn end(&mut self) {
+        self.topics.take_back_words();
     }
 
     /// Publishes a position that was received here.
@@ -151,8 +184,8 @@ impl Nodes {
         None
     }
 
-    /// Gives an engine the newest position of a user as the relay has it, which is so old; nothing
-    /// if there is none.
+    /// Gives an engine the newest position of a user as the relay has it, which is so old; or the
+    /// word that there is none.
     pub(in crate::server) fn publish_again(
         &mut self,
         id: &Rc<str>,
@@ -163,15 +196,22 @@ impl Nodes {
             return;
         };
         topic.owes_position = false;
-        let Some(((fix_ms, json, age_ms), newest)) = known.zip(topic.newest.as_mut()) else {
+        let Some(newest) = topic.newest.as_mut() else {
             return;
         };
-        let ttl_ms = (self.forget_after.as_millis() as u64).saturating_sub(age_ms);
-        let Some(json) = str::from_utf8(json).ok().filter(|_| ttl_ms > 0) else {
-            return;
+        let (kind, fix_ms, json, ttl_ms) = match known {
+            Some((fix_ms, json, age_ms)) => {
+                let ttl_ms = (self.forget_after.as_millis() as u64).saturating_sub(age_ms);
+                let Some(json) = str::from_utf8(json).ok().filter(|_| ttl_ms > 0) else {
+                    return;
+                };
+                (Kind::Position, fix_ms, json, ttl_ms)
+            }
+            // It said goodbye, or nobody remembers.
+            None => (Kind::Goodbye, None, "", GOODBYE_MS),
         };
         let envelope = Envelope {
-            kind: Kind::Position,
+            kind,
             stamp: newest.stamp(),
             fix_ms,
             json,
@@ -180,7 +220,7 @@ impl Nodes {
         match keep(link, &self.names, &mut self.scratch, id, envelope, ttl_ms) {
             Ok(()) => {
                 newest.set_again();
-                self.counts.published += 1;
+                self.counts.published += u64::from(kind == Kind::Position);
             }
             Err(NotTaken) => {
                 topic.owes_position = true;

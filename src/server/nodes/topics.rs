@@ -90,6 +90,8 @@ pub(super) struct Topic {
     /// How many follow it elsewhere, by node; nothing if nobody here asks.
     pub(super) audiences: Option<Vec<(Node, i64)>>,
     leaves_at: Option<Instant>,
+    /// Whether reading it took too long.
+    pub(super) is_late: bool,
 }
 
 impl Topic {
@@ -149,6 +151,24 @@ impl Topics {
         }
     }
 
+    /// How many are about to be left, or were.
+    pub(super) fn lingering(&self) -> usize {
+        self.leaving.len()
+    }
+
+    /// Has nothing be said of anybody any more.
+    pub(super) fn take_back_words(&mut self) {
+        for (slot, topic) in &mut self.topics {
+            (topic.word, topic.stake) = Default::default();
+            topic.owes_word = topic.told != Word::default();
+            topic.owes_audience = topic.audience_told != 0;
+            topic.is_paced = false;
+            if topic.owes_word || topic.owes_audience {
+                self.owing[topic.engine].push(slot as u32);
+            }
+        }
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.topics.len()
@@ -187,6 +207,7 @@ impl Topics {
             is_paced: false,
             audiences: None,
             leaves_at: None,
+            is_late: false,
         });
         self.ids.insert(Rc::clone(id), slot);
         self.unread[engine].push(slot as u32);
@@ -280,10 +301,11 @@ impl Topics {
             && *at <= now
         {
             let (_, id) = self.late_at.pop_front()?;
-            if self
+            let topic = self
                 .get_mut(&id)
-                .is_some_and(|topic| topic.reading != Reading::Done)
-            {
+                .filter(|topic| topic.reading != Reading::Done);
+            if let Some(topic) = topic {
+                topic.is_late = true;
                 return Some(id);
             }
         }

@@ -11,18 +11,25 @@ const OPENSTREETMAP_CREDIT: &str = "© <a href=\"https://www.openstreetmap.org/c
 /// The document, out of its template and the links to its modules. Where there is no course it does
 /// not ask for one: browsers complain of each answer that is an error.
 pub(super) fn html(template: &str, modules: &str, tiles: &Tiles, has_course: bool) -> String {
-    let (url, credit) = match tiles {
-        Tiles::None => (String::new(), String::new()),
+    let (url, zoom, credit) = match tiles {
+        Tiles::None => Default::default(),
         Tiles::At {
-            template, credit, ..
-        } if credit.is_empty() => (escape(template), OPENSTREETMAP_CREDIT.to_owned()),
-        Tiles::At {
-            template, credit, ..
-        } => (escape(template), escape(credit)),
+            template,
+            zoom_max,
+            credit,
+            ..
+        } => {
+            let credit = match credit.as_str() {
+                "" => OPENSTREETMAP_CREDIT.to_owned(),
+                credit => escape(credit),
+            };
+            (escape(template), zoom_max.to_string(), credit)
+        }
     };
     template
         .replace("{modules}", modules)
         .replace("{tiles}", &url)
+        .replace("{zoom}", &zoom)
         .replace("{course}", if has_course { "course" } else { "" })
         .replace("{credit}", &credit)
 }
@@ -88,12 +95,13 @@ mod tests {
     #[test]
     fn the_document_is_filled_in_and_credits_its_tiles_once() {
         let page = page(OPENSTREETMAP);
-        for left in ["{modules}", "{tiles}", "{course}", "{credit}"] {
+        for left in ["{modules}", "{tiles}", "{zoom}", "{course}", "{credit}"] {
             assert!(TEMPLATE.contains(left) && !page.contains(left), "{left}");
         }
         assert_eq!(page.matches("OpenStreetMap contributors").count(), 1);
         assert!(page.contains(&escape(OPENSTREETMAP)));
         assert!(!super::tests::page("none").contains("openstreetmap"));
+        assert!(page.contains(" data-tiles-zoom=\"19\""));
         assert!(page.contains(" data-course=\"course\""));
         let without = html(TEMPLATE, "", &Tiles::None, false);
         assert!(without.contains(" data-course=\"\""));

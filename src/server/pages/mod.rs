@@ -46,7 +46,7 @@ macro_rules! source {
 }
 
 /// All that is served. A module imports only modules above it, so there are no circles.
-const PARTS: [Part; 29] = [
+const PARTS: [Part; 45] = [
     Part {
         path: "/",
         media_type: HTML,
@@ -54,10 +54,15 @@ const PARTS: [Part; 29] = [
     },
     source!(SCRIPT, "spectate.js"),
     source!(STYLE, "map/style.css"),
+    source!(STYLE, "map/panel.css"),
     source!(SCRIPT, "map/dom.js"),
     source!(SCRIPT, "map/world.js"),
     source!(SCRIPT, "map/ids.js"),
     source!(SCRIPT, "map/names.js"),
+    source!(SCRIPT, "map/ages.js"),
+    source!(SCRIPT, "map/memory.js"),
+    source!(SCRIPT, "map/units.js"),
+    source!(SCRIPT, "map/speeds.js"),
     source!(SCRIPT, "map/token.js"),
     source!(SCRIPT, "map/frame.js"),
     source!(SCRIPT, "map/link.js"),
@@ -65,8 +70,19 @@ const PARTS: [Part; 29] = [
     source!(SCRIPT, "map/view.js"),
     source!(SCRIPT, "map/course.js"),
     source!(SCRIPT, "map/runners.js"),
+    source!(SCRIPT, "map/words.js"),
     source!(SCRIPT, "map/address.js"),
     source!(SCRIPT, "map/chosen.js"),
+    source!(SCRIPT, "map/sheet.js"),
+    source!(SCRIPT, "map/rows.js"),
+    source!(SCRIPT, "map/details.js"),
+    source!(SCRIPT, "map/follows.js"),
+    source!(SCRIPT, "map/colours.js"),
+    source!(SCRIPT, "map/labels.js"),
+    source!(SCRIPT, "map/sprites.js"),
+    source!(SCRIPT, "map/dots.js"),
+    source!(SCRIPT, "map/tags.js"),
+    source!(SCRIPT, "map/trails.js"),
     source!(SCRIPT, "map/gestures.js"),
     source!(SCRIPT, "map/ground.js"),
     source!(SCRIPT, "map/draw.js"),

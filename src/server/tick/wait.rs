@@ -44,6 +44,7 @@ impl Server {
             self.listeners.next_deadline(now),
             self.queues.next_deadline(now),
             self.relay.next_deadline(),
+            (self.state.as_ref()).and_then(|state| state.next_deadline(&self.relay)),
             self.door.next_deadline(self.now),
             self.drain.as_ref().map(Drain::next_deadline),
             (self.nodes.as_ref()).and_then(|nodes| nodes.next_deadline(now)),

@@ -36,12 +36,12 @@ pub enum Mark {
 
 /// What is owed about one follow: presence goes first, then the trail, then the position.
 #[derive(Clone, Copy, Debug, Default)]
-struct Owed {
-    presence: bool,
-    trail: bool,
+pub(super) struct Owed {
+    pub(super) presence: bool,
+    pub(super) trail: bool,
     /// Whether that is owed from a time on.
-    is_trail_recent: bool,
-    position: bool,
+    pub(super) is_trail_recent: bool,
+    pub(super) position: bool,
     /// Whether the position is owed as a last known one.
     with_age: bool,
 }
@@ -52,19 +52,19 @@ struct Owed {
 pub(super) struct Behind {
     pub(super) audience: bool,
     /// Slots of the follows about which something is owed, in the order in which they fell due.
-    marks: SlotQueue,
+    pub(super) marks: SlotQueue,
     /// What that is, by slot.
     owed: Vec<Owed>,
     /// The same of slots from `SPARSE_FROM` on.
-    sparse: ByNumber<Owed>,
+    pub(super) sparse: ByNumber<Owed>,
     /// Slots whose presence is owed as an introduction, whoever is there.
-    introductions: Range<u32>,
+    pub(super) introductions: Range<u32>,
     /// Slots whose last known position is owed, as far as there is one.
-    whereabouts: Range<u32>,
+    pub(super) whereabouts: Range<u32>,
     /// Slots whose trail is owed, as far as there is one: before the last known position of each.
-    trails: Range<u32>,
+    pub(super) trails: Range<u32>,
     /// Whether these are owed from a time on.
-    are_trails_recent: bool,
+    pub(super) are_trails_recent: bool,
     /// The time from which on trails are owed that are not owed whole: the earliest of those asked for.
     from_ms: Option<u64>,
     /// Whether the socket took no more.
@@ -123,7 +123,7 @@ impl Behind {
         {
             return false;
         }
-        let hull = hull(&self.trails, &self.whereabouts);
+        let covered = self.covered();
         let mut next = self.marks.first();
         while let Some(slot) = next
             && gather.bytes.len() < bytes_max
@@ -134,7 +134,7 @@ impl Behind {
             if owed.presence && !is_gathered {
                 self.gather_mark(Mark::Presence(slot), gather, newest);
             }
-            if owed.trail && (owed.position || !hull.contains(&slot)) {
+            if owed.trail && (owed.position || !covered.contains(&slot)) {
                 let from_ms = self.first_ms(owed.is_trail_recent);
                 self.gather_mark(Mark::Trail(slot, from_ms), gather, newest);
             }
@@ -147,87 +147,13 @@ impl Behind {
         next.is_none()
     }
 
-    /// The same of all slots of which an introduction is owed.
-    fn gather_introductions(
-        &mut self,
-        bytes_max: usize,
-        gather: &mut Gather,
-        newest: &mut impl Newest,
-    ) -> bool {
-        let gathered = gather.frames.len();
-        for slot in self.introductions.clone() {
-            if gather.bytes.len() >= bytes_max {
-                return false;
-            }
-            gather_if_any(Mark::Introduction(slot), gather, newest);
-        }
-        if gather.frames.len() == gathered {
-            self.introductions = Range::default();
-        }
-        true
-    }
-
-    /// The same of all slots of which a trail or whereabouts are owed, and of what goes between them.
-    fn gather_whereabouts(
-        &mut self,
-        bytes_max: usize,
-        gather: &mut Gather,
-        newest: &mut impl Newest,
-    ) -> bool {
-        let gathered = gather.frames.len();
-        let from_ms = self.first_ms(self.are_trails_recent);
-        for slot in hull(&self.trails, &self.whereabouts) {
-            if gather.bytes.len() >= bytes_max {
-                return false;
-            }
-            let owed = self.owed(slot);
-            let is_told = self.whereabouts.contains(&slot) && !owed.position;
-            if is_told && owed.presence {
-                self.gather_mark(Mark::Presence(slot), gather, newest);
-            }
-            if owed.trail && !owed.position {
-                let from_ms = self.first_ms(owed.is_trail_recent);
-                self.gather_mark(Mark::Trail(slot, from_ms), gather, newest);
-            } else if self.trails.contains(&slot) && !owed.trail {
-                gather_if_any(Mark::CoveredTrail(slot, from_ms), gather, newest);
-            }
-            if is_told {
-                gather_if_any(Mark::Whereabouts(slot), gather, newest);
-            }
-        }
-        if gather.frames.len() == gathered {
-            (self.trails, self.whereabouts) = Default::default();
-        }
-        true
-    }
-
-    /// Owes presence of everyone in slots below this.
-    pub(super) fn introduce(&mut self, end: u32) {
-        self.introductions = SPARSE_FROM..end;
-    }
-
-    /// Owes the last known positions of those.
-    pub(super) fn owe_last_known(&mut self, end: u32) {
-        self.whereabouts = SPARSE_FROM..end;
-    }
-
-    /// Owes the trails of those, from this time on; if they are owed whole they stay so.
-    pub(super) fn owe_trails(&mut self, end: u32, from_ms: u64) {
-        let were_whole = !self.trails.is_empty() && !self.are_trails_recent;
-        self.trails = SPARSE_FROM..end;
-        self.are_trails_recent = self.note_from(from_ms) && !were_whole;
-        for owed in self.sparse.values_mut() {
-            owed.is_trail_recent &= self.are_trails_recent;
-        }
-    }
-
     /// The time from which on a trail is owed.
-    fn first_ms(&self, is_recent: bool) -> u64 {
+    pub(super) fn first_ms(&self, is_recent: bool) -> u64 {
         self.from_ms.filter(|_| is_recent).unwrap_or_default()
     }
 
     /// Notes that a trail is owed from this time on; says whether that is a part of it.
-    fn note_from(&mut self, from_ms: u64) -> bool {
+    pub(super) fn note_from(&mut self, from_ms: u64) -> bool {
         if from_ms == 0 {
             return false;
         }
@@ -236,14 +162,19 @@ impl Behind {
         true
     }
 
-    fn gather_mark(&mut self, mark: Mark, gather: &mut Gather, newest: &mut impl Newest) {
+    pub(super) fn gather_mark(
+        &mut self,
+        mark: Mark,
+        gather: &mut Gather,
+        newest: &mut impl Newest,
+    ) {
         if !gather_if_any(mark, gather, newest) {
             self.unmark(mark);
         }
     }
 
     /// What is owed about a follow.
-    fn owed(&self, slot: u32) -> Owed {
+    pub(super) fn owed(&self, slot: u32) -> Owed {
         let owed = match slot < SPARSE_FROM {
             true => self.owed.get(slot as usize),
             false => self.sparse.get(&slot),
@@ -387,15 +318,6 @@ impl Behind {
         }
     }
 
-    /// Forgets what is owed about those who are followed because everyone was.
-    pub(super) fn forget_everyone(&mut self) {
-        (self.introductions, self.whereabouts) = Default::default();
-        self.trails = Range::default();
-        for slot in std::mem::take(&mut self.sparse).into_keys() {
-            self.marks.remove(slot);
-        }
-    }
-
     /// Forgets what is owed about a follow that ended; that in slot `renumbered` takes its slot.
     pub(super) fn unfollow(&mut self, slot: u32, renumbered: u32) {
         self.marks.remove(slot);
@@ -427,20 +349,11 @@ impl Behind {
 }
 
 /// Appends what is true now about a mark, if anything is, and says whether.
-fn gather_if_any(mark: Mark, gather: &mut Gather, newest: &mut impl Newest) -> bool {
+pub(super) fn gather_if_any(mark: Mark, gather: &mut Gather, newest: &mut impl Newest) -> bool {
     let is_any = newest(mark, &mut gather.bytes);
     if is_any {
         let end = gather.bytes.len();
         gather.frames.push((Gathered::Mark(mark), end));
     }
     is_any
-}
-
-/// From the first of two ranges' numbers to the last, where each may be empty.
-fn hull(one: &Range<u32>, other: &Range<u32>) -> Range<u32> {
-    match (one.is_empty(), other.is_empty()) {
-        (true, _) => other.clone(),
-        (_, true) => one.clone(),
-        _ => one.start.min(other.start)..one.end.max(other.end),
-    }
 }

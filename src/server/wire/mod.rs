@@ -4,6 +4,7 @@
 pub mod ceiling;
 pub mod close;
 pub mod connection;
+mod covered;
 mod due;
 pub mod frames;
 mod head;

@@ -4,5 +4,6 @@ mod connection;
 mod engine;
 mod positions;
 mod presence;
+mod requests;
 
 use engine::Engine;

@@ -1,7 +1,9 @@
 // The link to this map, and how it gets to others.
 
 import { $, on } from './dom.js';
-import { runners } from './runners.js';
+import { writtenId } from './ids.js';
+import { everyone } from './link.js';
+import { everybody } from './runners.js';
 import { note } from './status.js';
 
 const QUERY_CHARACTERS_MAX = 8000; // of ids, in a request's head with room for the rest of it
@@ -16,9 +18,17 @@ export function keepInFragment() {
   areInFragment = true;
 }
 
+// Who is only one of everyone is not named.
+function follows() {
+  const ids = everybody().filter(({ isNamed }) => isNamed).map(({ id }) => writtenId(id));
+  const { isWished, isSaid, isFollowed } = everyone;
+  if (isSaid || isFollowed && ids.length > 0) ids.unshift('*');
+  // Without any a link means everyone.
+  return ids.length > 0 || !isWished ? `follow=${ids}` : '';
+}
+
 function address() {
-  const ids = [...runners.keys()].map(encodeURIComponent).join();
-  const follow = ids && `follow=${ids}`, isFragment = areInFragment || ids.length > QUERY_CHARACTERS_MAX;
+  const follow = follows(), isFragment = areInFragment || follow.length > QUERY_CHARACTERS_MAX;
   const query = [isFragment ? '' : follow, isBare ? 'panel=none' : ''].filter(Boolean).join('&');
   return location.pathname + (query && `?${query}`) + (isFragment && follow ? `#${follow}` : '');
 }
@@ -31,7 +41,6 @@ export function writeAddress() {
   history.replaceState(null, '', address());
   $('address').hidden = true;
   $('send').hidden = !navigator.share;
-  $('links').hidden = runners.size === 0;
   showCode(false);
 }
 

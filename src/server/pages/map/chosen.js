@@ -4,15 +4,24 @@ import { courseCorners } from './course.js';
 import { $ } from './dom.js';
 import { changed } from './frame.js';
 import { everybody, isDrawn, runners } from './runners.js';
-import { fit, fly, view } from './view.js';
+import { fit, fly, isInSight, lift, view } from './view.js';
 
 const { max } = Math;
+
+const CLOSE_ZOOM = 14;
+const EDGE_PX = 40;
 
 // Everybody in view ('fit'), a runner in its centre ('runner'), or nothing.
 export const keeping = { what: 'fit', id: null };
 export let selected = null;
+let showSelected = null;
 
 export const isChosen = ({ id }) => id === selected || id === keeping.id;
+
+// Has this show who is selected, or that nobody is any more, whenever that changes.
+export function showWith(act) {
+  showSelected = act;
+}
 
 // What 'fit' keeps in view: everybody, or while nobody is there the course.
 export function worthSeeing() {
@@ -26,15 +35,29 @@ export function keep(what, id = null) {
   if (keeping.what === what && keeping.id === id) return;
   Object.assign(keeping, { what, id });
   $('fit').ariaPressed = what === 'fit';
-  for (const { row, id } of everybody()) row.toggle.ariaPressed = id === keeping.id;
   const runner = runners.get(id);
-  if (runner && isDrawn(runner)) fly(runner.x, runner.y, max(view.zoom, 14));
+  if (runner) flyTo(runner, max(view.zoom, CLOSE_ZOOM));
+  showSelected();
   changed('dots');
 }
 
+function flyTo(runner, zoom) {
+  if (isDrawn(runner)) fly(runner.x, runner.y + lift(zoom), zoom);
+}
+
 export function select(id) {
+  if (selected === id) return;
   selected = id;
-  for (const runner of runners.values()) runner.row.item.classList.toggle('selected', runner.id === id);
-  runners.get(id)?.row.item.scrollIntoView({ block: 'nearest' });
+  showSelected();
   changed('dots');
+}
+
+// Selects who may be out of sight.
+export function selectAndShow(id) {
+  const runner = runners.get(id);
+  if (keeping.id !== id && isDrawn(runner) && !isInSight(runner, EDGE_PX)) {
+    keep(null);
+    flyTo(runner, view.zoom);
+  }
+  select(id);
 }

@@ -16,8 +16,10 @@ const STEPS_KM = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 // kilometres; two corners that it lies between.
 let course = { points: [], kilometres: [], corners: [] };
 let isAsked = false;
+let marks = []; // the places of words, as drawn last
 
 export const courseCorners = () => course.corners;
+export const courseMarks = () => marks;
 
 // Asks for it, unless there is none or that was done.
 export async function loadCourse() {
@@ -69,6 +71,7 @@ function kilometresOf(points) {
 }
 
 export function drawCourse(sheet, ink, paper) {
+  marks = [];
   const { points, kilometres, corners } = course;
   if (points.length === 0) return;
   const turned = turns((corners[0].x + corners[1].x) / 2);
@@ -95,6 +98,7 @@ const isNear = (a, b) => abs(a.px - b.px) < MARKS_APART_PX && abs(a.py - b.py) <
 const isInView = ({ px, py }) => px > -40 && py > -20 && px < view.width + 40 && py < view.height + 20;
 
 function drawLine(sheet, spots, ink, paper) {
+  sheet.lineJoin = sheet.lineCap = 'round';
   sheet.beginPath();
   let last = null;
   for (const [index, { px, py, isBegin }] of spots.entries()) {
@@ -116,6 +120,7 @@ function drawMark(sheet, { px, py }, words, ink, paper) {
   sheet.textAlign = 'center';
   sheet.textBaseline = 'middle';
   const width = sheet.measureText(words).width + 10;
+  marks.push({ left: px - width / 2, top: py - 8, width, height: 16 });
   Object.assign(sheet, { globalAlpha: 0.9, fillStyle: paper, strokeStyle: ink, lineWidth: 1 });
   sheet.beginPath();
   sheet.roundRect(px - width / 2, py - 8, width, 16, 8);

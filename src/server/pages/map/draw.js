@@ -1,37 +1,38 @@
-// Sheets on top of each other: the ground, the course, the trails, the dots with their tags.
+// Sheets on top of each other: the ground, the course, the trails, the dots with their tags. Each is
+// drawn when something on it has changed, and only then.
 
-import { isChosen, keeping, selected } from './chosen.js';
+import { keeping, selected } from './chosen.js';
+import { palette } from './colours.js';
 import { drawCourse } from './course.js';
-import { $, clock, on } from './dom.js';
-import { changed, drawWith, takeChanges } from './frame.js';
+import { $, clock } from './dom.js';
+import { beakOf, drawDot, lookOf } from './dots.js';
+import { changed, drawWith, lookIn, takeChanges } from './frame.js';
 import { drawGround } from './ground.js';
-import { called } from './names.js';
-import { ageInWords, everybody, isDrawn, place, runners, shownState } from './runners.js';
-import { flight, flyOn, look, map, screenX, screenY, turns, view, worldPx } from './view.js';
+import { everybody, isDrawn, place, runners, seenPx, stepMs } from './runners.js';
+import { drawTags, tagsDueIn, wordsOf } from './tags.js';
+import { drawTrailEnds, drawTrails, isDue } from './trails.js';
+import { flight, flyOn, lift, look, map, screenX, screenY, turns, view, worldPx } from './view.js';
 import { EQUATOR_M, latitude, longitude, roundStep, wrap } from './world.js';
 
-const { abs, cos, floor, min, sin, PI } = Math;
+const { abs, cos, max, min, PI } = Math;
 
-const DOT_PX = 7;
-const TAG_AWAY_PX = 17;
-const TAG_CHARACTERS_MAX = 24;
-const TAGS_EVERY_MS = 500;
+const SMOOTH_DOTS_MAX = 100;
+const TURN_EVERY_MS = 250; // a heading may wait for company
 
-const sheets = Object.fromEntries(['ground', 'course', 'trails', 'dots'].map(id => [id, $(id).getContext('2d')]));
-let tags = { chosenAt: -Infinity, zoom: 0, selected: null, runners: new Set() };
-let ink, paper, strength;
+// Each sheet costs in each frame, also where it is empty; nothing is seen through the ground.
+const sheets = Object.fromEntries(
+  ['ground', 'course', 'trails', 'dots'].map(id => [id, $(id).getContext('2d', { alpha: id !== 'ground' })]));
+$('course').hidden = !map.dataset.course;
+let drawn = { spots: [], chosen: '', at: 0 };
+let areTrailsNewer = false;
 
 function draw() {
   const now = clock();
   let areMoving = false;
   for (const runner of runners.values()) areMoving = place(runner, now) || areMoving;
   if (flight) flyOn();
-  const centred = runners.get(keeping.id);
-  if (centred && isDrawn(centred) && !flight) {
-    const x = wrap(centred.x, 1);
-    if (x !== view.x || centred.y !== view.y) look(x, centred.y, view.zoom);
-  }
-  const { view: hasMoved, ground, trails } = takeChanges();
+  keepCentred();
+  const { view: hasMoved, ground, trails, trailEnds, dots } = takeChanges();
   if (hasMoved) {
     drawScale();
     // Where the map is, for programs that read the page.
@@ -39,10 +40,27 @@ function draw() {
     Object.assign(map.dataset, numbers);
   }
   if (hasMoved || ground) drawGround(sheets.ground);
-  if (hasMoved) drawCourse(blank(sheets.course), ink, paper);
-  if (hasMoved || trails) drawTrails();
-  drawDots(now);
-  if (flight || areMoving) changed('dots');
+  if (hasMoved) drawCourse(blank(sheets.course), palette.ink, palette.paper);
+  const chosen = `${selected} ${keeping.id}`, spots = spotsAt(now);
+  areTrailsNewer ||= trailEnds;
+  const areTrailsDue = areTrailsNewer && (isDue(now) || !areMoving);
+  const areTrailsDrawn = hasMoved || trails || areTrailsDue || chosen !== drawn.chosen;
+  if (areTrailsDrawn) {
+    drawTrails(blank(sheets.trails), now);
+    areTrailsNewer = false;
+  }
+  if (areTrailsDrawn || dots || tagsDueIn(now) === 0 || isNews(spots, now)) {
+    drawn = { spots, chosen, at: now };
+    drawDots(spots, now);
+  }
+  lookIn(flight ? 0 : min(tagsDueIn(now), turnIn(spots, now), ...spots.map(({ runner }) => stepMs(runner))));
+}
+
+function keepCentred() {
+  const centred = runners.get(keeping.id);
+  if (!centred || !isDrawn(centred) || flight) return;
+  const x = wrap(centred.x, 1), y = centred.y + lift();
+  if (x !== view.x || y !== view.y) look(x, y, view.zoom);
 }
 
 function drawScale() {
@@ -53,135 +71,49 @@ function drawScale() {
   $('scale').textContent = metres < 1000 ? `${metres} m` : `${metres / 1000} km`;
 }
 
-const colour = ({ color, hue }) => color ?? `hsl(${hue} ${strength})`;
-
 function blank(sheet) {
   sheet.clearRect(0, 0, view.width, view.height);
-  sheet.globalAlpha = 0.45;
-  sheet.lineWidth = 3;
-  sheet.lineJoin = sheet.lineCap = 'round';
   return sheet;
 }
 
-function drawTrails() {
-  const sheet = blank(sheets.trails), px = worldPx();
-  for (const runner of everybody().filter(isDrawn)) {
-    const left = screenX(-turns(runner.x)), top = screenY(0);
-    let lastX = Infinity, lastY = Infinity;
-    sheet.strokeStyle = colour(runner);
-    sheet.beginPath();
-    for (const { x, y } of runner.trail) {
-      const atX = left + x * px, atY = top + y * px;
-      if (abs(atX - lastX) + abs(atY - lastY) < 2) continue;
-      sheet.lineTo(atX, atY);
-      lastX = atX;
-      lastY = atY;
-    }
-    sheet.stroke();
-  }
-}
-
-function drawDots(now) {
-  const sheet = blank(sheets.dots);
-  const spots = everybody().filter(isDrawn)
+// The dots in view: where they are, what they look like, what their tags say.
+function spotsAt(now) {
+  return everybody().filter(isDrawn)
     .map(runner => ({ runner, px: screenX(runner.x - turns(runner.x)), py: screenY(runner.y) }))
-    .filter(({ px, py }) => px > -80 && py > -20 && px < view.width + 20 && py < view.height + 20);
-  // From the end of each trail to the dot, which is still on its way.
-  for (const { runner, px, py } of spots) {
-    const last = runner.trail.at(-1);
-    sheet.strokeStyle = colour(runner);
-    sheet.beginPath();
-    sheet.moveTo(screenX(last.x - turns(runner.x)), screenY(last.y));
-    sheet.lineTo(px, py);
-    sheet.stroke();
-  }
+    .filter(({ px, py }) => px > -20 && py > -20 && px < view.width + 20 && py < view.height + 20)
+    .map(spot => ({ ...spot, look: lookOf(spot.runner), beak: beakOf(spot.runner), ...wordsOf(spot.runner, now) }));
+}
+
+// Whether a person could tell these from what is drawn.
+function isNews(spots, now) {
+  const px = seenPx(), old = drawn.spots, isTurnDue = now - drawn.at >= TURN_EVERY_MS;
+  return spots.length !== old.length || spots.some((spot, index) => {
+    const { runner, look, beak, name, age, px: x, py: y } = old[index];
+    return spot.runner !== runner || spot.look !== look || spot.name !== name || spot.age !== age
+      || isTurnDue && spot.beak !== beak || abs(spot.px - x) >= px || abs(spot.py - y) >= px;
+  });
+}
+
+function turnIn(spots, now) {
+  const isTurned = spots.some(({ beak }, index) => beak !== drawn.spots[index].beak);
+  return isTurned ? max(drawn.at + TURN_EVERY_MS - now, 0) : Infinity;
+}
+
+function drawDots(spots, now) {
+  const sheet = blank(sheets.dots);
+  // Between two pixels a dot moves more smoothly, and costs twice as much.
+  sheet.imageSmoothingEnabled = spots.length <= SMOOTH_DOTS_MAX;
+  drawTrailEnds(sheet, spots);
   for (const spot of spots) drawDot(sheet, spot);
-  const areOld = now - tags.chosenAt > TAGS_EVERY_MS || tags.zoom !== view.zoom || tags.selected !== selected;
-  if (areOld) chooseTags(spots, now);
-  sheet.font = '600 12px system-ui, sans-serif';
-  sheet.textBaseline = 'middle';
-  for (const spot of spots) if (tags.runners.has(spot.runner)) drawTag(sheet, spot, now);
+  drawTags(sheet, spots, now);
+  sheet.globalAlpha = 1;
 }
-
-// Live: solid. Stale: a faded ring.
-function drawDot(sheet, { runner, px, py }) {
-  const isLive = shownState(runner) === 'live', { heading } = runner.fix;
-  sheet.globalAlpha = isLive ? 1 : 0.7;
-  sheet.fillStyle = colour(runner);
-  sheet.strokeStyle = paper;
-  sheet.lineWidth = 2;
-  if (isLive && heading !== undefined) {
-    const north = heading * PI / 180;
-    sheet.beginPath();
-    for (const [turn, far] of [[0, 16], [0.6, 9], [-0.6, 9]]) {
-      sheet.lineTo(px + sin(north + turn) * far, py - cos(north + turn) * far);
-    }
-    sheet.closePath();
-    sheet.stroke();
-    sheet.fill();
-  }
-  const ring = radius => { sheet.beginPath(); sheet.arc(px, py, radius, 0, 7); };
-  ring(DOT_PX);
-  if (!isLive) {
-    sheet.fillStyle = paper;
-    sheet.strokeStyle = colour(runner);
-    sheet.lineWidth = 3;
-  }
-  sheet.fill();
-  sheet.stroke();
-  if (isChosen(runner)) {
-    ring(DOT_PX + 5);
-    sheet.globalAlpha = 1;
-    sheet.lineWidth = 2;
-    sheet.strokeStyle = ink;
-    sheet.stroke();
-  }
-}
-
-// Tags that would lie on each other are left out, first those of live runners that had none.
-function chooseTags(spots, now) {
-  const had = tags.runners, taken = new Set();
-  tags = { chosenAt: now, zoom: view.zoom, selected, runners: new Set() };
-  const rank = ({ runner }) =>
-    isChosen(runner) ? 0 : shownState(runner) === 'stale' ? 1 : had.has(runner) ? 2 : 3;
-  for (const { runner, px, py } of [...spots].sort((a, b) => rank(a) - rank(b))) {
-    const cells = [0, 1, 2].map(right => `${floor(px / 40) + right} ${floor(py / 20)}`);
-    if (cells.some(cell => taken.has(cell))) continue;
-    for (const cell of cells) taken.add(cell);
-    tags.runners.add(runner);
-  }
-}
-
-// Name and age are texts of their own: no mark of direction in a name reaches beyond it.
-function drawTag(sheet, { runner, px, py }, now) {
-  const isLive = shownState(runner) === 'live', characters = [...called(runner)];
-  const isLong = characters.length > TAG_CHARACTERS_MAX;
-  const name = isLong ? `${characters.slice(0, TAG_CHARACTERS_MAX).join('')}…` : called(runner);
-  const age = isLive ? '' : ` · ${ageInWords(runner, now)}`;
-  const widthOf = words => sheet.measureText(words).width;
-  if (runner.tag?.age !== age || runner.tag.name !== name) runner.tag = { name, age, nameWidth: widthOf(name), ageWidth: widthOf(age) };
-  const { nameWidth, ageWidth } = runner.tag, left = px + TAG_AWAY_PX;
-  sheet.globalAlpha = 0.8;
-  sheet.fillStyle = paper;
-  sheet.fillRect(left, py - 9, nameWidth + ageWidth + 8, 18);
-  sheet.globalAlpha = isLive ? 1 : 0.8;
-  sheet.fillStyle = ink;
-  sheet.fillText(name, left + 4, py + 1);
-  sheet.fillText(age, left + 4 + nameWidth, py + 1);
-}
-
-export function readColours() {
-  const style = getComputedStyle(document.documentElement);
-  [ink, paper, strength] = ['--ink', '--paper', '--strength'].map(name => style.getPropertyValue(name));
-  changed('view');
-}
-on(matchMedia('(prefers-color-scheme: dark)'), 'change', readColours);
 
 drawWith(draw);
 
 new ResizeObserver(() => {
   const dpr = min(devicePixelRatio, 2);
-  Object.assign(view, { width: map.clientWidth, height: map.clientHeight });
+  Object.assign(view, { width: map.clientWidth, height: map.clientHeight, dpr });
   for (const { canvas } of Object.values(sheets)) {
     canvas.width = view.width * dpr;
     canvas.height = view.height * dpr;

@@ -1,15 +1,16 @@
 // What a person does to the map with a pointer, a wheel or keys.
 
 import { keep, keeping, select } from './chosen.js';
-import { $, on } from './dom.js';
+import { $, clock, on } from './dom.js';
 import { everybody, isDrawn } from './runners.js';
-import { ZOOM_MAX, ZOOM_MIN, flight, go, map, screenX, screenY, turns, view } from './view.js';
+import { ZOOM_MAX, ZOOM_MIN, drift, flight, go, halt, map, screenX, screenY, turns, view } from './view.js';
 import { clamp, pxAt } from './world.js';
 
 const { abs, hypot, log2 } = Math;
 
 const TAP_PX = 4; // a finger is never quite still
 const TAP_AWAY_PX = 22;
+const THROW_MS = 100; // the last of a drag, which says how fast it was
 
 // Zooms with the point at these pixels where it is; about the centre if a runner is kept there.
 function zoomBy(steps, at, isSmooth) {
@@ -42,6 +43,7 @@ function tap({ x, y }) {
 
 const fingers = new Map();
 let travelled = 0;
+let steps = []; // of the last drag by one finger: how far, and when
 
 const onGround = event => !event.target.closest('button, a');
 function at(event) {
@@ -55,6 +57,7 @@ function middle() {
 
 map.addEventListener('wheel', event => {
   event.preventDefault();
+  halt();
   // Lines instead of pixels, and the pinch of a touchpad, are small numbers.
   const unit = (event.deltaMode ? 30 : 1) * (event.ctrlKey ? 5 : 1);
   zoomBy(clamp(-event.deltaY * unit / 300, -1, 1), at(event));
@@ -63,7 +66,10 @@ map.addEventListener('wheel', event => {
 on(map, 'pointerdown', event => {
   if (!onGround(event) || event.button > 0) return;
   map.setPointerCapture(event.pointerId);
-  if (fingers.size === 0) travelled = 0;
+  steps = [];
+  // Who stops a map means nobody on it.
+  const wasFlying = halt();
+  if (fingers.size === 0) travelled = wasFlying ? Infinity : 0;
   if (fingers.size < 2) fingers.set(event.pointerId, at(event));
 });
 
@@ -75,13 +81,24 @@ on(map, 'pointermove', event => {
   travelled += hypot(after.x - before.x, after.y - before.y) + abs(after.apart - before.apart);
   if (travelled <= TAP_PX) return;
   panBy(before.x - after.x, before.y - after.y);
+  if (fingers.size === 1) steps.push({ dx: before.x - after.x, dy: before.y - after.y, at: clock() });
   if (before.apart > 0 && after.apart > 0) zoomBy(log2(after.apart / before.apart), after);
 });
 
 on(map, 'pointerup pointercancel', event => {
   const isLast = fingers.delete(event.pointerId) && fingers.size === 0;
-  if (isLast && event.type === 'pointerup' && travelled <= TAP_PX) tap(at(event));
+  if (!isLast || event.type === 'pointercancel') return;
+  if (travelled <= TAP_PX) tap(at(event));
+  else throwMap();
 });
+
+// Lets go of the map at the speed of the finger.
+function throwMap() {
+  const now = clock(), last = steps.filter(step => now - step.at < THROW_MS);
+  const sum = key => last.reduce((total, step) => total + step[key], 0);
+  drift(sum('dx') / THROW_MS, sum('dy') / THROW_MS);
+  steps = [];
+}
 
 on(map, 'dblclick', event => { if (onGround(event)) zoomBy(1, at(event), true); });
 

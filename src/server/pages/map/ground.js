@@ -1,20 +1,20 @@
 // The ground: raster tiles where they can be had, above a plain grid of degrees. Both are drawn in
 // light colours; the style sheet turns them dark.
 
-import { clock, on } from './dom.js';
+import { $, clock, on } from './dom.js';
 import { changed } from './frame.js';
 import { flight, map, screenX, screenY, view, worldPx } from './view.js';
 import { clamp, latitude, project, roundStep, wrap } from './world.js';
 
 const { abs, ceil, floor, log10, max, min, round } = Math;
 
-const TILE_ZOOM_MAX = 19;
-const TILES_KEPT_MAX = 400;
+const TILES_KEPT_MAX = 600;
 const TILE_RETRY_MS = 30_000;
 const STAND_IN_LEVELS = 5; // from how far above a coarse tile may fill in for a missing one
 const GRID_PX = 90;
+const SHARP_FROM = 1.5; // pixels of the screen per pixel of the page
 
-const template = map.dataset.tiles;
+const { tiles: template, tilesZoom } = map.dataset;
 const tiles = new Map();
 
 export function drawGround(sheet) {
@@ -27,15 +27,27 @@ export function drawGround(sheet) {
 }
 
 function drawTiles(sheet, { left, right, top, bottom }) {
-  const zoom = clamp(round(view.zoom), 0, TILE_ZOOM_MAX);
-  const count = 2 ** zoom;
+  // Fine screens get tiles of the next zoom, at half their size. Above the last zoom they are scaled up.
+  const zoom = clamp(round(view.zoom) + (view.dpr > SHARP_FROM ? 1 : 0), 0, Number(tilesZoom));
+  const count = 2 ** zoom, wanted = new Set();
   for (let y = floor(top * count); y < bottom * count; y += 1) {
     for (let x = floor(left * count); x < right * count; x += 1) {
       // Whole pixels, so that no seams show between tiles.
       const px = round(screenX(x / count)), py = round(screenY(y / count));
       const width = round(screenX((x + 1) / count)) - px, height = round(screenY((y + 1) / count)) - py;
+      wanted.add(keyOf(zoom, wrap(x, count), y));
       drawTile(sheet, zoom, wrap(x, count), y, [px, py, width, height]);
     }
+  }
+  forgetOthers(wanted);
+  sayWhatFails(wanted);
+}
+
+function forgetOthers(wanted) {
+  for (const [key, { image, state }] of tiles) {
+    if (state !== 'loading' || wanted.has(key)) continue;
+    image.removeAttribute('src'); // ends the load
+    tiles.delete(key);
   }
   if (tiles.size <= TILES_KEPT_MAX) return;
   const oldest = [...tiles].sort(([, a], [, b]) => a.usedAt - b.usedAt);
@@ -43,24 +55,37 @@ function drawTiles(sheet, { left, right, top, bottom }) {
 }
 
 function drawTile(sheet, zoom, x, y, place) {
-  // What a flight passes is gone before it would be here.
-  if (!flight) loadTile(zoom, x, y);
+  // What a zoom passes is gone before it would be here.
+  if (!flight || flight.from.zoom === flight.to.zoom) loadTile(zoom, x, y);
   for (let up = 0; up <= min(STAND_IN_LEVELS, zoom); up += 1) {
-    const tile = tiles.get(`${zoom - up}/${x >> up}/${y >> up}`);
-    if (!tile?.isLoaded) continue;
+    const tile = tiles.get(keyOf(zoom - up, x >> up, y >> up));
+    if (tile?.state !== 'loaded') continue;
     const size = tile.image.naturalWidth / 2 ** up, mask = 2 ** up - 1;
     return sheet.drawImage(tile.image, (x & mask) * size, (y & mask) * size, size, size, ...place);
   }
 }
 
 function loadTile(z, x, y) {
-  const key = `${z}/${x}/${y}`, known = tiles.get(key), now = clock();
+  const key = keyOf(z, x, y), known = tiles.get(key), now = clock();
   if (known && now < known.retryAt) return known.usedAt = now;
-  const image = new Image(), tile = { image, isLoaded: false, usedAt: now, retryAt: Infinity };
-  on(image, 'load', () => { tile.isLoaded = true; changed('ground'); });
-  on(image, 'error', () => { tile.retryAt = clock() + TILE_RETRY_MS; });
+  const image = new Image(), tile = { image, state: 'loading', usedAt: now, retryAt: Infinity };
+  on(image, 'load', () => { tile.state = 'loaded'; changed('ground'); });
+  on(image, 'error', () => {
+    Object.assign(tile, { state: 'failed', retryAt: clock() + TILE_RETRY_MS });
+    changed('ground');
+    setTimeout(changed, TILE_RETRY_MS, 'ground');
+  });
   image.src = template.replace('{z}', z).replace('{x}', x).replace('{y}', y);
   tiles.set(key, tile);
+}
+
+const keyOf = (z, x, y) => `${z}/${x}/${y}`;
+
+// One line, while none of the tiles in view can be had.
+function sayWhatFails(wanted) {
+  const states = new Set([...wanted].map(key => tiles.get(key)?.state));
+  if (states.has('loaded')) $('no-tiles').hidden = true;
+  else if (states.has('failed') && !states.has('loading')) $('no-tiles').hidden = false;
 }
 
 function drawGrid(sheet, { left, right, top, bottom }) {
@@ -78,7 +103,7 @@ function drawGrid(sheet, { left, right, top, bottom }) {
     const px = round(screenX(i * step / 360 + 0.5)) + 0.5;
     sheet.moveTo(px, 0);
     sheet.lineTo(px, view.height);
-    label(wrap(i * step + 180, 360) - 180, 'WE', px + 4, 13);
+    if (px > $('tools').offsetWidth) label(wrap(i * step + 180, 360) - 180, 'WE', px + 4, 13);
   }
   sheet.textAlign = 'right';
   for (let i = ceil(latitude(bottom) / step); i * step <= latitude(top); i += 1) {

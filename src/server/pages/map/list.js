@@ -1,103 +1,93 @@
-// The list of runners in words, and whom to follow.
+// The list beside the map: looking for somebody, its order and its units, and its keys.
 
-import { keepInFragment, writeAddress } from './address.js';
-import { keep, keeping, select } from './chosen.js';
-import { $, clock, on, write } from './dom.js';
-import { changed } from './frame.js';
-import { linkedIds, typedIds } from './ids.js';
-import { followOver, server } from './link.js';
-import { called, isolated } from './names.js';
-import { detailsInWords, newRunner, runners, shownState, stateInWords } from './runners.js';
+import { keep, select, selectAndShow, selected, showWith } from './chosen.js';
+import { drawDetails, openDetails, unfollowWith } from './details.js';
+import { $, on } from './dom.js';
+import { chooseWith, drawHint, follow, unfollow } from './follows.js';
+import { typedIds } from './ids.js';
+import { remember, remembered } from './memory.js';
+import { isolated } from './names.js';
+import { drawRows, filterBy, sortBy } from './rows.js';
+import { runners } from './runners.js';
+import { hideSheet, raiseSheet } from './sheet.js';
 import { note } from './status.js';
+import { chooseUnit, unit, unitNames } from './units.js';
 
-// Follows whom the address names.
-export function followLinked() {
-  const inFragment = linkedIds(location.hash);
-  if (inFragment.length > 0) keepInFragment();
-  const ids = [...linkedIds(location.search), ...inFragment];
-  // One that came without a load of the page shows nobody else.
-  if (inFragment.length > 0) {
-    for (const runner of runners.values()) if (!ids.includes(runner.id)) drop(runner);
-  }
-  follow(ids);
-}
-
-export function follow(ids) {
-  const added = [...new Set(ids)].filter(id => !runners.has(id));
-  for (const id of added) {
-    const runner = newRunner(id);
-    runners.set(id, runner);
-    addRow(runner);
-  }
-  followOver(added);
-  followed();
-}
-
-function drop({ id, row: { item } }) {
-  item.remove();
-  runners.delete(id);
-  server.unfollow([id]);
-  if (keeping.id === id) keep(null);
-}
-
-function unfollow(runner) {
-  const { item } = runner.row, next = item.nextElementSibling ?? item.previousElementSibling;
-  drop(runner);
-  (next?.lastElementChild ?? $('ids')).focus();
-  followed();
-}
-
-function followed() {
-  writeAddress();
-  $('hint').hidden = runners.size > 0;
-  drawList();
-  changed('view');
-}
-
-function addRow(runner) {
-  const item = $('row').content.firstElementChild.cloneNode(true);
-  const [toggle, drop] = item.children, [dot, name, age, details] = toggle.children, { id } = runner;
-  runner.row = { item, toggle, drop, dot, name, age, details };
-  item.dataset.user = id;
-  dot.style.setProperty('--hue', runner.hue);
-  on(toggle, 'click', () => {
-    select(id);
-    if (keeping.id === id) keep(null);
-    else keep('runner', id);
-  });
-  on(drop, 'click', () => unfollow(runner));
-  $('runners').append(item);
-}
-
-function drawName({ id, name, color, row }) {
-  const who = called({ id, name });
-  if (row.who === who && row.color === color) return;
-  Object.assign(row, { who, color });
-  row.name.textContent = who;
-  row.toggle.title = `Keep in the centre: ${isolated(who)}`;
-  row.drop.setAttribute('aria-label', `Unfollow ${isolated(who)}`);
-  row.dot.style.setProperty('--color', color ?? '');
-}
+const NAMED_MAX = 3; // ids on the button that follows them
 
 export function drawList() {
-  const now = clock(), counts = { live: 0, stale: 0, unknown: 0 };
-  for (const runner of runners.values()) {
-    const state = shownState(runner), { item, age, details } = runner.row;
-    counts[state] += 1;
-    item.dataset.state = state;
-    drawName(runner);
-    write(age, stateInWords(runner, now));
-    write(details, detailsInWords(runner));
-  }
-  const words = Object.entries(counts).filter(([, count]) => count > 0).map(([state, count]) => `${count} ${state}`);
-  write($('count'), words.join(', ') || 'Nobody followed');
+  drawRows();
+  drawDetails();
+  drawHint();
 }
 
+chooseWith(({ id }) => {
+  if (selected === id) select(null);
+  else selectAndShow(id);
+});
+unfollowWith(unfollow);
+showWith(() => {
+  if (selected !== null) raiseSheet();
+  openDetails();
+});
+
+// What is typed is looked for in names and ids, and whose id it is can be followed.
+let found = [];
+const strangers = () => typedIds($('ids').value).filter(id => !runners.has(id));
+
+function lookFor() {
+  const { value } = $('ids'), ids = strangers();
+  found = filterBy(value.split(','));
+  $('nobody').hidden = found.length > 0 || value.trim() === '' || runners.size === 0;
+  $('follow-typed').hidden = ids.length === 0;
+  $('follow-typed').classList.toggle('aside', found.length > 0);
+  $('follow-typed').textContent = ids.length > NAMED_MAX ? `Follow ${ids.length} ids` : `Follow ${ids.map(isolated).join(', ')}`;
+}
+on($('ids'), 'input', lookFor);
+
+function endLooking() {
+  $('ids').value = '';
+  lookFor();
+}
+
+// Enter follows a number or a list, as people type them, and takes a name that is in the list.
 on($('follow'), 'submit', event => {
   event.preventDefault();
-  const ids = typedIds($('ids').value);
-  if (ids.length === 0) return note('Type one or more user ids, with commas between them: 5, 6');
-  $('ids').value = '';
-  $('note').hidden = true;
-  follow(ids);
+  const { value } = $('ids'), ids = strangers(), isByButton = event.submitter === document.activeElement;
+  const isOfIds = /^[\s\d,]*$/.test(value) || value.includes(',');
+  if (ids.length > 0 && (isByButton || isOfIds || found.length === 0)) {
+    $('note').hidden = true;
+    follow(ids);
+    return endLooking();
+  }
+  if (value.trim() === '') return note('Type a name to find, or one or more user ids to follow: 5, 6');
+  const [first] = found;
+  if (!first) return note('An id has 1 to 64 bytes and no control characters.');
+  selectAndShow(first.id);
+  first.row.toggle.focus();
+});
+
+for (const name of unitNames) $('units').append(new Option(name, name));
+$('units').value = unit;
+on($('units'), 'change', () => {
+  chooseUnit($('units').value);
+  drawList();
+});
+
+const orders = [...$('sort').options].map(({ value }) => value);
+$('sort').value = remembered('sort', orders);
+sortBy($('sort').value);
+on($('sort'), 'change', () => {
+  remember('sort', $('sort').value);
+  sortBy($('sort').value);
+});
+
+// One step back: from what is typed, from the details, and then to the map.
+on($('panel'), 'keydown', event => {
+  if (event.key !== 'Escape') return;
+  event.preventDefault();
+  if (event.target === $('ids') && $('ids').value !== '') return endLooking();
+  if (selected !== null) return select(null);
+  hideSheet();
+  $('map').focus();
 });

@@ -1,21 +1,25 @@
 // The runners that are followed: what the server says of them, and where their dots are by now.
 
 import { calm } from './dom.js';
-import { changed } from './frame.js';
+import { changed, lookIn } from './frame.js';
 import { link } from './link.js';
-import { isolated } from './names.js';
+import { keepLately } from './speeds.js';
 import { tell } from './status.js';
+import { view, worldPx } from './view.js';
 import { LATITUDE_MAX, clamp, project, wrap } from './world.js';
 
-const { abs, floor, hypot, max, round } = Math;
+const { abs, hypot, max, min, round } = Math;
 
 const GLIDE_MS_MAX = 10_000;
 const RETURN_MS = 1000; // of a glide to where a stale runner turns up again
 const WAYPOINTS_MAX = 50;
 const TRAIL_POINTS_MAX = 2000; // of one runner
 const TRAILS_POINTS_MAX = 40_000; // of all
+const SEEN_PX = 0.25; // of the screen
+const NEWS_MS = 100; // that nobody sees the dot move by may wait so long
+const TRAIL_EXACT = 1e-8;
+const SECONDS_BELOW = 1e11; // a timestamp; above it are milliseconds
 const STANDING = 2.5e-8; // about a metre at the equator
-const MEASURED_MAX = 1e7; // what is beyond as many m or km/h was never measured on Earth
 
 export const runners = new Map();
 export const everybody = () => [...runners.values()];
@@ -27,9 +31,13 @@ export const newRunner = id => ({
   state: 'unknown',
   isTold: false, // whether the server has said how it is
   isHeard: false, // and has since it was last asked
+  told: null, // the state by the server's own word on this connection
+  isNamed: true, // whether it is followed by its id, and not only as one of everyone
+  refusal: null, // the code with which the server refused to have it followed
   connected: false,
   heardAt: null, // when the server received the last fix, by this page's clock
   fix: null, // the last position as sent
+  lately: [], // positions that say how fast it is
   isMappable: false,
   x: 0, y: 0, // the dot
   from: null, // the point that it came through last; `d` is how far along its way, as of `path`
@@ -50,26 +58,34 @@ function hue(id) {
   return round(wrap(number * 137.508, 360));
 }
 
-// What the page is not told of is not live, for all it knows.
-export const shownState = ({ state, isHeard }) => state === 'live' && !(link.isOpen && isHeard) ? 'stale' : state;
+// Whom the server leaves out although all is settled is not live, for all the page knows. A lost
+// connection says nothing of anybody.
+export const shownState = ({ state, isHeard }) =>
+  state === 'live' && link.isOpen && link.unsettled === 0 && !isHeard ? 'stale' : state;
 export const isDrawn = ({ isMappable, state }) => isMappable && state !== 'unknown';
 
-function become(runner, state) {
-  if (runner.isTold && runner.state !== state) tell(runner, state);
+function become(runner, state, isTold = runner.isTold) {
+  if (isTold && runner.state !== state) tell(runner, state);
   runner.state = state;
-  changed('dots');
+  lookIn(NEWS_MS);
 }
 
 export function hearPresence(runner, { name = null, color = null, state, connected, age }, now) {
   if (runner.color !== color) changed('trails');
-  Object.assign(runner, { name, color });
-  become(runner, state);
-  Object.assign(runner, { connected, isTold: true });
+  const { told, isTold } = runner;
+  Object.assign(runner, { name, color, connected, isTold: true, told: state });
+  // A server that has just started knows nothing of who was seen here before. Who is unknown to one that knew is gone.
+  const isForgotten = state === 'unknown' && (told === null || told === 'unknown') && isTold && runner.fix;
+  become(runner, isForgotten ? 'stale' : state, isTold);
   if (age !== undefined) runner.heardAt = now - age * 1000;
-  if (state === 'unknown') {
-    Object.assign(runner, { heardAt: null, fix: null, isMappable: false, path: [], trail: [] });
-    changed('trails');
-  }
+  if (runner.state === 'unknown') forget(runner);
+}
+
+// Nothing is known of where it is any more.
+export function forget(runner) {
+  become(runner, 'unknown');
+  Object.assign(runner, { heardAt: null, fix: null, lately: [], isMappable: false, path: [], trail: [] });
+  changed('trails');
 }
 
 export function hearPosition(runner, fix, now) {
@@ -78,17 +94,26 @@ export function hearPosition(runner, fix, now) {
   // A last known position is told again after each reconnect.
   if (isNews || runner.fix?.lat !== fix.lat || runner.fix?.lng !== fix.lng) moveDot(runner, fix, heardAt, now);
   Object.assign(runner, { fix, heardAt });
-  if (isNews) become(runner, 'live');
+  keepLately(runner, fix);
+  // Who tells of a place knows of the runner.
+  runner.told = isNews ? 'live' : runner.told ?? 'stale';
+  if (!isNews) return;
+  become(runner, 'live');
 }
 
-function moveDot(runner, { lat, lng }, heardAt, now) {
+function moveDot(runner, { lat, lng, timestamp }, heardAt, now) {
   const { isMappable } = runner;
   runner.isMappable = abs(lat) <= LATITUDE_MAX && abs(lng) <= 180;
-  changed('dots');
-  if (!runner.isMappable) return Object.assign(runner, { path: [], trail: [] });
-  const to = project(lat, lng);
+  if (!runner.isMappable) {
+    changed('trails');
+    return Object.assign(runner, { path: [], trail: [] });
+  }
+  const to = { ...project(lat, lng), ms: timestamp < SECONDS_BELOW ? timestamp * 1000 : timestamp };
   if (!isMappable) {
-    Object.assign(runner, to);
+    // Where the trail comes from, if the server told of that first.
+    to.x += round((runner.trail.at(-1)?.x ?? to.x) - to.x);
+    Object.assign(runner, { x: to.x, y: to.y });
+    changed('time');
     return keepTrail(runner, to);
   }
   place(runner, now);
@@ -103,7 +128,15 @@ function moveDot(runner, { lat, lng }, heardAt, now) {
   runner.begun = now;
   runner.glideMs = clamp(heardAt - runner.heardAt, 0, runner.state === 'live' ? GLIDE_MS_MAX : RETURN_MS);
   if (calm.matches) runner.glideMs = 0;
+  lookIn(min(stepMs(runner), NEWS_MS));
 }
+
+// A step that is shorter is not seen.
+export const seenPx = () => SEEN_PX / view.dpr;
+
+// How long its dot takes for one that is.
+export const stepMs = ({ path, glideMs }) =>
+  path.length > 0 ? seenPx() / worldPx() / path.at(-1).d * glideMs : Infinity;
 
 // Puts the dot where it is by now, never beyond the last fix. `true` while it is under way.
 export function place(runner, now) {
@@ -121,44 +154,36 @@ export function place(runner, now) {
   return path.length > 0;
 }
 
-function keepTrail({ trail }, { x, y }) {
-  const last = trail.at(-1);
-  if (last && hypot(x - last.x, y - last.y) < STANDING) return;
-  trail.push({ x, y });
-  const most = clamp(TRAILS_POINTS_MAX / runners.size, 20, TRAIL_POINTS_MAX);
-  if (trail.length > most) trail.splice(0, trail.length - most);
+// The way that a runner came, as the server knows it. It takes the place of what the page saw itself,
+// but for what is older than all of it; what the dot has still to reach comes later.
+export function hearTrail(runner, { points }) {
+  if (points.length === 0) return;
+  const told = points.map(([lng, lat, ms]) => ({ ...project(clamp(lat, -LATITUDE_MAX, LATITUDE_MAX), lng), ms }));
+  const isAhead = point => runner.path.some(to => isSamePlace(point, to));
+  while (told.length > 0 && isAhead(told.at(-1))) told.pop();
+  const trail = [...runner.trail.filter(({ ms }) => ms < points[0][2]), ...told];
+  let after = runner.isMappable ? runner : null;
+  for (const point of trail.reverse()) {
+    if (after) point.x += round(after.x - point.x);
+    after = point;
+  }
+  runner.trail = trail.reverse();
+  trim(runner.trail);
   changed('trails');
 }
 
-export function ageInWords({ heardAt }, now) {
-  const seconds = max(now - heardAt, 0) / 1000, hours = floor(seconds / 3600);
-  if (seconds < 60) return `${floor(seconds)} s`;
-  if (hours < 1) return `${floor(seconds / 60)} min`;
-  return hours < 48 ? `${hours} h ${floor(seconds / 60) % 60} min` : `${floor(hours / 24)} days`;
+// As exactly as the server keeps a trail: to 10^-6 degrees.
+const isSamePlace = (a, b) => abs(a.y - b.y) < TRAIL_EXACT && abs(wrap(a.x - b.x + 0.5, 1) - 0.5) < TRAIL_EXACT;
+
+function trim(trail) {
+  const most = clamp(TRAILS_POINTS_MAX / runners.size, 20, TRAIL_POINTS_MAX);
+  if (trail.length > most) trail.splice(0, trail.length - most);
 }
 
-export function stateInWords(runner, now) {
-  if (runner.heardAt === null) return runner.isTold ? 'no position yet' : 'nothing heard yet';
-  return `${shownState(runner)}, ${ageInWords(runner, now)}`;
-}
-
-export function detailsInWords({ id, name, fix, isMappable, isTold, connected, state }) {
-  const words = name === null ? [] : [`id ${isolated(id)}`];
-  if (fix) words.push(`${isMappable ? '' : 'off the map: '}${fixInWords(fix)}`);
-  // That nobody says to be a live runner is no news: a gateway may speak for it.
-  if (state !== 'live' && isTold && link.isOpen) {
-    words.push(connected ? 'connected, but sends nothing' : 'not connected to the server');
-  }
-  return words.join(' · ');
-}
-
-export function fixInWords({ lat, lng, speed, heading, accuracy, battery }) {
-  const words = [`${lat.toFixed(5)}, ${lng.toFixed(5)}`];
-  // Numbers stay with their units.
-  const add = (value, text) => { if (value <= MEASURED_MAX) words.push(text(value).replaceAll(' ', '\u00a0')); };
-  add(speed * 3.6, kmh => `${kmh.toFixed(1)} km/h`);
-  add(heading, degrees => ['N', 'NE', 'E', 'SE', 'S', 'SW', 'W', 'NW'][round(degrees / 45) % 8]);
-  add(accuracy, metres => `±${round(metres)} m`);
-  add(battery, part => `battery ${round(part * 100)} %`);
-  return words.join(' · ');
+function keepTrail({ trail }, { x, y, ms }) {
+  const last = trail.at(-1);
+  if (last && hypot(x - last.x, y - last.y) < STANDING) return;
+  trail.push({ x, y, ms });
+  trim(trail);
+  changed('trailEnds');
 }

@@ -2,19 +2,21 @@
 
 import { $, clock, on } from './dom.js';
 import { isId } from './ids.js';
-import { server } from './link.js';
-import { follow } from './list.js';
-import { fixInWords } from './runners.js';
+import { follow, unfollow } from './follows.js';
+import { link, server } from './link.js';
+import { called, isolated } from './names.js';
+import { forget, runners } from './runners.js';
 import { note } from './status.js';
 import { subject } from './token.js';
+import { placeInWords } from './words.js';
 
 const { round } = Math;
 
 const REST_MS = 15_000; // without a word of the device
 const MEASURING_MS_MAX = 30_000; // not counting how long the person thinks about it
 export const sharing = { id: null, watch: null, lock: null, measuredAt: Infinity, isSeen: false };
-// Whether the person stopped while nobody could be told.
-let isLeaving = false;
+// Who the person was that stopped while nobody could be told.
+let leaving = null;
 
 export function showSubject() {
   const id = subject();
@@ -29,23 +31,46 @@ if (!isSecureContext) {
   for (const control of $('share-form').elements) control.disabled = true;
 }
 
-on($('share-form'), 'submit', event => {
+on($('share-form'), 'submit', async event => {
   event.preventDefault();
   // A token's id is taken as it is; what people type ends in a space at times.
   const id = subject() ?? $('me').value.trim();
   if (!isId(id)) return note('An id has 1 to 64 bytes and no control characters.');
+  const wasFollowed = runners.has(id);
+  await follow([id]);
+  if (sharing.id !== null) return;
+  if (link.isStopped) return note('Nobody can see you: the server takes no connection from this page.');
+  if (await isMine(runners.get(id))) return share(id);
+  if (!wasFollowed && runners.has(id)) unfollow(runners.get(id));
+  $('me').focus();
+});
+
+// Two who share as one runner make its dot jump between them. With a token this connection is itself
+// one of its subject's.
+async function isMine(runner) {
+  if (!runner || runner.state !== 'live' && !(runner.connected && runner.id !== subject())) return true;
+  const { id, name } = runner, who = isolated(called(runner));
+  $('question').textContent = `${who}${name === null ? '' : ` (${isolated(id)})`} is ${
+    runner.state === 'live' ? 'live' : 'connected'} right now. Share as ${isolated(id)} all the same?`;
+  $('ask').querySelector('[value=yes]').textContent = `Share as ${isolated(id)}`;
+  $('ask').returnValue = '';
+  $('ask').showModal();
+  await new Promise(done => $('ask').addEventListener('close', done, { once: true }));
+  return $('ask').returnValue === 'yes';
+}
+
+function share(id) {
   Object.assign(sharing, { id, isSeen: false });
-  isLeaving = false;
+  leaving = null;
   $('sharing-as').textContent = id;
   $('audience').textContent = '';
   $('fix').textContent = 'Waiting for your position. Your browser may ask you for it.';
   showSharing();
   server.hello({ userId: id, audience: true });
-  follow([id]);
   measure();
   keepAwake();
   $('stop').focus();
-});
+}
 
 function measure() {
   const { geolocation } = navigator;
@@ -70,23 +95,32 @@ export function endSharing() {
   navigator.geolocation.clearWatch(sharing.watch);
   sharing.lock?.release();
   Object.assign(sharing, { id: null, watch: null, lock: null });
-  if (!isLeaving) server.hello({ userId: null, audience: false });
+  if (leaving === null) server.hello({ userId: null, audience: false });
   showSharing();
   $('me').focus();
 }
 
 // Nobody is to see the last place of who does not share it any more.
 function stop() {
-  isLeaving = !server.goodbye();
+  const { id } = sharing;
+  leaving = server.goodbye() ? null : id;
+  if (leaving === null) forgetOwn(id);
   endSharing();
-  if (isLeaving) note('There is no connection. Others see your last place until this page has one again: leave it open.');
+  if (leaving !== null) note('There is no connection. Others see your last place until this page has one again: leave it open.');
 }
 on($('stop'), 'click', stop);
 
+// The next connection is not told of it any more: to its server nobody was there.
+function forgetOwn(id) {
+  const runner = runners.get(id);
+  if (runner) forget(runner);
+}
+
 // Over a new connection, which still says who this is: what could not be said when the person stopped.
 export function sayGoodbye() {
-  if (!isLeaving) return;
-  isLeaving = false;
+  if (leaving === null) return;
+  forgetOwn(leaving);
+  leaving = null;
   server.goodbye();
   note('Connected again, and others do not see your last place any more.');
   server.hello({ userId: null, audience: false });
@@ -98,7 +132,7 @@ function hearFix({ coords, timestamp }) {
   server.send({
     userId: sharing.id, lat, lng, accuracy, altitude, altitudeAccuracy, heading, speed, timestamp: round(timestamp),
   });
-  $('fix').textContent = fixInWords({ lat, lng, accuracy });
+  $('fix').textContent = `${placeInWords({ lat, lng })} · ±${round(accuracy)} m`;
 }
 
 function hearNoFix({ code }) {

@@ -2,12 +2,13 @@
 
 import { isBare } from './address.js';
 import { keeping, worthSeeing } from './chosen.js';
+import { readColours } from './colours.js';
 import { loadCourse } from './course.js';
-import { $ } from './dom.js';
-import { readColours } from './draw.js';
+import './draw.js';
+import { followLinked } from './follows.js';
 import { changed } from './frame.js';
 import './gestures.js';
-import { drawList, followLinked } from './list.js';
+import { drawList } from './list.js';
 import { everybody, shownState } from './runners.js';
 import { checkRest, showSubject } from './share.js';
 import { drawWait } from './status.js';
@@ -22,13 +23,10 @@ setInterval(() => {
   drawWait();
   if (keeping.what === 'fit' && !flight) fit(worthSeeing());
   // The tags of stale runners tell their ages.
-  if (everybody().some(runner => shownState(runner) === 'stale')) changed('dots');
+  if (everybody().some(runner => shownState(runner) === 'stale')) changed('time');
 }, TURN_MS);
 
-if (isBare) {
-  document.documentElement.dataset.panel = 'none';
-  $('hint').textContent = 'Nobody is followed.';
-}
+if (isBare) document.documentElement.dataset.panel = 'none';
 readColours();
 showSubject();
 followLinked();

@@ -2,15 +2,17 @@
 
 import { loadCourse } from './course.js';
 import { $, clock, on } from './dom.js';
+import { askForEveryone, endEveryone, followLinked, runnerOf } from './follows.js';
 import { changed } from './frame.js';
-import { link, server, settle } from './link.js';
-import { drawList, followLinked } from './list.js';
-import { everybody, hearPosition, hearPresence, runners } from './runners.js';
+import { everyone, link, server, settle } from './link.js';
+import { drawList } from './list.js';
+import { everybody, hearPosition, hearPresence, hearTrail, runners } from './runners.js';
 import { endSharing, hearAudience, hearLoss, sayGoodbye, sharing, showSubject } from './share.js';
 import { note, showLink } from './status.js';
 import { forgetToken, renewToken, subject, token } from './token.js';
 
 const NO_TOKEN = 'This server shows nobody without a token. Open the map with the link that you were given.';
+const [UNAUTHORIZED, EXPIRED, FOREIGN] = [4001, 4002, 4003];
 
 function say(state, words) {
   showLink(state, words);
@@ -23,23 +25,23 @@ const STATES = {
   open() {
     loadCourse();
     expectAll();
-    if (runners.size > 0) settle();
+    for (const runner of everybody()) runner.told = null;
+    if (runners.size > 0 || everyone.isFollowed) settle();
     say('open', 'Connected');
     sayGoodbye();
   },
-  waiting(code, before) {
+  waiting(code) {
     hearLoss();
-    say('waiting', { 1012: 'The server is restarting', 1013: 'The server is full' }[code]
-      ?? (before === 'open' ? 'Connection lost' : 'No connection'));
+    say('waiting', { 1012: 'The server is restarting', 1013: 'The server is full' }[code] ?? 'No connection');
   },
   ended(code) {
     hearLoss();
     say('stopped', {
-      4001: token ? 'The server does not accept the token of this link. Ask for a new one.' : NO_TOKEN,
-      4002: 'Your access has ended. Ask for a new link.',
-      4003: 'The server takes no connections from pages at this address.',
+      [UNAUTHORIZED]: token ? 'The server does not accept the token of this link. Ask for a new one.' : NO_TOKEN,
+      [EXPIRED]: 'Your access has ended. Ask for a new link.',
+      [FOREIGN]: 'The server takes no connections from pages at this address.',
     }[code] ?? `The server refuses this page (${code}).`);
-    if (code === 4001 || code === 4002) {
+    if (code === UNAUTHORIZED || code === EXPIRED) {
       forgetToken();
       server.renew(null);
     }
@@ -48,12 +50,21 @@ const STATES = {
 };
 
 let state = null;
+let isTokenMissing = false;
 on(server, 'link', ({ detail }) => {
-  const before = state, { code, retryIn } = detail;
+  const before = state, wasOpen = link.isOpen, { retryIn } = detail;
+  // The server waits for a token for a while. There is none.
+  const code = isTokenMissing && detail.state === 'ended' ? UNAUTHORIZED : detail.code;
+  isTokenMissing = false;
   ({ state } = detail);
   Object.assign(link, {
     isOpen: state === 'open', isStopped: state === 'ended', retryAt: retryIn === null ? null : clock() + retryIn,
+    // The same again would be refused again.
+    mayHelpToTry: ![UNAUTHORIZED, EXPIRED, FOREIGN].includes(code),
   });
+  // One that was given up for its silence had been dead for a while.
+  if (wasOpen) link.lostAt = state === 'waiting' ? clock() : link.heardAt;
+  if (link.isOpen) Object.assign(link, { lostAt: null, heardAt: clock() });
   STATES[state](code, before);
 });
 
@@ -65,6 +76,7 @@ function takeToken() {
   showSubject();
   // A connection stays the same person's. The token may cover more or less than the one before.
   if (!link.isOpen || subject() !== before) {
+    askForEveryone();
     server.reconnect();
     return server.renew(token);
   }
@@ -72,6 +84,7 @@ function takeToken() {
   server.hello({ presence: false });
   expectAll();
   server.renew(token);
+  askForEveryone();
   settle();
   server.hello({ presence: true });
 }
@@ -83,25 +96,47 @@ on(window, 'hashchange', () => {
 
 // Until the server speaks of a runner, nothing says that it is still told of it.
 function expectAll() {
-  for (const runner of everybody()) runner.isHeard = false;
+  for (const runner of everybody()) Object.assign(runner, { isHeard: false, refusal: null });
 }
 
 function hearOf(hear, { detail }) {
-  const runner = runners.get(String(detail.userId));
+  const runner = runnerOf(String(detail.userId)), now = clock();
+  link.heardAt = now;
   if (!runner) return;
   runner.isHeard = true;
-  hear(runner, detail, clock());
+  hear(runner, detail, now);
 }
 on(server, 'presence', event => hearOf(hearPresence, event));
 on(server, 'position', event => hearOf(hearPosition, event));
+on(server, 'trail', event => hearOf(hearTrail, event));
 on(server, 'audience', ({ detail }) => hearAudience(detail));
+
+// An error names the first of the ids that it is about. Of whom else the server says nothing, it refused for the same.
+const FOLLOWS = ['not_allowed', 'too_many_follows', 'bad_id'];
+function markRefused(code, message) {
+  const first = everybody().find(({ id }) => message.includes(JSON.stringify(id)));
+  for (const runner of everybody()) {
+    if (!runner.isHeard && (runner === first || runner.refusal === null)) runner.refusal = code;
+  }
+}
 
 // The code decides; the words are for people.
 on(server, 'error', ({ detail: { code, message } }) => {
+  const isOfFollow = link.unsettled > 0;
+  if (code === 'unauthorized') {
+    isTokenMissing = true;
+    return server.close();
+  }
+  // Everyone is asked for before anybody else, and by a list a server says that it does not know how.
+  if (everyone.isFollowed && isOfFollow && (code === 'not_allowed' || code === 'bad_message')) {
+    const { isSaid } = everyone;
+    endEveryone();
+    return isSaid ? note('The server says:', message) : undefined;
+  }
+  if (isOfFollow && FOLLOWS.includes(code)) markRefused(code, message);
   // Who may not send positions shares nothing, whatever the device says. What is not allowed once
   // all follows are carried out is no follow.
-  const isOfPosition = code === 'wrong_user' || code === 'not_allowed' && link.unsettled === 0;
+  const isOfPosition = code === 'wrong_user' || code === 'not_allowed' && !isOfFollow;
   if (isOfPosition && sharing.id !== null) endSharing();
-  if (code === 'unauthorized') note(NO_TOKEN);
-  else note('The server says:', message);
+  note('The server says:', message);
 });
