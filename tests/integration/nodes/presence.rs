@@ -100,7 +100,7 @@ fn runners_of_a_node_that_died_are_not_connected_and_stay_where_they_were() {
     let (here, there) = (engine.node(&[]), engine.node(&[]));
     let mut runner = here.join("5", "[]");
     runner.send(POSITION);
-    runner.barrier();
+    here.wait_for_metric("spectate_bus_published_total", 1.0);
     let mut early = watcher(&there);
     wait_for(&mut early, &of_five("live", true));
     assert_last_known(&early.receive(), POSITION);
