@@ -7,10 +7,6 @@
 #![doc = include_str!("README.md")]
 
 pub mod auth;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "trails do not go through it yet")
-)]
 mod bus;
 pub mod cli;
 pub mod client;

@@ -1,7 +1,7 @@
 //! What other nodes have to do with the users of this one: in whom there is a stake here, what is
 //! heard of them from elsewhere, and what waits for it. Knows no bus.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,10 @@ use super::sender_clock::SenderClock;
 use super::service::Relay;
 use super::stakes::{Said, Stakes};
 use super::terms::Owed;
+use super::trail::Added;
 use crate::dialect::Dialect;
 use crate::fix::Fix;
+use crate::point::TrailPoint;
 use crate::user::UserId;
 
 /// Why a node wants to hear of a user, and what the others are to hear of it.
@@ -145,6 +147,13 @@ impl Relay {
                 self.owe_known(follower.member, follower.slot, false, 0);
             }
         }
+        if age.is_some() {
+            let slot = runner.covered_slot();
+            let covering: Vec<MemberKey> = self.hub.covering(runner).collect();
+            for member in covering {
+                self.owe(member, Owed::LastKnown { slot, runner });
+            }
+        }
         runner
     }
 
@@ -168,6 +177,25 @@ impl Relay {
             && stakes.audiences.insert(key, count).unwrap_or_default() != count
         {
             self.hub.await_audience(key);
+        }
+    }
+
+    /// Points that came onto trails here since the last call.
+    pub(crate) fn take_points(&mut self) -> Vec<(Rc<str>, TrailPoint)> {
+        (self.hub.stakes.as_mut()).map_or(Vec::new(), |stakes| std::mem::take(&mut stakes.points))
+    }
+
+    /// Puts points that other nodes kept onto a user's trail, beside those that are there.
+    pub(crate) fn restore_trail(&mut self, user: &str, points: Vec<TrailPoint>) {
+        if let Some(runner) = self.hub.runner(user) {
+            let there: Vec<TrailPoint> =
+                (self.hub.trail(runner)).map_or(Vec::new(), |trail| trail.points().collect());
+            let all = points
+                .into_iter()
+                .chain(there)
+                .map(|point| (point.ms, point));
+            let all: BTreeMap<u64, TrailPoint> = all.collect();
+            self.hub.restore_trail(runner, all.into_values());
         }
     }
 
@@ -290,6 +318,18 @@ impl Hub {
         }
         let made_at = made_at_ms.or(age.map(|age| now.unix_ms - age.as_secs_f64() * 1000.0));
         self.put_on_trail(key, made_at, now);
+    }
+
+    /// Notes that a point came onto a runner's trail. What is from elsewhere is told by the node that
+    /// it came through.
+    pub(super) fn note_point(&mut self, key: u32, added: Added, point: TrailPoint) {
+        let runner = &self.runners[key as usize];
+        let is_from_here = runner.stake().has_position;
+        if let (Added::Between | Added::Behind, true, Some(stakes)) =
+            (added, is_from_here, &mut self.stakes)
+        {
+            stakes.points.push((Rc::clone(&runner.id), point));
+        }
     }
 
     fn set_elsewhere(&mut self, user: &str, is_elsewhere: bool) {

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::point::TrailPoint;
+
 /// What is kept where there are other nodes.
 #[derive(Debug, Default)]
 pub(super) struct Stakes {
@@ -17,6 +19,8 @@ pub(super) struct Stakes {
     pub(super) everyone: i64,
     /// What runners are called by what was said here.
     pub(super) said: HashMap<u32, Said>,
+    /// Points that came onto trails here.
+    pub(super) points: Vec<(Rc<str>, TrailPoint)>,
 }
 
 /// What a user is called, by a token and by itself.

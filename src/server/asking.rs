@@ -28,20 +28,49 @@ impl Server {
             }
             _ => Vec::new(),
         };
+        if self.is_for_everybody(&request) {
+            return self.ask_for_everyone(id, request);
+        }
         if users.is_empty() || users.len() > self.config.max_follows as usize {
             return Some(request);
         }
         let nodes = self.nodes.as_mut();
         let waits = nodes.is_some_and(|nodes| nodes.ask(users.iter(), self.now));
+        self.wait_for_others(id, request, waits, users)
+    }
+
+    /// Has a request wait, if there is something to wait for. Of nobody in particular is of everyone.
+    fn wait_for_others(
+        &mut self,
+        id: ConnectionId,
+        request: Request,
+        waits: bool,
+        users: Vec<Rc<str>>,
+    ) -> Option<Request> {
         let entry = self.connections.get_mut(id);
-        match entry.filter(|_| waits) {
-            None => Some(request),
-            Some(entry) => {
-                entry.postponed = Some(Box::new(Postponed::Input(Input::Request(request))));
-                self.asking.push((id, users));
-                None
-            }
-        }
+        let Some(entry) = entry.filter(|_| waits) else {
+            return Some(request);
+        };
+        entry.postponed = Some(Box::new(Postponed::Input(Input::Request(request))));
+        self.asking.push((id, users));
+        None
+    }
+
+    fn is_for_everybody(&self, request: &Request) -> bool {
+        let Request::Plain { route, token, .. } = request else {
+            return false;
+        };
+        let Route::Positions(query) = route else {
+            return false;
+        };
+        let by = self.authority_of_request(token.as_ref());
+        query.is_for_everybody() && by.is_ok_and(|by| self.relay.may_follow_everybody(&by))
+    }
+
+    fn ask_for_everyone(&mut self, id: ConnectionId, request: Request) -> Option<Request> {
+        let nodes = self.nodes.as_mut();
+        let waits = nodes.is_some_and(|nodes| nodes.ask_everyone(self.now));
+        self.wait_for_others(id, request, waits, Vec::new())
     }
 
     fn users_of(&self, route: &Route) -> Vec<Rc<str>> {
@@ -65,7 +94,11 @@ impl Server {
         };
         let (connections, queues, now) = (&mut self.connections, &mut self.queues, self.now);
         self.asking.retain(|(id, users)| {
-            if nodes.ask(users.iter(), now) {
+            let waits = match users.is_empty() {
+                true => nodes.is_seeking(now),
+                false => nodes.ask(users.iter(), now),
+            };
+            if waits {
                 return true;
             }
             if let Some(entry) = connections.get_mut(*id)

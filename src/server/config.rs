@@ -161,6 +161,18 @@ pub struct Config {
     #[arg(long, requires = "bus")]
     pub bus_required: bool,
 
+    /// How many such servers to run on these ports, each on a core of its own
+    #[arg(long, value_name = "N", requires = "bus", conflicts_with_all = ["demo", "state"], value_parser = count::<4>)]
+    pub processes: Option<u32>,
+
+    /// Share the ports with other processes that do
+    #[arg(long)]
+    pub reuse_port: bool,
+
+    /// End, as at a SIGTERM, when stdin is closed
+    #[arg(long)]
+    pub end_with_stdin: bool,
+
     /// What to log: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
     pub log_level: LevelFilter,

@@ -65,6 +65,7 @@ use memory::memory_max;
 use nodes::address::PasswordFile;
 use os::demo::{Demo, RUNNERS};
 use os::invitation::Invitation;
+use os::processes;
 use parts::{EVENTS_MAX, Server};
 
 /// Runs the server until it is told to stop. An error is a line for the operator.
@@ -79,6 +80,15 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
             return Ok(ExitCode::from(2));
         }
     };
+    if let Some(count) = config.processes {
+        if config.listen.iter().any(|address| address.port() == 0) {
+            let line =
+                "--processes shares ports, of which none can be 0: try --listen 127.0.0.1:8080";
+            let _ = writeln!(io::stderr(), "spectate: {line}");
+            return Ok(ExitCode::from(2));
+        }
+        return processes::run(count);
+    }
     let mut server = Server::bind(config, password)?;
     let listening = (server.listeners.addresses())
         .map_err(|error| format!("cannot tell the address: {error}"))?;

@@ -23,6 +23,7 @@ use super::nodes::address::PasswordFile;
 use super::os::demo::{self, Demo};
 use super::os::limits::Limits;
 use super::os::listen::Listeners;
+use super::os::parent::Parent;
 use super::outgoing::Outgoing;
 use super::pages::Pages;
 use super::queues::Queues;
@@ -43,7 +44,7 @@ pub(super) struct Server {
     pub(super) config: Config,
     pub(super) poll: Poll,
     pub(super) signals: Signals,
-    /// Whether some came that were not looked at yet.
+    /// Whether some came that were not looked at yet, or the parent may be gone.
     pub(super) have_signals_come: bool,
     pub(super) listeners: Listeners,
     pub(super) door: Door,
@@ -71,6 +72,8 @@ pub(super) struct Server {
     /// Whether the batch of events was full, so that others may have been left for the next.
     pub(super) is_batch_full: bool,
     pub(super) drain: Option<Drain>,
+    /// Whoever this process is to end with, if with somebody.
+    pub(super) parent: Option<Parent>,
     /// The simulated runners, if any are wanted.
     pub(super) demo: Option<Demo>,
     pub(super) stopped: Option<ExitCode>,
@@ -86,7 +89,7 @@ impl Server {
         let (state, mut relay) = restore(&config, config.rules(door.asks_for_tokens()))?;
         relay.set_roster(names);
         let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
-        let mut listeners = Listeners::bind(&config.listen, config.backlog)?;
+        let mut listeners = Listeners::bind(&config.listen, config.backlog, config.reuse_port)?;
         let course = (config.course.as_deref()).map(Course::load).transpose()?;
         let has_files = roster.is_given() || course.is_some();
         let mut signals = if door.asks_for_tokens() || has_files {
@@ -98,6 +101,9 @@ impl Server {
         .map_err(|error| format!("cannot set up signals: {error}"))?;
         register(&poll, &mut signals, &mut listeners)
             .map_err(|error| format!("cannot watch sockets: {error}"))?;
+        let watch = || Parent::watch(poll.registry(), Source::Parent.token());
+        let parent = (config.end_with_stdin.then(watch).transpose())
+            .map_err(|error| format!("cannot watch stdin for --end-with-stdin: {error}"))?;
         let now = read_clocks();
         let nodes = Nodes::new(&config, password, now.monotonic)?.map(Box::new);
         if nodes.is_some() {
@@ -131,6 +137,7 @@ impl Server {
             sweep: Sweep::new(now.monotonic),
             is_batch_full: false,
             drain: None,
+            parent,
             demo: None,
             stopped: None,
             config,

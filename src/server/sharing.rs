@@ -38,7 +38,12 @@ impl Server {
                 };
                 let runner = self.relay.hear(&user, publication.fix, age, self.now);
                 match age {
-                    Some(_) => self.settle(),
+                    Some(_) => {
+                        // Who follows everyone is told that it is there, and then where.
+                        self.relay.owe_change_of(runner, self.now.monotonic);
+                        self.announce();
+                        self.settle();
+                    }
                     None => self.deliver(runner, Origin::Elsewhere),
                 }
             }
@@ -53,6 +58,14 @@ impl Server {
                 if let Some(runner) = self.relay.runner(&id) {
                     self.relay.read(runner);
                     self.settle();
+                }
+            }
+            Told::Trail(id, points) => self.relay.restore_trail(&id, points),
+            Told::TrailLost(id) => {
+                let runner = self.relay.runner(&id);
+                let runner = runner.filter(|_| self.relay.stake(&id).has_position);
+                if let (Some(runner), Some(nodes)) = (runner, &mut self.nodes) {
+                    nodes.append(&id, self.relay.trail(runner));
                 }
             }
             Told::Audience(id, count) => self.relay.set_audience_elsewhere(&id, count),
@@ -82,6 +95,9 @@ impl Server {
                 false => Word::default(),
             };
             nodes.sync(&id, stake, word, self.now);
+        }
+        for (id, point) in self.relay.take_points() {
+            nodes.append(&id, std::iter::once(point));
         }
         nodes.set_everyone(self.relay.followers_of_everyone(), self.now);
         self.take_in();

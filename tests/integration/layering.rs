@@ -150,7 +150,9 @@ const FLOORS: &[&str] = &[
     "server/work.rs",
     "server/postponed.rs",
     "server/os/listen.rs",
+    "server/os/parent.rs",
     "server/os/process.rs",
+    "server/os/processes.rs",
     "server/os/invitation.rs",
     "server/os/demo.rs",
     "server/os/mod.rs",
@@ -172,6 +174,7 @@ const FLOORS: &[&str] = &[
     "server/nodes/told.rs",
     "server/nodes/engine.rs",
     "server/nodes/mod.rs",
+    "server/nodes/everyone.rs",
     "server/nodes/telling.rs",
     "server/nodes/hearing.rs",
     "server/door.rs",
@@ -423,7 +426,15 @@ const ROOMS: &[Room] = &[
     ),
     (
         "server/os/",
-        &["std", "log", "mio", "rustix", "socket2"],
+        &[
+            "std",
+            "log",
+            "mio",
+            "rustix",
+            "signal_hook",
+            "signal_hook_mio",
+            "socket2",
+        ],
         &["relay::", "protocol::", "Connection"],
     ),
     (
@@ -839,7 +850,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &["auth", "phones", "server/gzip", "server/pages"],
     ),
     ("server/wire", &["auth", "queue", "server/http"]),
-    ("server/os", &["server/config"]),
+    ("server/os", &["server/clocks", "server/config"]),
     (
         "client",
         &[

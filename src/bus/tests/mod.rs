@@ -85,7 +85,7 @@ impl Run {
                     self.events.extend(event.map(|event| described(&event)));
                 }
                 Ok(None) => break,
-                Err(Malformed) => {
+                Err(crate::bus::resp::Malformed) => {
                     self.link.failed(Trouble::Malformed, self.now);
                     break;
                 }

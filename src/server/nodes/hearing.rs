@@ -13,8 +13,10 @@ use super::peers::Peers;
 use super::topics::{Position, Question, Reading, Topic, Topics, Word};
 use super::{HEARTBEAT_INTERVAL, Nodes, Told};
 use crate::bus::{Channel, Envelope, Event, Heard, Ignored, Kind, Names, Newest, Node, Of, Value};
+use crate::point::{MS_MAX, TrailPoint};
 use crate::protocol::{decode_word, encode_word};
 use crate::relay::Now;
+use crate::user::is_id;
 
 /// What is changed by what is heard.
 struct Ear<'a> {
@@ -28,11 +30,15 @@ struct Ear<'a> {
     now: Now,
     /// Positions from here of whom it is known now what they come after.
     released: Vec<(Rc<str>, Vec<Position>)>,
+    /// Users in the index whom nobody told again.
+    lost: Vec<Rc<str>>,
+    has_trails: bool,
 }
 
 impl Nodes {
     /// Hears what came from an engine.
     pub(super) fn hear(&mut self, index: usize, now: Now) {
+        let lost_after_s = self.lost_after_s();
         let Engine {
             incoming,
             link,
@@ -49,6 +55,8 @@ impl Nodes {
             forget_after: self.forget_after,
             now,
             released: Vec::new(),
+            lost: Vec::new(),
+            has_trails: self.trail_max > 0,
         };
         while let Some(value) = Engine::next(incoming, link, now.monotonic) {
             match link.take(value, now.monotonic) {
@@ -58,6 +66,11 @@ impl Nodes {
                     Some(Question::LastKnown(id)) => ear.read_last_known(&id, value),
                     Some(Question::Words(id)) => ear.read_words(&id, value),
                     Some(Question::Audiences(id)) => ear.read_audiences(&id, value),
+                    Some(Question::Trail(id)) => ear.read_trail(&id, value),
+                    Some(Question::Index) => {
+                        self.seeking.asked = self.seeking.asked.saturating_sub(1);
+                        ear.read_index(value, lost_after_s);
+                    }
                     None => {}
                 },
                 Some(Event::Refused(error)) => {
@@ -66,9 +79,11 @@ impl Nodes {
                 }
             }
         }
+        let lost = ear.lost;
         for (id, held) in ear.released {
             self.release(&id, held, now);
         }
+        self.forget_lost(index, lost);
     }
 
     /// Tells what is known of a user to who has just begun to ask.
@@ -114,6 +129,13 @@ impl Ear<'_> {
             (Kind::Audience, Some(count)) => {
                 self.peers.set_everyone(node, count);
                 self.told.push_back(Told::Everyone(self.peers.everyone()));
+            }
+            (Kind::Newcomer, _) if is_id(envelope.json) => {
+                if self.topics.have_everyone() {
+                    let id = Rc::from(envelope.json);
+                    let topic = self.topics.get_or_new(&id, self.now.monotonic);
+                    topic.is_newcomer = topic.newest.is_none();
+                }
             }
             _ => self.counts.ignore(Ignored::Malformed),
         }
@@ -312,7 +334,7 @@ impl Ear<'_> {
                         self.told.push_back(Told::Position {
                             id: Rc::clone(id),
                             json: envelope.json.to_owned(),
-                            age: Some(age),
+                            age: Some(age).filter(|_| !std::mem::take(&mut topic.is_newcomer)),
                         });
                     }
                     Heard::Newer => topic.owes_position = false,
@@ -321,13 +343,55 @@ impl Ear<'_> {
                 }
             }
         }
-        if topic.owes_position || topic.owes_word {
+        if topic.owes_some() {
             self.topics.owe(id);
         }
         if !held.is_empty() {
             self.released.push((Rc::clone(id), held));
         }
+        if !self.has_trails {
+            self.told.push_back(Told::Read(Rc::clone(id)));
+        }
+    }
+
+    /// Points of a user's trail, as the engine kept them. They come behind the position.
+    fn read_trail(&mut self, id: &Rc<str>, value: Value) {
+        let mut points = Vec::new();
+        if let Value::List(list) = value {
+            for item in list {
+                match text(item).and_then(point) {
+                    Some(point) => points.push(point),
+                    None => self.counts.ignore(Ignored::Malformed),
+                }
+            }
+        }
+        self.told.push_back(match points.is_empty() {
+            true => Told::TrailLost(Rc::clone(id)),
+            false => Told::Trail(Rc::clone(id), points),
+        });
         self.told.push_back(Told::Read(Rc::clone(id)));
+    }
+
+    /// Users in a part of the index, each with when it was told last.
+    fn read_index(&mut self, value: Value, lost_after_s: u64) {
+        let (Value::Map(mut fields), true) = (value, self.topics.have_everyone()) else {
+            return;
+        };
+        let now_s = self.now.unix_ms as u64 / 1000;
+        while let (Some(id), Some(told_s)) = (fields.next(), fields.next()) {
+            let told_s = text(told_s).and_then(|text| text.parse::<u64>().ok());
+            let Some(id) = text(id).filter(|id| is_id(id)) else {
+                self.counts.ignore(Ignored::Malformed);
+                continue;
+            };
+            let id = Rc::from(id);
+            match told_s.is_none_or(|told_s| told_s.saturating_add(lost_after_s) < now_s) {
+                true => self.lost.push(id),
+                false => {
+                    self.topics.get_or_new(&id, self.now.monotonic);
+                }
+            }
+        }
     }
 }
 
@@ -369,6 +433,22 @@ fn since(now: Now, unix_ms: u64) -> Duration {
 /// A count, of which no sum is too large.
 fn count(text: &str) -> Option<i64> {
     text.parse::<i32>().ok().map(i64::from)
+}
+
+/// A point as it is kept.
+fn point(text: &str) -> Option<TrailPoint> {
+    let mut numbers = text.split(' ');
+    let ms = numbers.next()?.parse().ok().filter(|ms| *ms <= MS_MAX)?;
+    let lat_e6: i32 = numbers.next()?.parse().ok()?;
+    let lng_e6: i32 = numbers.next()?.parse().ok()?;
+    let altitude_cm = numbers.next().map(str::parse).transpose().ok()?;
+    let is_on_earth = lat_e6.unsigned_abs() <= 90_000_000 && lng_e6.unsigned_abs() <= 180_000_000;
+    (is_on_earth && numbers.next().is_none()).then_some(TrailPoint {
+        lat_e6,
+        lng_e6,
+        ms,
+        altitude_cm,
+    })
 }
 
 fn text(value: Value<'_>) -> Option<&str> {

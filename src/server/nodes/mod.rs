@@ -7,6 +7,7 @@
 pub(super) mod address;
 mod counts;
 mod engine;
+mod everyone;
 mod hearing;
 mod lookup;
 mod peers;
@@ -21,13 +22,14 @@ use data_encoding::BASE64URL_NOPAD;
 use mio::{Registry, Token};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::bus::{Login, Names, Node, Stamp};
+use crate::bus::{Login, Names, Node, Stamp, Tag};
 use crate::relay::Now;
 use crate::server::config::Config;
 use crate::server::source::Source;
 use address::PasswordFile;
 pub(super) use counts::{Counts, Health};
 use engine::{Changed, Engine};
+use everyone::Seeking;
 use peers::Peers;
 pub(super) use told::Told;
 use topics::Topics;
@@ -35,6 +37,12 @@ pub(super) use topics::Word;
 
 /// How often a node says that it is there.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Answers come in the order of the questions: there is nothing to find them by.
+const TAG: Tag = Tag(0);
+
+/// So much of what a link may hold is left to positions of this tick.
+const PENDING_BYTES_MAX: usize = 64 * 1024;
 
 /// Positions are kept for this long at least, so that a node of short memory does not empty the
 /// engine for the others.
@@ -55,6 +63,9 @@ pub(super) struct Nodes {
     heartbeat_at: Instant,
     /// How many follow everyone here.
     everyone: i64,
+    seeking: Seeking,
+    /// Most points of a trail, if there are trails.
+    trail_max: usize,
     told: VecDeque<Told>,
     pub(super) counts: Counts,
     /// Room to write in.
@@ -99,6 +110,8 @@ impl Nodes {
             node: node.expect("8 bytes are 11 characters that are safe in a URL"),
             names,
             topics: Topics::new(engines.len()),
+            seeking: Seeking::new(engines.len(), now),
+            trail_max: config.trail as usize,
             engines,
             peers: Peers::default(),
             password,
@@ -139,6 +152,7 @@ impl Nodes {
                 engine.connect(registry, token, now.monotonic);
             }
         }
+        self.look_after_everyone(now);
         self.topics.end_pauses(now.monotonic);
         while let Some(topic) = self.topics.next_left(now.monotonic) {
             self.leave(&topic);
@@ -152,9 +166,15 @@ impl Nodes {
     fn look_after(&mut self, index: usize, now: Now) {
         match self.engines[index].tick(now.monotonic) {
             None => {}
-            Some(Changed::Down) => self.topics.lose(index),
+            Some(Changed::Down) => {
+                self.topics.lose(index);
+                self.seeking.asked = 0;
+            }
             Some(Changed::Up) => {
                 self.topics.lose(index);
+                if self.topics.have_everyone() {
+                    self.seeking.begin(index);
+                }
                 self.begin(index, now);
             }
         }
@@ -193,14 +213,15 @@ impl Nodes {
             let link = &engine.link;
             // With more in it, the socket takes no more and will say when it does.
             let is_ready = link.is_up() && link.pending_bytes() == 0;
-            match is_ready && self.topics.has_some_for(index) || engine.has_events() {
+            let has_some = self.topics.has_some_for(index) || !self.seeking.parts[index].is_empty();
+            match is_ready && has_some || engine.has_events() {
                 true => Some(now),
                 false => link.deadline(),
             }
         });
         engines
             .chain(self.topics.next_deadline())
-            .chain([self.heartbeat_at])
+            .chain([self.heartbeat_at, self.everyone_deadline(now)])
             .min()
     }
 

@@ -4,19 +4,14 @@
 use std::rc::Rc;
 
 use super::topics::{Position, Question, Reading, Topic, Word};
-use super::{HEARTBEAT_INTERVAL, Nodes, Scratch, Told};
-use crate::bus::{Envelope, Kind, Link, Names, Newest, NotTaken, Of, Tag};
+use super::{HEARTBEAT_INTERVAL, Nodes, PENDING_BYTES_MAX, Scratch, TAG, Told};
+use crate::bus::{Envelope, Kind, Link, Names, Newest, NotTaken, Of};
+use crate::point::TrailPoint;
 use crate::protocol::encode_word;
 use crate::relay::{Now, Stake};
 
-/// Answers come in the order of the questions: there is nothing to find them by.
-const TAG: Tag = Tag(0);
-
 /// Users that are read with one command.
 const READ_AT_ONCE_MAX: usize = 200;
-
-/// So much of what a link may hold is left to positions of this tick.
-const PENDING_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a word of a node that died is kept, in seconds. Nobody believes it by then.
 const WORD_S: &[u8] = b"604800";
@@ -42,7 +37,7 @@ impl Nodes {
         topic.stake = stake;
         topic.owes_word = topic.word != topic.told;
         topic.owes_audience = stake.audience != topic.audience_told;
-        let owes = topic.owes_word || topic.owes_audience_now() || topic.owes_listening();
+        let owes = topic.owes_some();
         let is_read = topic.reading == Reading::Done;
         let is_away = !self.engines[topic.engine].link.is_up();
         if owes {
@@ -152,6 +147,10 @@ impl Nodes {
         let link = &mut self.engines[topic.engine].link;
         let scratch = &mut self.scratch;
         let _ = keep(link, &self.names, scratch, id, envelope, GOODBYE_MS);
+        topic.points.clear();
+        let trail = self.names.user(Of::Trail, id);
+        // Empties it, with the rights that there are.
+        let _ = link.command(&[b"LTRIM", trail.as_bytes(), b"1", b"0"]);
     }
 
     /// The next user whose newest position is owed to an engine that takes it. It is to be given
@@ -170,7 +169,10 @@ impl Nodes {
                 if std::mem::take(&mut topic.owes_word) {
                     self.tell_word(&id, now);
                 }
-                let is_told = self.tell_audience(&id, now).and_then(|()| self.listen(&id));
+                let is_told = (self.tell_audience(&id, now))
+                    .and_then(|()| self.listen(&id))
+                    .and_then(|()| self.tell_points(&id))
+                    .and_then(|()| self.tell_index(&id, now));
                 let topic = self.topics.get_mut(&id)?;
                 if topic.owes_position && topic.reading == Reading::Done {
                     return Some(id);
@@ -293,6 +295,43 @@ impl Nodes {
         Ok(())
     }
 
+    /// Keeps points of a user's trail that are from here.
+    pub(in crate::server) fn append(
+        &mut self,
+        id: &Rc<str>,
+        points: impl Iterator<Item = TrailPoint>,
+    ) {
+        let points_max = self.trail_max;
+        let Some(topic) = self.topics.get_mut(id) else {
+            return;
+        };
+        topic.points.extend(points);
+        let excess = topic.points.len().saturating_sub(points_max);
+        topic.points.drain(..excess);
+        self.topics.owe(id);
+    }
+
+    fn tell_points(&mut self, id: &Rc<str>) -> Result<(), NotTaken> {
+        let topic = self.topics.get_mut(id);
+        let Some(topic) = topic.filter(|topic| !topic.points.is_empty()) else {
+            return Ok(());
+        };
+        let link = &mut self.engines[topic.engine].link;
+        let name = self.names.user(Of::Trail, id);
+        let name = name.as_bytes();
+        let points: Vec<String> = topic.points.iter().map(written).collect();
+        let mut push: Vec<&[u8]> = vec![b"RPUSH", name];
+        push.extend(points.iter().map(String::as_bytes));
+        link.command(&push)?;
+        topic.points.clear();
+        let first = format!("-{}", self.trail_max);
+        let kept_s = self.forget_after.as_secs().max(1).to_string();
+        // Where there is no room, the next point does it.
+        let _ = link.command(&[b"LTRIM", name, first.as_bytes(), b"-1"]);
+        let _ = link.command(&[b"EXPIRE", name, kept_s.as_bytes()]);
+        Ok(())
+    }
+
     /// Begins or ends hearing how many follow a user elsewhere, if somebody here asks for it or
     /// nobody does any more.
     fn listen(&mut self, id: &Rc<str>) -> Result<(), NotTaken> {
@@ -322,6 +361,7 @@ impl Nodes {
         if self.everyone != count {
             self.everyone = count;
             self.tell_everyone(now);
+            self.look_after_everyone(now);
         }
     }
 
@@ -350,13 +390,29 @@ impl Nodes {
             let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
             engine.link.subscribe(&channels)?;
             for id in ids {
-                let mut ask = |word: &[u8], of: Of, question: Question| {
+                let mut ask = |word: &[u8], of: Of, rest: &[&[u8]], question: Question| {
                     let name = self.names.user(of, &id);
-                    let asked = engine.link.ask(&[word, name.as_bytes()], TAG);
-                    asked.map(|()| engine.questions.push_back(question))
+                    let arguments = [&[word, name.as_bytes()], rest].concat();
+                    engine.link.ask(&arguments, TAG)?;
+                    engine.questions.push_back(question);
+                    Ok(())
                 };
-                ask(b"HGETALL", Of::Connected, Question::Words(Rc::clone(&id)))?;
-                ask(b"GET", Of::LastKnown, Question::LastKnown(Rc::clone(&id)))?;
+                ask(
+                    b"HGETALL",
+                    Of::Connected,
+                    &[],
+                    Question::Words(Rc::clone(&id)),
+                )?;
+                ask(
+                    b"GET",
+                    Of::LastKnown,
+                    &[],
+                    Question::LastKnown(Rc::clone(&id)),
+                )?;
+                if self.trail_max > 0 {
+                    let question = Question::Trail(Rc::clone(&id));
+                    ask(b"LRANGE", Of::Trail, &[b"0", b"-1"], question)?;
+                }
                 self.topics.asked(&id);
             }
         }
@@ -418,18 +474,33 @@ impl Nodes {
         for index in 0..self.engines.len() {
             loop {
                 // What finds no room now does in the next round, or the next tick.
+                let _ = self.read_index(index);
                 let _ = self.read_topics(index);
                 let engine = &mut self.engines[index];
                 engine.write(now.monotonic);
                 if engine.link.pending_bytes() > 0 || !engine.link.is_up() {
                     break;
                 }
-                if !self.topics.is_unread(index) {
+                if !self.topics.is_unread(index) && self.seeking.parts[index].is_empty() {
                     break;
                 }
             }
             self.look_after(index, now);
         }
+    }
+}
+
+/// A point as the engine keeps it: when, where in millionths of a degree, and how high in centimetres.
+fn written(point: &TrailPoint) -> String {
+    let TrailPoint {
+        lat_e6,
+        lng_e6,
+        ms,
+        altitude_cm,
+    } = point;
+    match altitude_cm {
+        Some(cm) => format!("{ms} {lat_e6} {lng_e6} {cm}"),
+        None => format!("{ms} {lat_e6} {lng_e6}"),
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use crate::bus::{Newest, Node, Stamp, bucket_of};
+use crate::point::TrailPoint;
 use crate::queue::SlotQueue;
 use crate::relay::Stake;
 
@@ -32,6 +33,10 @@ pub(super) enum Question {
     Words(Rc<str>),
     /// How many follow the user, by node.
     Audiences(Rc<str>),
+    /// Points of the user's trail.
+    Trail(Rc<str>),
+    /// Who is in a part of the index.
+    Index,
 }
 
 /// How far what the engine knows of a user has been read.
@@ -90,6 +95,12 @@ pub(super) struct Topic {
     /// How many follow it elsewhere, by node; nothing if nobody here asks.
     pub(super) audiences: Option<Vec<(Node, i64)>>,
     leaves_at: Option<Instant>,
+    /// Points of its trail that the engine is to be given.
+    pub(super) points: Vec<TrailPoint>,
+    /// Whether it was told to the index.
+    pub(super) is_indexed: bool,
+    /// Whether it joined while everyone is heard of, so that its first position is news.
+    pub(super) is_newcomer: bool,
     /// Whether reading it took too long.
     pub(super) is_late: bool,
 }
@@ -103,6 +114,18 @@ impl Topic {
     /// Whether the engine is to be told now how many follow it.
     pub(super) fn owes_audience_now(&self) -> bool {
         self.owes_audience && !self.is_paced
+    }
+
+    /// Whether it is to be told to the index.
+    pub(super) fn owes_index(&self) -> bool {
+        !self.is_indexed && (self.stake.is_declared || self.stake.has_position)
+    }
+
+    /// Whether the engine is to be given something.
+    pub(super) fn owes_some(&self) -> bool {
+        let owes_position = self.owes_position && self.reading == Reading::Done;
+        let owes_word = self.owes_word || self.owes_audience_now() || self.owes_listening();
+        owes_position || owes_word || self.owes_index() || !self.points.is_empty()
     }
 
     /// Whether it is to be begun or ended to hear how many follow it elsewhere.
@@ -135,6 +158,8 @@ pub(super) struct Topics {
     paced: VecDeque<(Instant, Rc<str>)>,
     /// When each is left, the first first. One that has a stake again is not.
     leaving: VecDeque<(Instant, Rc<str>)>,
+    /// Whether everyone is heard of.
+    have_everyone: bool,
 }
 
 impl Topics {
@@ -148,6 +173,7 @@ impl Topics {
             late_at: VecDeque::new(),
             paced: VecDeque::new(),
             leaving: VecDeque::new(),
+            have_everyone: false,
         }
     }
 
@@ -207,6 +233,9 @@ impl Topics {
             is_paced: false,
             audiences: None,
             leaves_at: None,
+            points: Vec::new(),
+            is_indexed: false,
+            is_newcomer: false,
             is_late: false,
         });
         self.ids.insert(Rc::clone(id), slot);
@@ -224,16 +253,56 @@ impl Topics {
 
     /// Notes the stake in a user. One in whom there is none is left after a while.
     pub(super) fn set_stake(&mut self, id: &Rc<str>, stake: Stake, now: Instant) {
+        let have_everyone = self.have_everyone;
         let Some(topic) = self.get_mut(id) else {
             return;
         };
         topic.stake = stake;
-        if stake.is_any() {
+        if stake.is_any() || have_everyone {
             topic.leaves_at = None;
         } else if topic.leaves_at.is_none() {
             let at = now + LINGER;
             topic.leaves_at = Some(at);
             self.leaving.push_back((at, Rc::clone(id)));
+        }
+    }
+
+    /// Whether everyone is heard of.
+    pub(super) fn have_everyone(&self) -> bool {
+        self.have_everyone
+    }
+
+    /// Has everyone be heard of from now on, or those alone in whom there is a stake; says whether
+    /// that is new.
+    pub(super) fn set_everyone(&mut self, is_wanted: bool, now: Instant) -> bool {
+        if std::mem::replace(&mut self.have_everyone, is_wanted) == is_wanted {
+            return false;
+        }
+        let at = now + LINGER;
+        for (_, topic) in &mut self.topics {
+            if is_wanted {
+                topic.leaves_at = None;
+            } else if !topic.stake.is_any() && topic.leaves_at.is_none() {
+                topic.leaves_at = Some(at);
+                self.leaving.push_back((at, Rc::clone(&topic.id)));
+            }
+        }
+        true
+    }
+
+    /// Whether some that are new were not read yet, and it is worth waiting for them.
+    pub(super) fn are_fresh(&self) -> bool {
+        let mut fresh = self.late_at.iter().filter_map(|(_, id)| self.ids.get(id));
+        fresh.any(|slot| self.topics[*slot].reading != Reading::Done)
+    }
+
+    /// Has the index be told again who is here.
+    pub(super) fn index_again(&mut self) {
+        for (slot, topic) in &mut self.topics {
+            topic.is_indexed = false;
+            if topic.owes_index() {
+                self.owing[topic.engine].push(slot as u32);
+            }
         }
     }
 
@@ -325,6 +394,7 @@ impl Topics {
                 }
                 topic.owes_audience |= topic.audience_told != 0 || topic.stake.audience != 0;
                 topic.audiences = None;
+                topic.is_indexed = false;
                 self.unread[engine].push(slot as u32);
             }
         }

@@ -24,7 +24,7 @@ impl Server {
         self.is_batch_full = events.iter().count() == EVENTS_MAX;
         for event in events.iter() {
             match event.token().into() {
-                Source::Signals => self.have_signals_come = true,
+                Source::Signals | Source::Parent => self.have_signals_come = true,
                 Source::Listener(_) => self.listeners.is_acceptable = true,
                 Source::Bus(index) => {
                     if let Some(nodes) = &mut self.nodes {

@@ -2,8 +2,11 @@
 
 mod connection;
 mod engine;
+mod everyone;
 mod positions;
 mod presence;
+mod processes;
 mod requests;
+mod trails;
 
 use engine::Engine;
