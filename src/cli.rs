@@ -8,7 +8,7 @@ use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::client::{export, record, replay, token, watch};
+use crate::client::{export, lookup, record, replay, token, watch};
 use crate::{server, simulate};
 
 /// What the arguments ask for.
@@ -39,6 +39,8 @@ pub enum Command {
     Export(export::ExportFlags),
     /// Make a token, or explain the one on stdin
     Token(token::TokenFlags),
+    /// Print the addresses of a host, as --bus finds them
+    Lookup(lookup::LookupFlags),
 }
 
 #[derive(Debug, Parser)]

@@ -7,6 +7,7 @@
 #![doc = include_str!("README.md")]
 
 pub mod auth;
+mod bus;
 pub mod cli;
 pub mod client;
 mod date;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use spectate::cli::{self, Command, Parsed};
-use spectate::client::{export, record, replay, token, watch};
+use spectate::client::{export, lookup, record, replay, token, watch};
 use spectate::{server, simulate};
 
 fn main() -> ExitCode {
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Replay(flags) => replay::run(&flags),
         Command::Export(flags) => export::run(&flags),
         Command::Token(flags) => token::run(&flags),
+        Command::Lookup(flags) => lookup::run(&flags),
     };
     outcome.unwrap_or_else(|line| {
         let _ = writeln!(io::stderr(), "spectate: {line}");

@@ -15,6 +15,7 @@ command -v zbarimg >/dev/null || packages+=(zbar-tools)
 PATH="$PATH:/usr/sbin" command -v nginx >/dev/null || packages+=(nginx-light)
 command -v openssl >/dev/null || packages+=(openssl)
 command -v curl >/dev/null || packages+=(curl)
+command -v redis-server >/dev/null || packages+=(redis-server)
 command -v caddy >/dev/null || packages+=(caddy)
 if [ ${#packages[@]} -gt 0 ] && ! command -v apt-get >/dev/null; then
     echo "tests/run.sh: there is no apt-get here to install ${packages[*]}: tests that need them" \

@@ -34,6 +34,7 @@ pub mod export;
 mod following;
 mod handshake;
 mod link;
+pub mod lookup;
 pub(crate) mod message;
 mod private_file;
 pub mod record;

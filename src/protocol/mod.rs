@@ -26,7 +26,7 @@ use crate::user::{Known, Presence, UserId, Written, is_name};
 pub(crate) use field::{Field, string};
 pub use geojson::{Feature, Way, encode_features, encode_way};
 use names::CalledFields;
-pub use names::encode_roster;
+pub use names::{decode_word, encode_roster, encode_word};
 pub use trail::{encode_trail, encode_trail_feature};
 use trail::{since, trail_points};
 

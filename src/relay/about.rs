@@ -15,6 +15,7 @@ impl Relay {
     pub(crate) fn call(&mut self, by: &Authority, name: &str) -> Result<(), Refusal> {
         let runner = self.own_runner(by)?.ok_or(Refusal::NameOfNobody)?;
         self.hub.set_name(runner, NamedBy::Hello, Some(name));
+        self.hub.note_said(runner, NamedBy::Hello, Some(name));
         Ok(())
     }
 
@@ -26,6 +27,7 @@ impl Relay {
             && let Some(runner) = self.hub.runner(&grant.user)
         {
             self.hub.set_name(runner, NamedBy::Token, Some(name));
+            self.hub.note_said(runner, NamedBy::Token, Some(name));
         }
     }
 
@@ -49,6 +51,7 @@ impl Relay {
     /// was owed of it: a position behind the word of this would be one of a user who came back.
     pub(crate) fn forget(&mut self, runner: RunnerKey) {
         self.hub.set_name(runner, NamedBy::Hello, None);
+        self.hub.note_said(runner, NamedBy::Hello, None);
         self.hub.forget_last_known(runner);
     }
 

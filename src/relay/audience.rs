@@ -30,6 +30,7 @@ impl Hub {
             };
             self.audiences.askers.insert((key, member), asker);
             self.runners[key as usize].has_askers = true;
+            self.note_stake(key);
         }
         wants
     }
@@ -100,6 +101,7 @@ impl Hub {
 
     /// Notes that a runner's audience may have changed.
     pub(super) fn await_audience(&mut self, key: u32) {
+        self.note_stake(key);
         let runner = &mut self.runners[key as usize];
         if runner.has_askers && !std::mem::replace(&mut runner.is_awaited, true) {
             self.audiences.changed.push(key);
@@ -111,12 +113,20 @@ impl Hub {
             let askers = &mut self.audiences.askers;
             askers.remove(&(key, member));
             self.runners[key as usize].has_askers = askers.range(all_of(key)).next().is_some();
+            self.note_stake(key);
         }
     }
 
     fn audience_of(&self, key: u32) -> usize {
+        let here = self.everyone.members.len() as i64 + self.audience_by_name(key);
+        let elsewhere = self.stakes.as_ref();
+        let elsewhere = elsewhere.map_or(0, |stakes| stakes.audience_elsewhere(key));
+        usize::try_from(here + elsewhere).unwrap_or(0)
+    }
+
+    /// How many more follow a runner here than follow everyone; fewer if more of those left it out.
+    pub(super) fn audience_by_name(&self, key: u32) -> i64 {
         let runner = &self.runners[key as usize];
-        let everybody = runner.followers.len() + self.everyone.members.len();
-        everybody - (runner.apart + runner.own_followers) as usize
+        runner.followers.len() as i64 - i64::from(runner.apart + runner.own_followers)
     }
 }

@@ -35,8 +35,9 @@ impl Hub {
     /// declared.
     pub(super) fn forget_names(&mut self, key: u32) {
         let runner = &mut self.runners[key as usize];
-        if runner.last.is_none() && runner.declared == 0 {
+        if runner.last.is_none() && !runner.is_connected() {
             runner.names = None;
+            self.forget_said(key);
         }
     }
 

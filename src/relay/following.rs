@@ -98,7 +98,7 @@ impl Relay {
                     (self.hub.last_known(runner)).map(|_| !self.hub.is_newcomer(member, from));
                 let to = slot;
                 self.owe(member, Owed::Named { from, to, with_age });
-            } else {
+            } else if !self.hub.waits_for_others(member, slot, from_ms) {
                 self.owe_known(member, slot, asks_presence, from_ms);
             }
         }
@@ -216,7 +216,13 @@ impl Relay {
     }
 
     /// Owes what is known of the user in one slot of a member.
-    fn owe_known(&mut self, member: MemberKey, slot: u32, asks_presence: bool, from_ms: u64) {
+    pub(super) fn owe_known(
+        &mut self,
+        member: MemberKey,
+        slot: u32,
+        asks_presence: bool,
+        from_ms: u64,
+    ) {
         if asks_presence {
             self.owe(member, Owed::Presence(slot));
         }

@@ -1,6 +1,7 @@
 //! Last known positions and the order in which they came: what they weigh, and which of them are
 //! live. Knows nobody's followers.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::sender_clock::SenderClock;
@@ -25,6 +26,8 @@ pub(super) struct LastKnown {
     pub(super) trail: Option<Box<Trail>>,
     /// Whether that was given up for lack of room, or passed over when others were.
     pub(super) is_trail_past: bool,
+    /// Whether it came through another node.
+    pub(super) is_from_elsewhere: bool,
 }
 
 impl LastKnown {
@@ -62,6 +65,17 @@ pub(super) struct Heard {
     pub(super) count: usize,
     pub(super) bytes: usize,
     pub(super) count_max: usize,
+    /// Those that had an age when they came, whose time is before that of their place in the queue.
+    pub(super) aged: Aged,
+}
+
+/// Runners by the time at which they were heard, which may not be true any more.
+#[derive(Debug, Default)]
+pub(super) struct Aged {
+    /// Those that may be live.
+    pub(super) live: BTreeSet<(Instant, u32)>,
+    /// All of them.
+    pub(super) all: BTreeSet<(Instant, u32)>,
 }
 
 impl Heard {
@@ -74,6 +88,7 @@ impl Heard {
             count: 0,
             bytes: 0,
             count_max,
+            aged: Aged::default(),
         }
     }
 

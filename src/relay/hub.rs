@@ -14,6 +14,7 @@ use super::ids::Ids;
 use super::keys::{Follower, MemberKey, RunnerKey};
 use super::member::{Followed, Member, SPARE_ENTRIES_MAX, give_back_spare};
 use super::names::Names;
+use super::stakes::Stakes;
 use super::trails::Trails;
 use crate::roster::Roster;
 use crate::user::{Spelling, Written};
@@ -49,6 +50,8 @@ pub(super) struct Runner {
     pub(super) has_askers: bool,
     /// Whether its audience changed, and they are to be told.
     pub(super) is_awaited: bool,
+    /// Whether a member of another node declared it.
+    pub(super) is_elsewhere: bool,
     /// Boxed, as most users that are followed and never heard have none.
     pub(super) last: Option<Box<LastKnown>>,
     /// What it is called where no roster says it.
@@ -61,9 +64,14 @@ impl Runner {
         !self.followers.is_empty() || self.apart > 0 || self.is_known()
     }
 
+    /// Whether a member declared it, here or elsewhere.
+    pub(super) fn is_connected(&self) -> bool {
+        self.declared > 0 || self.is_elsewhere
+    }
+
     /// Whether it is one of everyone.
     pub(super) fn is_known(&self) -> bool {
-        self.last.is_some() || self.declared > 0 || self.is_listed
+        self.last.is_some() || self.is_connected() || self.is_listed
     }
 }
 
@@ -80,6 +88,8 @@ pub(super) struct Hub {
     pub(super) trails: Trails,
     pub(super) everyone: Covering,
     pub(super) follows: usize,
+    /// What other nodes may have to hear of, if there are some.
+    pub(super) stakes: Option<Stakes>,
     /// Counts what changes in what a snapshot has.
     pub(super) revision: u64,
 }
@@ -98,6 +108,7 @@ impl Hub {
             trails,
             everyone: Covering::default(),
             follows: 0,
+            stakes: None,
             revision: 0,
         }
     }
@@ -200,6 +211,7 @@ impl Hub {
         let is_first = runner.declared == 1;
         if is_first {
             self.note_change(runner_key);
+            self.note_stake(runner_key);
         }
         if is_follower {
             self.await_audience(runner_key);
@@ -273,6 +285,7 @@ impl Hub {
             if runner.declared == 0 {
                 self.note_change(runner_key);
                 self.forget_names(runner_key);
+                self.note_stake(runner_key);
             }
             self.forget_unused(RunnerKey(runner_key));
         }
@@ -321,6 +334,7 @@ impl Hub {
             has_changed: false,
             has_askers: false,
             is_awaited: false,
+            is_elsewhere: false,
             last: None,
             names: None,
         };
@@ -368,6 +382,9 @@ impl Hub {
         let runner = self.runners.remove(key as usize);
         self.ids.remove(&runner.id);
         self.changes.forget(key);
+        if let Some(stakes) = &mut self.stakes {
+            stakes.forget(key);
+        }
         self.trails.late.forget(key);
     }
 

@@ -1,5 +1,6 @@
 //! Where everyone was last, and whether that is live, stale or forgotten.
 
+use std::collections::BTreeSet;
 use std::iter;
 use std::time::Instant;
 
@@ -37,7 +38,7 @@ impl Hub {
         if !clock.take(made_at_ms, now) {
             return self.put_late_on_trail(key, &fix, made_at_ms, now);
         }
-        let mut last = LastKnown {
+        let last = LastKnown {
             fix,
             written,
             received_at: now.monotonic,
@@ -45,7 +46,18 @@ impl Hub {
             dialect,
             trail: None,
             is_trail_past: false,
+            is_from_elsewhere: false,
         };
+        self.keep(key, last, true);
+        self.put_on_trail(key, made_at_ms, now);
+        Taken::Live
+    }
+
+    /// Keeps a last known position in the place of the one before.
+    pub(super) fn keep(&mut self, key: u32, mut last: LastKnown, is_live: bool) {
+        let runner = &mut self.runners[key as usize];
+        let was_from_here = (runner.last.as_ref()).is_some_and(|last| !last.is_from_elsewhere);
+        let has_moved = was_from_here == last.is_from_elsewhere;
         self.heard.bytes += last.bytes();
         match &mut runner.last {
             Some(before) => {
@@ -61,13 +73,20 @@ impl Hub {
         }
         runner.was_known = true;
         self.revision += 1;
-        if !std::mem::replace(&mut runner.is_live, true) {
-            self.heard.live += 1;
+        let was_live = std::mem::replace(&mut runner.is_live, is_live);
+        self.heard.live += usize::from(is_live);
+        self.heard.live -= usize::from(was_live);
+        if is_live != was_live {
             self.note_change(key);
+        }
+        if has_moved {
+            self.note_stake(key);
         }
         self.heard.unqueue(key);
         self.heard.queue.push(key);
-        self.heard.first_live.get_or_insert(key);
+        if is_live {
+            self.heard.first_live.get_or_insert(key);
+        }
         self.heard.first_with_trail.get_or_insert(key);
         while self.heard.is_too_much() {
             // The newest always stays: it is on its way to followers.
@@ -76,8 +95,6 @@ impl Hub {
                 _ => break,
             }
         }
-        self.put_on_trail(key, made_at_ms, now);
-        Taken::Live
     }
 
     /// Whether a fix of the user with this timestamp is the newest.
@@ -91,6 +108,7 @@ impl Hub {
     /// Makes last known positions stale that were received before this time, so many at most;
     /// says whether there may be more of them.
     pub(super) fn stale_before(&mut self, time: Instant, stale_max: usize) -> bool {
+        self.stale_aged_before(time);
         for _ in 0..stale_max {
             let Some(key) = self.heard.first_live else {
                 return false;
@@ -101,17 +119,24 @@ impl Hub {
             {
                 return false;
             }
-            self.runners[key as usize].is_live = false;
-            self.heard.live -= 1;
             self.heard.first_live = self.heard.queue.after(key);
-            self.note_change(key);
+            self.turn_stale(key);
         }
         true
+    }
+
+    /// Makes a last known position stale that is not yet.
+    pub(super) fn turn_stale(&mut self, key: u32) {
+        if std::mem::take(&mut self.runners[key as usize].is_live) {
+            self.heard.live -= 1;
+            self.note_change(key);
+        }
     }
 
     /// Forgets last known positions that were received before this time, so many at most; says
     /// whether there may be more of them.
     pub(super) fn forget_before(&mut self, time: Instant, forget_max: usize) -> bool {
+        self.forget_aged_before(time);
         for _ in 0..forget_max {
             match self.heard.queue.first() {
                 Some(oldest) if self.received_at(oldest).is_none_or(|at| at < time) => {
@@ -126,9 +151,14 @@ impl Hub {
     /// When the first of the live ones was received, and the first of all.
     pub(super) fn longest_unheard(&self) -> (Option<Instant>, Option<Instant>) {
         let received_at = |key: Option<u32>| key.and_then(|key| self.received_at(key));
+        let aged = &self.heard.aged;
+        let first = |queued: Option<Instant>, aged: &BTreeSet<(Instant, u32)>| {
+            let aged = aged.first().map(|(time, _)| *time);
+            queued.into_iter().chain(aged).min()
+        };
         (
-            received_at(self.heard.first_live),
-            received_at(self.heard.queue.first()),
+            first(received_at(self.heard.first_live), &aged.live),
+            first(received_at(self.heard.queue.first()), &aged.all),
         )
     }
 
@@ -162,7 +192,7 @@ impl Hub {
         ]
     }
 
-    fn received_at(&self, key: u32) -> Option<Instant> {
+    pub(super) fn received_at(&self, key: u32) -> Option<Instant> {
         Some(self.last_known(RunnerKey(key))?.received_at)
     }
 
@@ -233,6 +263,7 @@ impl Hub {
             self.heard.live -= usize::from(std::mem::take(&mut runner.is_live));
             self.note_change(key);
             self.forget_names(key);
+            self.note_stake(key);
         }
         self.forget_unused(RunnerKey(key));
     }

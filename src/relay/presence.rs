@@ -59,9 +59,9 @@ impl Hub {
         }
     }
 
-    /// Whether some member declared this user.
+    /// Whether some member declared this user, here or elsewhere.
     pub(super) fn is_connected(&self, runner: RunnerKey) -> bool {
-        (self.runners.get(runner.0 as usize)).is_some_and(|runner| runner.declared > 0)
+        (self.runners.get(runner.0 as usize)).is_some_and(Runner::is_connected)
     }
 
     /// The runners whose presence changed since it was told, and of whom something may be told now:
@@ -111,6 +111,10 @@ impl Hub {
 
     /// Notes that a runner's presence changed. Costs nothing to speak of where nobody asked.
     pub(super) fn note_change(&mut self, key: u32) {
+        if self.is_unread(RunnerKey(key)) {
+            // It is told when it is known what other nodes know.
+            return;
+        }
         let runner = &mut self.runners[key as usize];
         let is_watched = runner.watchers > 0 || self.everyone.are_watching();
         if is_watched && !std::mem::replace(&mut runner.has_changed, true) {

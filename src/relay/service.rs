@@ -300,6 +300,11 @@ impl Relay {
                 });
             }
         }
+        self.announce_if_watched(runner);
+    }
+
+    /// Owes a runner's presence to those who follow everyone and asked for it.
+    pub(super) fn announce_if_watched(&mut self, runner: RunnerKey) {
         if self.hub.everyone.are_watching() {
             self.announced.push(runner);
         }

@@ -27,7 +27,8 @@ impl Hub {
             return;
         }
         point.add_altitude(fix);
-        self.trails.add(trail, point);
+        let added = self.trails.add(trail, point);
+        self.note_point(key, added, point);
         self.give_up_trails();
     }
 
@@ -53,6 +54,7 @@ impl Hub {
         {
             self.trails.late.add(key);
         }
+        self.note_point(key, added, point);
         self.give_up_trails();
         match added {
             Added::Known => Taken::Known,

@@ -46,6 +46,9 @@ impl Server {
             self.reply_to(id, &Response::not_found(elsewhere));
             return Ok(());
         }
+        let Some(request) = self.ask_others(id, request) else {
+            return Ok(());
+        };
         let has_room = self.has_room_for(id, &request);
         match request {
             Request::Upgrade {
@@ -257,6 +260,9 @@ impl Server {
             Route::Readyz if self.drain.is_some() => {
                 Response::text("503 Service Unavailable", "draining")
             }
+            Route::Readyz if self.lacks_bus() => {
+                Response::text("503 Service Unavailable", "bus away")
+            }
             Route::Readyz => Response::text("200 OK", "ready"),
             Route::Metrics if !self.unsent.has_room(METRICS_BYTES_MAX) => Response::busy(),
             Route::Metrics => {
@@ -270,7 +276,12 @@ impl Server {
                     certificate_ends_at_s: (self.certificate.as_ref()).map(Certificate::ends_at_s),
                     process: Process::measure(),
                 };
-                Response::metrics(self.metrics.render(gauges), conditions)
+                let mut text = self.metrics.render(gauges);
+                if let Some(nodes) = &self.nodes {
+                    // A write into a String cannot fail.
+                    let _ = nodes.counts.write(&nodes.health(), &mut text);
+                }
+                Response::metrics(text, conditions)
             }
             Route::Positions(query) => match self.authority_of_request(token) {
                 Ok(by) => self.positions(query, &by, conditions),
@@ -294,7 +305,10 @@ impl Server {
     }
 
     /// Who asks, unless nothing good is shown where that is asked for.
-    fn authority_of_request(&self, token: Option<&Token>) -> Result<Authority, Response> {
+    pub(super) fn authority_of_request(
+        &self,
+        token: Option<&Token>,
+    ) -> Result<Authority, Response> {
         let grant = match (self.door.asks_for_tokens(), token) {
             (false, _) => Ok(None),
             (true, None) => Err(Refused::Missing),

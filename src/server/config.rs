@@ -8,9 +8,11 @@ use clap::Args;
 use log::LevelFilter;
 
 use super::http::AllowedOrigin;
+use super::nodes::address::EngineAddress;
 use super::pages::tiles::{OPENSTREETMAP, Tiles};
 use super::wire::connection::Timeouts;
 use crate::auth::KeyFlags;
+use crate::bus::Names;
 use crate::duration::{parse, parse_above_zero};
 use crate::fix::Bounds;
 use crate::relay::Rules;
@@ -177,6 +179,38 @@ pub struct Config {
     #[arg(long, value_name = "URL", default_value = OPENSTREETMAP, value_parser = Tiles::parse)]
     pub tiles: Tiles,
 
+    /// Redis or Valkey through which several servers are one; may be given several times
+    #[arg(long, help = "Redis or Valkey through which several servers are one (redis://[user@]host:6379); may be given several times", value_name = "URL", value_delimiter = ',', value_parser = EngineAddress::parse)]
+    pub bus: Vec<EngineAddress>,
+
+    /// File with the password of the bus
+    #[arg(long, value_name = "FILE", requires = "bus")]
+    pub bus_password_file: Option<PathBuf>,
+
+    /// What all names on the bus begin with
+    #[arg(long, value_name = "PREFIX", default_value = "spectate", value_parser = bus_prefix)]
+    pub bus_prefix: String,
+
+    /// Most memory for what waits to be written to each engine of the bus
+    #[arg(long, value_name = "SIZE", default_value = "256KiB", value_parser = bus_out_buffer)]
+    pub bus_out_buffer: u64,
+
+    /// Answer /readyz with 503 while the bus is away
+    #[arg(long, requires = "bus")]
+    pub bus_required: bool,
+
+    /// How many such servers to run on these ports, each on a core of its own
+    #[arg(long, value_name = "N", requires = "bus", conflicts_with_all = ["demo", "state"], value_parser = count::<4>)]
+    pub processes: Option<u32>,
+
+    /// Share the ports with other processes that do
+    #[arg(long)]
+    pub reuse_port: bool,
+
+    /// End, as at a SIGTERM, when stdin is closed
+    #[arg(long)]
+    pub end_with_stdin: bool,
+
     /// What to log: off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
     pub log_level: LevelFilter,
@@ -265,6 +299,25 @@ fn message_bytes(text: &str) -> Result<u32, String> {
         _ => Err(format!(
             "{text:?} is not a size from {MESSAGE_BYTES_MIN} to {MESSAGE_BYTES_MAX} bytes (try 65536)"
         )),
+    }
+}
+
+/// Least of `--bus-out-buffer`: a position at its longest, and more.
+const BUS_OUT_BYTES_MIN: u64 = 16 * 1024;
+
+fn bus_prefix(text: &str) -> Result<String, String> {
+    match Names::new(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!(
+            "{text:?} is not 1 to 64 letters, digits and -_.: (try spectate)"
+        )),
+    }
+}
+
+fn bus_out_buffer(text: &str) -> Result<u64, String> {
+    match size::parse(text)? {
+        bytes @ BUS_OUT_BYTES_MIN.. => Ok(bytes),
+        _ => Err(format!("{text:?} is less than 16KiB (try 256KiB)")),
     }
 }
 

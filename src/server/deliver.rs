@@ -5,11 +5,29 @@ use super::wire::outbox::Pushed;
 use crate::protocol::{encode_last_known, encode_position, encode_presence};
 use crate::relay::{Debt, MemberKey, Owed, RunnerKey};
 
+/// Where a position came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A client of this node.
+    Here,
+    /// Another node.
+    Elsewhere,
+}
+
 impl Server {
-    /// Owes a runner's newest position to all who follow it.
-    pub(super) fn deliver(&mut self, runner: RunnerKey) {
-        if self.relay.followers(runner).is_empty() && self.relay.followers_of_everyone() == 0 {
+    /// Owes a runner's newest position to all who follow it, and to the other nodes if it is from
+    /// here.
+    pub(super) fn deliver(&mut self, runner: RunnerKey, origin: Origin) {
+        let is_for_others = self.nodes.is_some() && origin == Origin::Here;
+        if self.relay.followers(runner).is_empty()
+            && self.relay.followers_of_everyone() == 0
+            && !is_for_others
+        {
             return;
+        }
+        if self.nodes.is_some() {
+            self.relay.read_by_move(runner);
+            self.settle();
         }
         let everyones = self.relay.followers_of_everyone();
         if everyones > 0 {
@@ -23,6 +41,13 @@ impl Server {
         let outgoing = &mut self.outgoing;
         outgoing.message.clear();
         encode_position(&known, &mut outgoing.message);
+        if let Some(nodes) = self.nodes.as_mut().filter(|_| is_for_others) {
+            let fix_ms = known.fix.made_at_ms();
+            nodes.publish(&self.relay.id(runner), fix_ms, &outgoing.message, self.now);
+        }
+        if followers.is_empty() && everyones == 0 {
+            return;
+        }
         let frame = outgoing.frames.push(&outgoing.message);
         outgoing.pushes += followers.len() + everyones;
         let is_draining = self.drain.is_some();

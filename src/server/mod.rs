@@ -18,6 +18,7 @@
 
 mod answer;
 mod apply;
+mod asking;
 mod bad_row;
 mod clocks;
 mod config;
@@ -31,6 +32,7 @@ mod gzip;
 pub mod http;
 mod memory;
 mod metrics;
+mod nodes;
 mod os;
 #[cfg(test)]
 mod outbox_model;
@@ -41,6 +43,7 @@ mod postponed;
 mod queues;
 mod reporting;
 mod roster;
+mod sharing;
 mod source;
 mod state;
 mod sweep;
@@ -61,14 +64,34 @@ use mio::Events;
 pub use config::Config;
 use config::Entrance;
 use memory::memory_max;
+use nodes::address::PasswordFile;
 use os::demo::Demo;
 use os::invitation::Invitation;
+use os::processes;
 use parts::{EVENTS_MAX, Server};
 
 /// Runs the server until it is told to stop. An error is a line for the operator.
 pub fn serve(config: Config) -> Result<ExitCode, String> {
     crate::logger::init(config.log_level);
-    let mut server = Server::bind(config)?;
+    let password = config.bus_password_file.as_deref().map(PasswordFile::read);
+    let password = match password.transpose() {
+        Ok(password) => password,
+        Err(line) => {
+            // A bad argument, though it took a look at the machine to know.
+            let _ = writeln!(io::stderr(), "spectate: --bus-password-file: {line}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    if let Some(count) = config.processes {
+        if config.listen.iter().any(|address| address.port() == 0) {
+            let line =
+                "--processes shares ports, of which none can be 0: try --listen 127.0.0.1:8080";
+            let _ = writeln!(io::stderr(), "spectate: {line}");
+            return Ok(ExitCode::from(2));
+        }
+        return processes::run(count);
+    }
+    let mut server = Server::bind(config, password)?;
     let listening = (server.listeners.addresses())
         .map_err(|error| format!("cannot tell the address: {error}"))?;
     let addresses: Vec<String> = listening.iter().map(shown).collect();
@@ -129,6 +152,7 @@ impl Server {
             self.reap();
             self.metrics.tick(self.now.monotonic.elapsed());
             if let Some(outcome) = self.stopped {
+                self.leave_nodes();
                 return Ok(outcome);
             }
         }

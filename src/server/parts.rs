@@ -3,6 +3,7 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use mio::{Interest, Poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -10,16 +11,19 @@ use signal_hook_mio::v1_0::Signals;
 
 use super::clocks::read_clocks;
 use super::config::Config;
-use super::connections::Connections;
+use super::connections::{ConnectionId, Connections};
 use super::course::Course;
 use super::door::Door;
 use super::drain::Drain;
 use super::http::frame_ancestors;
 use super::memory::UNSENT_BYTES_MAX;
 use super::metrics::Metrics;
+use super::nodes::Nodes;
+use super::nodes::address::PasswordFile;
 use super::os::demo::{self, Demo};
 use super::os::limits::Limits;
 use super::os::listen::Listeners;
+use super::os::parent::Parent;
 use super::outgoing::Outgoing;
 use super::pages::Pages;
 use super::queues::Queues;
@@ -41,7 +45,7 @@ pub(super) struct Server {
     pub(super) config: Config,
     pub(super) poll: Poll,
     pub(super) signals: Signals,
-    /// Whether some came that were not looked at yet.
+    /// Whether some came that were not looked at yet, or the parent may be gone.
     pub(super) have_signals_come: bool,
     pub(super) listeners: Listeners,
     pub(super) door: Door,
@@ -59,6 +63,10 @@ pub(super) struct Server {
     pub(super) roster: RosterFile,
     /// What TLS is spoken with, if it is.
     pub(super) certificate: Option<Certificate>,
+    /// The other nodes, if this is one of several.
+    pub(super) nodes: Option<Box<Nodes>>,
+    /// Connections whose request waits for what other nodes know, and of whom.
+    pub(super) asking: Vec<(ConnectionId, Vec<Rc<str>>)>,
     /// What all HTTP answers on their way out hold.
     pub(super) unsent: Ceiling,
     pub(super) metrics: Metrics,
@@ -67,6 +75,8 @@ pub(super) struct Server {
     /// Whether the batch of events was full, so that others may have been left for the next.
     pub(super) is_batch_full: bool,
     pub(super) drain: Option<Drain>,
+    /// Whoever this process is to end with, if with somebody.
+    pub(super) parent: Option<Parent>,
     /// The simulated runners, if any are wanted.
     pub(super) demo: Option<Demo>,
     pub(super) stopped: Option<ExitCode>,
@@ -74,7 +84,7 @@ pub(super) struct Server {
 
 impl Server {
     /// A server that listens. An error is a line for the operator.
-    pub(super) fn bind(config: Config) -> Result<Server, String> {
+    pub(super) fn bind(config: Config, password: Option<PasswordFile>) -> Result<Server, String> {
         let limits = Limits::new(config.max_connections, config.max_http_connections)?;
         let door = Door::new(&config, limits)?;
         demo::check(&config, limits.websockets)?;
@@ -83,7 +93,8 @@ impl Server {
         relay.set_roster(names);
         let poll = Poll::new().map_err(|error| format!("cannot set up epoll: {error}"))?;
         let certificate = Certificate::load(&config)?;
-        let mut listeners = Listeners::bind(&config.entrances(), config.backlog)?;
+        let mut listeners =
+            Listeners::bind(&config.entrances(), config.backlog, config.reuse_port)?;
         let course = (config.course.as_deref()).map(Course::load).transpose()?;
         let has_files = roster.is_given() || course.is_some() || certificate.is_some();
         let mut signals = if door.asks_for_tokens() || has_files {
@@ -95,7 +106,14 @@ impl Server {
         .map_err(|error| format!("cannot set up signals: {error}"))?;
         register(&poll, &mut signals, &mut listeners)
             .map_err(|error| format!("cannot watch sockets: {error}"))?;
+        let watch = || Parent::watch(poll.registry(), Source::Parent.token());
+        let parent = (config.end_with_stdin.then(watch).transpose())
+            .map_err(|error| format!("cannot watch stdin for --end-with-stdin: {error}"))?;
         let now = read_clocks();
+        let nodes = Nodes::new(&config, password, now.monotonic)?.map(Box::new);
+        if nodes.is_some() {
+            relay.share();
+        }
         Ok(Server {
             poll,
             signals,
@@ -117,12 +135,15 @@ impl Server {
             course,
             roster,
             certificate,
+            nodes,
+            asking: Vec::new(),
             unsent: Ceiling::new(UNSENT_BYTES_MAX),
             metrics: Metrics::new(now.unix_ms),
             now,
             sweep: Sweep::new(now.monotonic),
             is_batch_full: false,
             drain: None,
+            parent,
             demo: None,
             stopped: None,
             config,

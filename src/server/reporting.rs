@@ -7,6 +7,7 @@ use log::{debug, info};
 
 use super::config::Entrance;
 use super::connections::ConnectionId;
+use super::deliver::Origin;
 use super::http::{Credentials, Report, Response};
 use super::parts::Server;
 use super::postponed::{POINTS_PER_TURN_MAX, Postponed, Reporting};
@@ -87,7 +88,7 @@ impl Server {
                     self.metrics.positions_late += 1;
                     continue;
                 }
-                Published::Live(runner) => self.deliver(runner),
+                Published::Live(runner) => self.deliver(runner, Origin::Here),
                 Published::Again | Published::TooFast(_) => {}
             }
             counts.accepted += 1;

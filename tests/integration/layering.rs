@@ -69,6 +69,7 @@ const FLOORS: &[&str] = &[
     "relay/ids.rs",
     "relay/names.rs",
     "relay/trails.rs",
+    "relay/stakes.rs",
     "relay/hub.rs",
     "relay/everyone.rs",
     "relay/tracking.rs",
@@ -81,6 +82,7 @@ const FLOORS: &[&str] = &[
     "relay/following.rs",
     "relay/about.rs",
     "relay/reports.rs",
+    "relay/remote.rs",
     "relay/trails_told.rs",
     "relay/views.rs",
     "relay/snapshot/mod.rs",
@@ -88,6 +90,21 @@ const FLOORS: &[&str] = &[
     "relay/snapshot/taking.rs",
     "relay/snapshot/restoring.rs",
     "relay/mod.rs",
+    "bus/resp.rs",
+    "bus/jump.rs",
+    "bus/names.rs",
+    "bus/stamp.rs",
+    "bus/newest.rs",
+    "bus/envelope.rs",
+    "bus/incoming.rs",
+    "bus/outgoing.rs",
+    "bus/trouble.rs",
+    "bus/greeting.rs",
+    "bus/rights.rs",
+    "bus/retry.rs",
+    "bus/silence.rs",
+    "bus/link.rs",
+    "bus/mod.rs",
     "server/gzip.rs",
     "server/pages/tiles.rs",
     "server/pages/map.rs",
@@ -122,6 +139,7 @@ const FLOORS: &[&str] = &[
     "server/wire/receiving.rs",
     "server/wire/connection.rs",
     "server/wire/mod.rs",
+    "server/nodes/address.rs",
     "server/config.rs",
     "server/course.rs",
     "server/os/limits.rs",
@@ -133,7 +151,9 @@ const FLOORS: &[&str] = &[
     "server/work.rs",
     "server/postponed.rs",
     "server/os/listen.rs",
+    "server/os/parent.rs",
     "server/os/process.rs",
+    "server/os/processes.rs",
     "server/os/invitation.rs",
     "server/os/demo.rs",
     "server/os/mod.rs",
@@ -150,11 +170,23 @@ const FLOORS: &[&str] = &[
     "server/state/writing.rs",
     "server/state/restore.rs",
     "server/metrics.rs",
+    "server/nodes/lookup.rs",
+    "server/nodes/topics.rs",
+    "server/nodes/peers.rs",
+    "server/nodes/counts.rs",
+    "server/nodes/told.rs",
+    "server/nodes/engine.rs",
+    "server/nodes/mod.rs",
+    "server/nodes/everyone.rs",
+    "server/nodes/telling.rs",
+    "server/nodes/hearing.rs",
     "server/door.rs",
     "server/roster.rs",
     "server/apply.rs",
     "server/parts.rs",
+    "server/asking.rs",
     "server/deliver.rs",
+    "server/sharing.rs",
     "server/reporting.rs",
     "server/trail.rs",
     "server/answer.rs",
@@ -177,6 +209,7 @@ const FLOORS: &[&str] = &[
     "client/connection.rs",
     "client/credentials.rs",
     "client/explain.rs",
+    "client/lookup.rs",
     "client/cards.rs",
     "client/private_file.rs",
     "client/token.rs",
@@ -217,6 +250,10 @@ const FLOORS: &[&str] = &[
 
 /// Files that hold tests alone.
 const TESTS: &[&str] = &[
+    "bus/tests/follow.rs",
+    "bus/tests/life.rs",
+    "bus/tests/mod.rs",
+    "bus/tests/resp.rs",
     "gpx/tests/flaws.rs",
     "gpx/tests/mod.rs",
     "phones/tests/answers.rs",
@@ -335,6 +372,26 @@ const ROOMS: &[Room] = &[
         ],
     ),
     (
+        "bus/",
+        &["std"],
+        &[
+            "net::",
+            "io::Read",
+            "fs::",
+            "log::",
+            "mio::",
+            "Instant::now",
+            "SystemTime",
+            "serde_json",
+            "relay::",
+        ],
+    ),
+    (
+        "bus/jump.rs",
+        &["ring"],
+        &["net::", "io::", "time::", "log::"],
+    ),
+    (
         "relay/snapshot/",
         &["std", "crc32fast"],
         &["net::", "io::", "fs::", "log::"],
@@ -379,8 +436,21 @@ const ROOMS: &[Room] = &[
     ),
     (
         "server/os/",
-        &["std", "log", "mio", "rustix", "socket2"],
+        &[
+            "std",
+            "log",
+            "mio",
+            "rustix",
+            "signal_hook",
+            "signal_hook_mio",
+            "socket2",
+        ],
         &["relay::", "protocol::", "Connection"],
+    ),
+    (
+        "server/nodes/",
+        &["std", "data_encoding", "log", "mio", "ring", "slab"],
+        &["serde_json", "httparse", "Connection", "Relay"],
     ),
     (
         "server/config.rs",
@@ -774,6 +844,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("point", &["fix"]),
     ("size", &[]),
     ("auth", &["user"]),
+    ("bus", &["user"]),
     ("protocol", &["auth", "fix", "point", "refusal", "user"]),
     (
         "relay",
@@ -790,7 +861,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &["auth", "phones", "server/gzip", "server/pages"],
     ),
     ("server/wire", &["auth", "queue", "server/http"]),
-    ("server/os", &["server/config"]),
+    ("server/os", &["server/clocks", "server/config"]),
     (
         "client",
         &[
@@ -937,13 +1008,17 @@ fn connections_are_removed_and_forgotten_in_one_place_each() {
 
 #[test]
 fn the_map_in_the_crates_documentation_names_every_room() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
-    let text = fs::read_to_string(root).expect("UTF-8");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let text = fs::read_to_string(root.join("lib.rs")).expect("UTF-8");
+    let map = fs::read_to_string(root.join("README.md")).expect("UTF-8");
     let rooms = text
         .lines()
         .map(|line| line.strip_prefix("pub ").unwrap_or(line))
         .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
     for room in rooms {
-        assert!(text.contains(&format!("`{room}`")), "{room}");
+        let is_there = ["/", ".rs"]
+            .iter()
+            .any(|end| map.contains(&format!("`{room}{end}")));
+        assert!(is_there, "{room}");
     }
 }

@@ -25,6 +25,7 @@ mod missing;
 mod names;
 #[path = "../needs.rs"]
 mod needs;
+mod nodes;
 mod origins;
 mod pages;
 mod phone;

@@ -40,7 +40,8 @@ fn metric_names(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn the_manual_lists_the_metrics_that_there_are_and_its_alerts_watch_no_others() {
-    let server = Server::start(&[]);
+    // Where nothing listens: its metrics are there all the same.
+    let server = Server::start(&["--bus", "redis://127.0.0.1:1"]);
     let metrics = server.get("/metrics").body;
     let heads = metrics
         .lines()
@@ -53,6 +54,8 @@ fn the_manual_lists_the_metrics_that_there_are_and_its_alerts_watch_no_others() 
     let alerts = yaml_blocks().join("");
     assert!(metric_names(&alerts).len() >= 3, "{alerts}");
     for name in metric_names(&manual.text) {
+        // What a histogram has of its durations.
+        let name = name.strip_suffix("_bucket").unwrap_or(name);
         assert!(there.contains(name), "{name}");
     }
 }

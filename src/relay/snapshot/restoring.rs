@@ -172,6 +172,7 @@ impl Restoring {
             dialect: record.dialect,
             trail: None,
             is_trail_past: false,
+            is_from_elsewhere: false,
         };
         let hub = &mut self.relay.hub;
         let runner = hub.put_back(record.id, last, record.names);

@@ -33,14 +33,16 @@ pub(in crate::server) struct Listeners {
 }
 
 impl Listeners {
-    /// Listens on each of the addresses, with queues of `backlog` connections not accepted yet.
+    /// Listens on each of the addresses, with queues of `backlog` connections not accepted yet. Other
+    /// processes may do the same if they share ports, as this one then does.
     /// An error is a line for the operator.
     pub(in crate::server) fn bind(
         entrances: &[(Entrance, SocketAddr)],
         backlog: u32,
+        shares_ports: bool,
     ) -> Result<Listeners, String> {
         Ok(Listeners {
-            sockets: listen(entrances, backlog)?,
+            sockets: listen(entrances, backlog, shares_ports)?,
             is_acceptable: false,
             has_failed: false,
         })
@@ -73,7 +75,11 @@ impl Listeners {
 
 /// Listens on each of the addresses, with queues of `backlog` connections not accepted yet. An
 /// error is a line for the operator.
-fn listen(entrances: &[(Entrance, SocketAddr)], backlog: u32) -> Result<Vec<Listener>, String> {
+fn listen(
+    entrances: &[(Entrance, SocketAddr)],
+    backlog: u32,
+    shares_ports: bool,
+) -> Result<Vec<Listener>, String> {
     let addresses: Vec<SocketAddr> = entrances.iter().map(|(_, address)| *address).collect();
     let twice = (1..addresses.len()).find(|at| {
         let address = &addresses[*at];
@@ -87,7 +93,7 @@ fn listen(entrances: &[(Entrance, SocketAddr)], backlog: u32) -> Result<Vec<List
         .iter()
         .map(|(entrance, address)| {
             let v4_has_port = addresses.iter().any(|other| other.is_ipv4() && other.port() == address.port());
-            let socket = bind(*address, v4_has_port, backlog).map_err(|error| match error.kind() {
+            let socket = bind(*address, v4_has_port, backlog, shares_ports).map_err(|error| match error.kind() {
                 ErrorKind::AddrInUse => {
                     format!("cannot listen on {address}: another program uses this port (try {} with another)", entrance.flag())
                 }
@@ -98,7 +104,12 @@ fn listen(entrances: &[(Entrance, SocketAddr)], backlog: u32) -> Result<Vec<List
         .collect()
 }
 
-fn bind(address: SocketAddr, v4_has_port: bool, backlog: u32) -> io::Result<TcpListener> {
+fn bind(
+    address: SocketAddr,
+    v4_has_port: bool,
+    backlog: u32,
+    shares_ports: bool,
+) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -109,6 +120,8 @@ fn bind(address: SocketAddr, v4_has_port: bool, backlog: u32) -> io::Result<TcpL
         socket.set_only_v6(v4_has_port && address.port() != 0)?;
     }
     socket.set_reuse_address(true)?;
+    // The kernel spreads connections over the processes that do.
+    socket.set_reuse_port(shares_ports)?;
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_notsent_lowat(NOT_SENT_BYTES_MAX)?;
     socket.set_nonblocking(true)?;
@@ -128,7 +141,7 @@ mod tests {
     #[test]
     fn accepted_sockets_inherit_what_the_listening_socket_was_told() {
         let any = "127.0.0.1:0".parse().expect("an address");
-        let listeners = listen(&[(Entrance::Plain, any)], 16).expect("a free port");
+        let listeners = listen(&[(Entrance::Plain, any)], 16, false).expect("a free port");
         let address = listeners[0].socket.local_addr().expect("bound");
         let _client = TcpStream::connect(address).expect("listening");
         let accepted = loop {
@@ -148,12 +161,12 @@ mod tests {
     #[test]
     fn a_port_in_use_is_named() {
         let any = "127.0.0.1:0".parse().expect("an address");
-        let taken = listen(&[(Entrance::Plain, any)], 16).expect("a free port")[0]
+        let taken = listen(&[(Entrance::Plain, any)], 16, false).expect("a free port")[0]
             .socket
             .local_addr()
             .expect("bound");
         let holder = std::net::TcpListener::bind(taken).expect("free again");
-        let refusal = listen(&[(Entrance::Plain, taken)], 16).expect_err("in use");
+        let refusal = listen(&[(Entrance::Plain, taken)], 16, false).expect_err("in use");
         assert!(
             refusal.contains(&holder.local_addr().expect("bound").to_string()),
             "{refusal}"

@@ -5,4 +5,6 @@ pub(super) mod demo;
 pub(super) mod invitation;
 pub(super) mod limits;
 pub(super) mod listen;
+pub(super) mod parent;
 pub(super) mod process;
+pub(super) mod processes;

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use log::{debug, warn};
-use signal_hook::consts::SIGHUP;
+use signal_hook::consts::{SIGHUP, SIGTERM};
 
 use crate::server::drain::Drain;
+use crate::server::os::parent::Parent;
 use crate::server::parts::Server;
 use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
@@ -54,7 +55,11 @@ impl Server {
 
     /// Does what the signals that came ask for.
     fn take_signals(&mut self) {
-        let signals: Vec<i32> = self.signals.pending().collect();
+        let mut signals: Vec<i32> = self.signals.pending().collect();
+        if self.parent.as_mut().is_some_and(Parent::is_gone) {
+            self.parent = None;
+            signals.push(SIGTERM);
+        }
         for signal in signals {
             if signal == SIGHUP {
                 self.reload();

@@ -18,6 +18,7 @@ impl Server {
     /// Sends what is owed, most often in one write for each connection that is owed something.
     pub(in crate::server) fn flush(&mut self) {
         let now = self.now.monotonic;
+        self.sync();
         self.relay.owe_changes(now);
         self.settle();
         self.announce();
@@ -41,6 +42,7 @@ impl Server {
         if !self.queues.holds_any() {
             self.outgoing.clear();
         }
+        self.tell();
     }
 
     pub(in crate::server) fn flush_connection(

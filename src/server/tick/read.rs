@@ -5,6 +5,7 @@ use log::debug;
 use crate::protocol::encode_error;
 use crate::server::apply::{Applied, Effects};
 use crate::server::connections::ConnectionId;
+use crate::server::deliver::Origin;
 use crate::server::parts::Server;
 use crate::server::postponed::Postponed;
 use crate::server::waits::Wait;
@@ -24,6 +25,7 @@ impl Server {
     pub(in crate::server) fn read(&mut self) {
         self.work.begin();
         self.outgoing.begin();
+        self.hear();
         let turns = self.queues.take_turns();
         let messages_max =
             (MESSAGES_PER_TICK_MAX / turns.len().max(1)).clamp(1, MESSAGES_PER_TURN_MAX);
@@ -207,9 +209,10 @@ impl Server {
             self.settle();
         }
         if let Some(runner) = applied.moved {
-            self.deliver(runner);
+            self.deliver(runner, Origin::Here);
         }
         if let Some(runner) = applied.left {
+            self.say_goodbye(runner);
             self.forget(runner);
         }
         self.reply(id, &applied)?;

@@ -24,8 +24,13 @@ impl Server {
         self.is_batch_full = events.iter().count() == EVENTS_MAX;
         for event in events.iter() {
             match event.token().into() {
-                Source::Signals => self.have_signals_come = true,
+                Source::Signals | Source::Parent => self.have_signals_come = true,
                 Source::Listener(_) => self.listeners.is_acceptable = true,
+                Source::Bus(index) => {
+                    if let Some(nodes) = &mut self.nodes {
+                        nodes.note_event(index);
+                    }
+                }
                 Source::Connection(id) => self.note_event(id, event),
             }
         }
@@ -42,6 +47,7 @@ impl Server {
             (self.state.as_ref()).and_then(|state| state.next_deadline(&self.relay)),
             self.door.next_deadline(self.now),
             self.drain.as_ref().map(Drain::next_deadline),
+            (self.nodes.as_ref()).and_then(|nodes| nodes.next_deadline(now)),
         ];
         let next = deadlines.into_iter().flatten().min();
         next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now))

@@ -1,0 +1,462 @@
+//! What this node is told by the others and by the engines. Must never know what it tells itself,
+//! but for what an engine lost.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use log::warn;
+
+use super::counts::Counts;
+use super::engine::Engine;
+use super::peers::Peers;
+use super::topics::{Position, Question, Reading, Topic, Topics, Word};
+use super::{HEARTBEAT_INTERVAL, Nodes, Told};
+use crate::bus::{Channel, Envelope, Event, Heard, Ignored, Kind, Names, Newest, Node, Of, Value};
+use crate::point::{MS_MAX, TrailPoint};
+use crate::protocol::{decode_word, encode_word};
+use crate::relay::Now;
+use crate::user::is_id;
+
+/// What is changed by what is heard.
+struct Ear<'a> {
+    node: Node,
+    names: &'a Names,
+    topics: &'a mut Topics,
+    peers: &'a mut Peers,
+    told: &'a mut VecDeque<Told>,
+    counts: &'a mut Counts,
+    forget_after: Duration,
+    now: Now,
+    /// Positions from here of whom it is known now what they come after.
+    released: Vec<(Rc<str>, Vec<Position>)>,
+    /// Users in the index whom nobody told again.
+    lost: Vec<Rc<str>>,
+    has_trails: bool,
+}
+
+impl Nodes {
+    /// Hears what came from an engine.
+    pub(super) fn hear(&mut self, index: usize, now: Now) {
+        let lost_after_s = self.lost_after_s();
+        let Engine {
+            incoming,
+            link,
+            questions,
+            ..
+        } = &mut self.engines[index];
+        let mut ear = Ear {
+            node: self.node,
+            names: &self.names,
+            topics: &mut self.topics,
+            peers: &mut self.peers,
+            told: &mut self.told,
+            counts: &mut self.counts,
+            forget_after: self.forget_after,
+            now,
+            released: Vec::new(),
+            lost: Vec::new(),
+            has_trails: self.trail_max > 0,
+        };
+        while let Some(value) = Engine::next(incoming, link, now.monotonic) {
+            match link.take(value, now.monotonic) {
+                None => {}
+                Some(Event::Message { channel, payload }) => ear.hear(channel, payload),
+                Some(Event::Answer(_, value)) => match questions.pop_front() {
+                    Some(Question::LastKnown(id)) => ear.read_last_known(&id, value),
+                    Some(Question::Words(id)) => ear.read_words(&id, value),
+                    Some(Question::Audiences(id)) => ear.read_audiences(&id, value),
+                    Some(Question::Trail(id)) => ear.read_trail(&id, value),
+                    Some(Question::Index) => {
+                        self.seeking.asked = self.seeking.asked.saturating_sub(1);
+                        ear.read_index(value, lost_after_s);
+                    }
+                    None => {}
+                },
+                Some(Event::Refused(error)) => {
+                    ear.counts
+                        .refused(|| warn!("bus refused error=\"{}\"", printable(error)));
+                }
+            }
+        }
+        let lost = ear.lost;
+        for (id, held) in ear.released {
+            self.release(&id, held, now);
+        }
+        self.forget_lost(index, lost);
+    }
+
+    /// Tells what is known of a user to who has just begun to ask.
+    pub(super) fn tell_again(&mut self, id: &Rc<str>) {
+        let (topics, peers) = (&mut self.topics, &mut self.peers);
+        if let Some(topic) = topics.get_mut(id) {
+            let is_elsewhere = topic.is_elsewhere(peers);
+            self.told
+                .push_back(Told::Elsewhere(Rc::clone(id), is_elsewhere));
+        }
+    }
+}
+
+impl Ear<'_> {
+    /// Hears a message of a channel.
+    fn hear(&mut self, channel: &[u8], payload: &[u8]) {
+        let heard = Envelope::read(payload, self.node);
+        match (self.names.channel(channel), heard) {
+            (Some(Channel::Nodes), Err(Ignored::Own)) => self.hear_own_heartbeat(payload),
+            (_, Err(reason)) => self.counts.ignore(reason),
+            (Some(Channel::Nodes), Ok(envelope)) => self.hear_of_node(&envelope),
+            (Some(Channel::User(Of::Audience, id)), Ok(envelope)) => {
+                match count(envelope.json).filter(|_| envelope.kind == Kind::Audience) {
+                    Some(count) => self.take_audience(id, envelope.stamp.node, count),
+                    None => self.counts.ignore(Ignored::Malformed),
+                }
+            }
+            (Some(Channel::User(Of::Positions, id)), Ok(envelope)) => {
+                self.hear_of_user(id, &envelope);
+            }
+            _ => self.counts.ignore(Ignored::Malformed),
+        }
+    }
+
+    fn hear_of_node(&mut self, envelope: &Envelope) {
+        let node = envelope.stamp.node;
+        match (envelope.kind, count(envelope.json)) {
+            (Kind::Heartbeat, _) => {
+                if self.peers.hear(node) {
+                    self.tell_whether_elsewhere(node);
+                }
+            }
+            (Kind::Audience, Some(count)) => {
+                self.peers.set_everyone(node, count);
+                self.told.push_back(Told::Everyone(self.peers.everyone()));
+            }
+            (Kind::Newcomer, _) if is_id(envelope.json) => {
+                if self.topics.have_everyone() {
+                    let id = Rc::from(envelope.json);
+                    let topic = self.topics.get_or_new(&id, self.now.monotonic);
+                    topic.is_newcomer = topic.newest.is_none();
+                }
+            }
+            _ => self.counts.ignore(Ignored::Malformed),
+        }
+    }
+
+    fn hear_own_heartbeat(&mut self, payload: &[u8]) {
+        // What else we say in this channel is no sign of life.
+        let Some(sent_ms) = Envelope::heartbeat_ms(payload) else {
+            return;
+        };
+        let round_trip = since(self.now, sent_ms);
+        self.counts.round_trip.add(round_trip);
+        if round_trip >= HEARTBEAT_INTERVAL {
+            // The engine, or this node, stood still: ours may all come before those of others.
+            return;
+        }
+        for gone in self.peers.hear_own() {
+            self.tell_whether_elsewhere(gone);
+        }
+    }
+
+    /// A node is gone, or back: tells of all whom it declares, and of all audiences.
+    fn tell_whether_elsewhere(&mut self, node: Node) {
+        self.told.push_back(Told::Everyone(self.peers.everyone()));
+        for topic in self.topics.asked_about() {
+            let count = topic.audience_elsewhere(self.peers);
+            self.told
+                .push_back(Told::Audience(Rc::clone(&topic.id), count));
+        }
+        for topic in self.topics.declared_by(node) {
+            let is_elsewhere = topic.is_elsewhere(self.peers);
+            let id = Rc::clone(&topic.id);
+            self.told.push_back(Told::Elsewhere(id, is_elsewhere));
+        }
+    }
+
+    fn hear_of_user(&mut self, id: &str, envelope: &Envelope) {
+        let Some(topic) = self.topics.get_mut(id) else {
+            // It was on its way when the subscription ended.
+            return;
+        };
+        let (stamp, own) = (envelope.stamp, self.node);
+        match envelope.kind {
+            Kind::Position | Kind::Goodbye => {
+                let heard = topic.hear(stamp);
+                if heard == Heard::Overwrote && topic.is_newest_of(own) {
+                    topic.owes_position = true;
+                    self.topics.owe(id);
+                    return;
+                }
+                if heard != Heard::Newer {
+                    return;
+                }
+                topic.owes_position = false;
+                let id = Rc::clone(&topic.id);
+                self.counts.received += 1;
+                let latency = since(self.now, stamp.received_ms);
+                self.counts.latency.add(latency);
+                self.told.push_back(match envelope.kind {
+                    Kind::Goodbye => Told::Goodbye(id),
+                    _ => Told::Position {
+                        id,
+                        json: envelope.json.to_owned(),
+                        age: None,
+                    },
+                });
+            }
+            Kind::Connected => {
+                let id = Rc::clone(&topic.id);
+                self.take_word(&id, stamp.node, envelope.json);
+                self.tell_whether_user_is_elsewhere(&id);
+            }
+            // Those of other channels.
+            _ => self.counts.ignore(Ignored::Malformed),
+        }
+    }
+
+    /// Takes what another node says of a user.
+    fn take_word(&mut self, id: &Rc<str>, node: Node, json: &str) {
+        let Some((topic, (is_declared, names))) = self.topics.get_mut(id).zip(decode_word(json))
+        else {
+            return self.counts.ignore(Ignored::Malformed);
+        };
+        topic.declared_by.retain(|by| *by != node);
+        if is_declared {
+            topic.declared_by.push(node);
+        }
+        let word = Word { is_declared, names };
+        self.told.push_back(Told::Word(Rc::clone(id), word));
+    }
+
+    fn tell_whether_user_is_elsewhere(&mut self, id: &Rc<str>) {
+        if let Some(topic) = self.topics.get_mut(id) {
+            let is_elsewhere = topic.is_elsewhere(self.peers);
+            self.told
+                .push_back(Told::Elsewhere(Rc::clone(id), is_elsewhere));
+        }
+    }
+
+    /// Takes how many follow a user on another node.
+    fn take_audience(&mut self, id: &str, node: Node, count: i64) {
+        let topic = self.topics.get_mut(id);
+        let Some((topic, audiences)) = topic.and_then(|topic| {
+            let audiences = topic.audiences.take()?;
+            Some((topic, audiences))
+        }) else {
+            return;
+        };
+        let others = audiences.into_iter().filter(|(by, _)| *by != node);
+        let audiences = topic.audiences.insert(others.collect());
+        if node != self.node && count != 0 {
+            audiences.push((node, count));
+        }
+        let count = topic.audience_elsewhere(self.peers);
+        self.told
+            .push_back(Told::Audience(Rc::clone(&topic.id), count));
+    }
+
+    /// How many follow a user on each node, as the engine kept it.
+    fn read_audiences(&mut self, id: &Rc<str>, value: Value) {
+        let Value::Map(mut fields) = value else {
+            return;
+        };
+        while let (Some(node), Some(number)) = (fields.next(), fields.next()) {
+            match (text(node).and_then(Node::new)).zip(text(number).and_then(count)) {
+                Some((node, count)) => self.take_audience(id, node, count),
+                None => self.counts.ignore(Ignored::Malformed),
+            }
+        }
+    }
+
+    /// What each node says of a user, as the engine kept it.
+    fn read_words(&mut self, id: &Rc<str>, value: Value) {
+        let Some(topic) = self.topics.get_mut(id) else {
+            return;
+        };
+        topic.declared_by.clear();
+        let mut own = None;
+        if let Value::Map(mut fields) = value {
+            while let (Some(node), Some(json)) = (fields.next(), fields.next()) {
+                let (node, json) = (text(node), text(json));
+                match node.and_then(Node::new).zip(json) {
+                    Some((node, json)) if node == self.node => own = Some(json.to_owned()),
+                    Some((node, json)) => self.take_word(id, node, json),
+                    None => self.counts.ignore(Ignored::Malformed),
+                }
+            }
+        }
+        self.tell_whether_user_is_elsewhere(id);
+        let Some(topic) = self.topics.get_mut(id) else {
+            return;
+        };
+        // It may have been lost on its way, or with the engine.
+        let told = match topic.told == Word::default() {
+            true => None,
+            false => Some(encode_word(topic.told.is_declared, &topic.told.names)),
+        };
+        if own != told {
+            topic.owes_word = true;
+            self.topics.owe(id);
+        }
+    }
+
+    /// The newest position of a user, as the engine kept it.
+    fn read_last_known(&mut self, id: &Rc<str>, value: Value) {
+        let kept = match value {
+            Value::Blob(payload) => match Envelope::read(payload, self.node) {
+                Ok(envelope) if envelope.kind.is_kept() => Some(envelope),
+                Ok(_) | Err(_) => {
+                    self.counts.ignore(Ignored::Malformed);
+                    None
+                }
+            },
+            _ => None,
+        };
+        let Some(topic) = self.topics.get_mut(id) else {
+            return;
+        };
+        topic.reading = Reading::Done;
+        let mut held = std::mem::take(&mut topic.held);
+        let own = self.node;
+        match kept {
+            // Lost with the engine, or never there.
+            None => topic.owes_position |= topic.newest.is_some(),
+            Some(envelope) => {
+                let is_after = |position: &Position| match (position.fix_ms, envelope.fix_ms) {
+                    (Some(held_ms), Some(kept_ms)) => held_ms >= kept_ms,
+                    _ => true,
+                };
+                held.retain(is_after);
+                let age = since(self.now, envelope.stamp.received_ms);
+                let is_news = envelope.kind == Kind::Position && held.is_empty();
+                match topic.hear(envelope.stamp) {
+                    Heard::Newer if is_news && age < self.forget_after => {
+                        topic.owes_position = false;
+                        self.told.push_back(Told::Position {
+                            id: Rc::clone(id),
+                            json: envelope.json.to_owned(),
+                            age: Some(age).filter(|_| !std::mem::take(&mut topic.is_newcomer)),
+                        });
+                    }
+                    Heard::Newer => topic.owes_position = false,
+                    Heard::Known => {}
+                    Heard::Overwrote => topic.owes_position |= topic.is_newest_of(own),
+                }
+            }
+        }
+        if topic.owes_some() {
+            self.topics.owe(id);
+        }
+        if !held.is_empty() {
+            self.released.push((Rc::clone(id), held));
+        }
+        if !self.has_trails {
+            self.told.push_back(Told::Read(Rc::clone(id)));
+        }
+    }
+
+    /// Points of a user's trail, as the engine kept them. They come behind the position.
+    fn read_trail(&mut self, id: &Rc<str>, value: Value) {
+        let mut points = Vec::new();
+        if let Value::List(list) = value {
+            for item in list {
+                match text(item).and_then(point) {
+                    Some(point) => points.push(point),
+                    None => self.counts.ignore(Ignored::Malformed),
+                }
+            }
+        }
+        self.told.push_back(match points.is_empty() {
+            true => Told::TrailLost(Rc::clone(id)),
+            false => Told::Trail(Rc::clone(id), points),
+        });
+        self.told.push_back(Told::Read(Rc::clone(id)));
+    }
+
+    /// Users in a part of the index, each with when it was told last.
+    fn read_index(&mut self, value: Value, lost_after_s: u64) {
+        let (Value::Map(mut fields), true) = (value, self.topics.have_everyone()) else {
+            return;
+        };
+        let now_s = self.now.unix_ms as u64 / 1000;
+        while let (Some(id), Some(told_s)) = (fields.next(), fields.next()) {
+            let told_s = text(told_s).and_then(|text| text.parse::<u64>().ok());
+            let Some(id) = text(id).filter(|id| is_id(id)) else {
+                self.counts.ignore(Ignored::Malformed);
+                continue;
+            };
+            let id = Rc::from(id);
+            match told_s.is_none_or(|told_s| told_s.saturating_add(lost_after_s) < now_s) {
+                true => self.lost.push(id),
+                false => {
+                    self.topics.get_or_new(&id, self.now.monotonic);
+                }
+            }
+        }
+    }
+}
+
+impl Topic {
+    /// Takes note of a stamp that was heard of.
+    fn hear(&mut self, stamp: crate::bus::Stamp) -> Heard {
+        match &mut self.newest {
+            Some(newest) => newest.hear(stamp),
+            none => {
+                *none = Some(Newest::heard_first(stamp));
+                Heard::Newer
+            }
+        }
+    }
+
+    fn is_newest_of(&self, node: Node) -> bool {
+        self.newest
+            .is_some_and(|newest| newest.stamp().node == node)
+    }
+
+    /// How many follow it on the nodes that are there, besides us.
+    fn audience_elsewhere(&self, peers: &mut Peers) -> i64 {
+        let audiences = self.audiences.iter().flatten();
+        let there = audiences.filter(|(node, _)| peers.is_there(*node));
+        there.map(|(_, count)| count).sum()
+    }
+
+    /// Whether a node that is there declares it, besides us.
+    pub(super) fn is_elsewhere(&self, peers: &mut Peers) -> bool {
+        self.declared_by.iter().any(|node| peers.is_there(*node))
+    }
+}
+
+/// How long ago it was another node's that time; nothing if its clock is ahead of ours.
+fn since(now: Now, unix_ms: u64) -> Duration {
+    Duration::from_millis((now.unix_ms as u64).saturating_sub(unix_ms))
+}
+
+/// A count, of which no sum is too large.
+fn count(text: &str) -> Option<i64> {
+    text.parse::<i32>().ok().map(i64::from)
+}
+
+/// A point as it is kept.
+fn point(text: &str) -> Option<TrailPoint> {
+    let mut numbers = text.split(' ');
+    let ms = numbers.next()?.parse().ok().filter(|ms| *ms <= MS_MAX)?;
+    let lat_e6: i32 = numbers.next()?.parse().ok()?;
+    let lng_e6: i32 = numbers.next()?.parse().ok()?;
+    let altitude_cm = numbers.next().map(str::parse).transpose().ok()?;
+    let is_on_earth = lat_e6.unsigned_abs() <= 90_000_000 && lng_e6.unsigned_abs() <= 180_000_000;
+    (is_on_earth && numbers.next().is_none()).then_some(TrailPoint {
+        lat_e6,
+        lng_e6,
+        ms,
+        altitude_cm,
+    })
+}
+
+fn text(value: Value<'_>) -> Option<&str> {
+    str::from_utf8(value.bytes()?).ok()
+}
+
+/// What an engine said, as part of one line.
+fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}

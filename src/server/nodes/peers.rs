@@ -1,0 +1,109 @@
+//! The other nodes, and which of them are there. Must never know what they serve, nor a clock.
+//!
+//! A node counts as gone when it said nothing while several heartbeats of our own came back from the
+//! engine. So neither an engine that stands still makes a node be gone, nor a pause of our own: then
+//! none of ours comes back either.
+
+use std::collections::HashMap;
+
+use crate::bus::Node;
+
+/// So many of our heartbeats without one of the other's, 2 s apart: it is gone after 6 to 8 s.
+const MISSED_MAX: u32 = 4;
+
+/// Nodes that are remembered once they are gone, so that what they said is not believed.
+const GONE_MAX: usize = 4096;
+
+/// The nodes that were heard or heard of.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    /// Each with how many of ours came since its last heartbeat.
+    missed: HashMap<Node, u32>,
+    /// How many follow everyone on each.
+    everyone: HashMap<Node, i64>,
+}
+
+impl Peers {
+    /// Whether a node is there. One that nobody has spoken of yet is, until it is missed.
+    pub(super) fn is_there(&mut self, node: Node) -> bool {
+        *self.missed.entry(node).or_default() < MISSED_MAX
+    }
+
+    /// Takes note of a heartbeat; says whether its node was gone.
+    pub(super) fn hear(&mut self, node: Node) -> bool {
+        let missed = self.missed.insert(node, 0);
+        missed.is_some_and(|missed| missed >= MISSED_MAX)
+    }
+
+    /// Takes note of one of our own that came back soon; says who is gone from now on.
+    pub(super) fn hear_own(&mut self) -> Vec<Node> {
+        let mut gone = Vec::new();
+        for (node, missed) in &mut self.missed {
+            *missed = missed.saturating_add(1);
+            if *missed == MISSED_MAX {
+                gone.push(*node);
+            }
+        }
+        if self.missed.len() > GONE_MAX {
+            self.missed.retain(|_, missed| *missed <= MISSED_MAX);
+            self.everyone
+                .retain(|node, _| self.missed.contains_key(node));
+        }
+        gone
+    }
+
+    /// Takes note of how many follow everyone on a node.
+    pub(super) fn set_everyone(&mut self, node: Node, count: i64) {
+        match count {
+            0 => self.everyone.remove(&node),
+            _ => self.everyone.insert(node, count),
+        };
+    }
+
+    /// How many follow everyone on the nodes that are there besides this one.
+    pub(super) fn everyone(&self) -> i64 {
+        let is_there = |node: &Node| self.missed.get(node).is_some_and(|it| *it < MISSED_MAX);
+        let there = self.everyone.iter().filter(|(node, _)| is_there(node));
+        there.map(|(_, count)| count).sum()
+    }
+
+    /// How many nodes are there besides this one.
+    pub(super) fn count(&self) -> usize {
+        (self.missed.values())
+            .filter(|missed| **missed < MISSED_MAX)
+            .count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_gone_when_only_our_own_heartbeats_come_and_there_when_it_is_heard() {
+        let mut peers = Peers::default();
+        let other = Node::new("other______").expect("a name");
+        assert!(!peers.hear(other));
+        for _ in 1..MISSED_MAX {
+            assert_eq!(peers.hear_own(), []);
+            assert!(peers.is_there(other));
+        }
+        assert_eq!(peers.hear_own(), [other]);
+        assert!(!peers.is_there(other));
+        assert_eq!((peers.count(), peers.hear_own().len()), (0, 0), "said once");
+        assert!(peers.hear(other), "it is back");
+        assert!(peers.is_there(other));
+        assert_eq!(peers.count(), 1);
+    }
+
+    #[test]
+    fn a_node_that_was_only_heard_of_is_there_until_it_is_missed() {
+        let mut peers = Peers::default();
+        let other = Node::new("other______").expect("a name");
+        assert!(peers.is_there(other));
+        for _ in 0..MISSED_MAX {
+            peers.hear_own();
+        }
+        assert!(!peers.is_there(other));
+    }
+}

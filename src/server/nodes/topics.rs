@@ -1,0 +1,457 @@
+//! The users that a node hears of through the bus, or tells of: what of each was read, what waits,
+//! and in what order its positions came. Must never know an engine's socket.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use crate::bus::{Newest, Node, Stamp, bucket_of};
+use crate::point::TrailPoint;
+use crate::queue::SlotQueue;
+use crate::relay::Stake;
+
+/// A user in whom there is no stake any more is heard of for so long, as it may come back.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// What the engine knows of a user is waited for so long, before others are told what is known here.
+const READ_MAX: Duration = Duration::from_millis(100);
+
+/// How many follow a user is told at most once in this time.
+const AUDIENCE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Positions of one user that wait for what the engine knows of it; the oldest give way.
+const HELD_MAX: usize = 64;
+
+/// What was asked of an engine; the answers come in the order of the questions.
+#[derive(Clone, Debug)]
+pub(super) enum Question {
+    /// The newest position.
+    LastKnown(Rc<str>),
+    /// What each node says of the user.
+    Words(Rc<str>),
+    /// How many follow the user, by node.
+    Audiences(Rc<str>),
+    /// Points of the user's trail.
+    Trail(Rc<str>),
+    /// Who is in a part of the index.
+    Index,
+}
+
+/// How far what the engine knows of a user has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// It is to be asked for.
+    Waits,
+    /// It was asked for.
+    Asked,
+    /// It is known, and what is new comes by itself.
+    Done,
+}
+
+/// A position from here.
+#[derive(Debug)]
+pub(super) struct Position {
+    pub(super) fix_ms: Option<f64>,
+    pub(super) json: String,
+}
+
+/// What a node says about a user besides where it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::server) struct Word {
+    /// A member declared the user.
+    pub(in crate::server) is_declared: bool,
+    /// What the user is called, by a token and by itself.
+    pub(in crate::server) names: [Option<Box<str>>; 2],
+}
+
+/// One user.
+#[derive(Debug)]
+pub(super) struct Topic {
+    pub(super) id: Rc<str>,
+    pub(super) engine: usize,
+    pub(super) stake: Stake,
+    pub(super) reading: Reading,
+    /// The order of its positions, as far as it is known.
+    pub(super) newest: Option<Newest>,
+    /// Positions from here that were not stamped yet: what they come after is not known.
+    pub(super) held: Vec<Position>,
+    /// Whether the engine is to be given the newest position, which the relay has.
+    pub(super) owes_position: bool,
+    /// Whether it is to be given our word.
+    pub(super) owes_word: bool,
+    /// Our word, and the one that it was given.
+    pub(super) word: Word,
+    pub(super) told: Word,
+    /// Who declares it besides us.
+    pub(super) declared_by: Vec<Node>,
+    /// How many follow it here, as the engine was told.
+    pub(super) audience_told: i64,
+    /// Whether the engine is to be told again.
+    pub(super) owes_audience: bool,
+    /// Whether that was told a moment ago.
+    is_paced: bool,
+    /// How many follow it elsewhere, by node; nothing if nobody here asks.
+    pub(super) audiences: Option<Vec<(Node, i64)>>,
+    leaves_at: Option<Instant>,
+    /// Points of its trail that the engine is to be given.
+    pub(super) points: Vec<TrailPoint>,
+    /// Whether it was told to the index.
+    pub(super) is_indexed: bool,
+    /// Whether it joined while everyone is heard of, so that its first position is news.
+    pub(super) is_newcomer: bool,
+    /// Whether reading it took too long.
+    pub(super) is_late: bool,
+}
+
+impl Topic {
+    /// Stamps what was received now.
+    pub(super) fn stamp(&mut self, stamp: Stamp) -> Stamp {
+        stamp.after(self.newest.as_ref().map(Newest::stamp))
+    }
+
+    /// Whether the engine is to be told now how many follow it.
+    pub(super) fn owes_audience_now(&self) -> bool {
+        self.owes_audience && !self.is_paced
+    }
+
+    /// Whether it is to be told to the index.
+    pub(super) fn owes_index(&self) -> bool {
+        !self.is_indexed && (self.stake.is_declared || self.stake.has_position)
+    }
+
+    /// Whether the engine is to be given something.
+    pub(super) fn owes_some(&self) -> bool {
+        let owes_position = self.owes_position && self.reading == Reading::Done;
+        let owes_word = self.owes_word || self.owes_audience_now() || self.owes_listening();
+        owes_position || owes_word || self.owes_index() || !self.points.is_empty()
+    }
+
+    /// Whether it is to be begun or ended to hear how many follow it elsewhere.
+    pub(super) fn owes_listening(&self) -> bool {
+        self.stake.asks_audience != self.audiences.is_some()
+    }
+
+    /// Keeps a position until it can be stamped.
+    pub(super) fn hold(&mut self, position: Position, is_asked: bool) {
+        let kept_max = if is_asked { HELD_MAX } else { 1 };
+        while self.held.len() >= kept_max {
+            self.held.remove(0);
+        }
+        self.held.push(position);
+    }
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Topics {
+    ids: HashMap<Rc<str>, usize>,
+    topics: Slab<Topic>,
+    /// For each engine those that are to be read.
+    unread: Vec<SlotQueue>,
+    /// For each engine those of whom something is owed to it.
+    owing: Vec<SlotQueue>,
+    /// When it took too long to read each, the first first.
+    late_at: VecDeque<(Instant, Rc<str>)>,
+    /// When the audience of each may be told again, the first first.
+    paced: VecDeque<(Instant, Rc<str>)>,
+    /// When each is left, the first first. One that has a stake again is not.
+    leaving: VecDeque<(Instant, Rc<str>)>,
+    /// Whether everyone is heard of.
+    have_everyone: bool,
+}
+
+impl Topics {
+    /// Nobody yet, on so many engines.
+    pub(super) fn new(engines: usize) -> Topics {
+        Topics {
+            ids: HashMap::new(),
+            topics: Slab::new(),
+            unread: vec![SlotQueue::default(); engines],
+            owing: vec![SlotQueue::default(); engines],
+            late_at: VecDeque::new(),
+            paced: VecDeque::new(),
+            leaving: VecDeque::new(),
+            have_everyone: false,
+        }
+    }
+
+    /// How many are about to be left, or were.
+    pub(super) fn lingering(&self) -> usize {
+        self.leaving.len()
+    }
+
+    /// Has nothing be said of anybody any more.
+    pub(super) fn take_back_words(&mut self) {
+        for (slot, topic) in &mut self.topics {
+            (topic.word, topic.stake) = Default::default();
+            topic.owes_word = topic.told != Word::default();
+            topic.owes_audience = topic.audience_told != 0;
+            topic.is_paced = false;
+            if topic.owes_word || topic.owes_audience {
+                self.owing[topic.engine].push(slot as u32);
+            }
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// One of them.
+    pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut Topic> {
+        self.topics.get_mut(*self.ids.get(id)?)
+    }
+
+    /// One of them, who is to be read if it is new.
+    pub(super) fn get_or_new(&mut self, id: &Rc<str>, now: Instant) -> &mut Topic {
+        let slot = match self.ids.get(id) {
+            Some(slot) => *slot,
+            None => self.insert(id, now),
+        };
+        &mut self.topics[slot]
+    }
+
+    fn insert(&mut self, id: &Rc<str>, now: Instant) -> usize {
+        let engine = bucket_of(id, self.unread.len());
+        let slot = self.topics.insert(Topic {
+            id: Rc::clone(id),
+            engine,
+            stake: Stake::default(),
+            reading: Reading::Waits,
+            newest: None,
+            held: Vec::new(),
+            owes_position: false,
+            owes_word: false,
+            word: Word::default(),
+            told: Word::default(),
+            declared_by: Vec::new(),
+            audience_told: 0,
+            owes_audience: false,
+            is_paced: false,
+            audiences: None,
+            leaves_at: None,
+            points: Vec::new(),
+            is_indexed: false,
+            is_newcomer: false,
+            is_late: false,
+        });
+        self.ids.insert(Rc::clone(id), slot);
+        self.unread[engine].push(slot as u32);
+        self.late_at.push_back((now + READ_MAX, Rc::clone(id)));
+        slot
+    }
+
+    /// All whom a node declares.
+    pub(super) fn declared_by(&self, node: Node) -> impl Iterator<Item = &Topic> {
+        (self.topics.iter())
+            .map(|(_, topic)| topic)
+            .filter(move |topic| topic.declared_by.contains(&node))
+    }
+
+    /// Notes the stake in a user. One in whom there is none is left after a while.
+    pub(super) fn set_stake(&mut self, id: &Rc<str>, stake: Stake, now: Instant) {
+        let have_everyone = self.have_everyone;
+        let Some(topic) = self.get_mut(id) else {
+            return;
+        };
+        topic.stake = stake;
+        if stake.is_any() || have_everyone {
+            topic.leaves_at = None;
+        } else if topic.leaves_at.is_none() {
+            let at = now + LINGER;
+            topic.leaves_at = Some(at);
+            self.leaving.push_back((at, Rc::clone(id)));
+        }
+    }
+
+    /// Whether everyone is heard of.
+    pub(super) fn have_everyone(&self) -> bool {
+        self.have_everyone
+    }
+
+    /// Has everyone be heard of from now on, or those alone in whom there is a stake; says whether
+    /// that is new.
+    pub(super) fn set_everyone(&mut self, is_wanted: bool, now: Instant) -> bool {
+        if std::mem::replace(&mut self.have_everyone, is_wanted) == is_wanted {
+            return false;
+        }
+        let at = now + LINGER;
+        for (_, topic) in &mut self.topics {
+            if is_wanted {
+                topic.leaves_at = None;
+            } else if !topic.stake.is_any() && topic.leaves_at.is_none() {
+                topic.leaves_at = Some(at);
+                self.leaving.push_back((at, Rc::clone(&topic.id)));
+            }
+        }
+        true
+    }
+
+    /// Whether some that are new were not read yet, and it is worth waiting for them.
+    pub(super) fn are_fresh(&self) -> bool {
+        let mut fresh = self.late_at.iter().filter_map(|(_, id)| self.ids.get(id));
+        fresh.any(|slot| self.topics[*slot].reading != Reading::Done)
+    }
+
+    /// Has the index be told again who is here.
+    pub(super) fn index_again(&mut self) {
+        for (slot, topic) in &mut self.topics {
+            topic.is_indexed = false;
+            if topic.owes_index() {
+                self.owing[topic.engine].push(slot as u32);
+            }
+        }
+    }
+
+    /// The next one that is to be left now. It is forgotten, and what it owed was given up.
+    pub(super) fn next_left(&mut self, now: Instant) -> Option<Topic> {
+        while let Some((at, _)) = self.leaving.front()
+            && *at <= now
+        {
+            let (at, id) = self.leaving.pop_front()?;
+            let slot = *self.ids.get(&id)?;
+            let topic = &mut self.topics[slot];
+            if topic.leaves_at != Some(at) {
+                continue;
+            }
+            if topic.reading == Reading::Asked || topic.owes_word || topic.owes_audience {
+                // The answer would be taken for one to a later question.
+                let at = now + LINGER;
+                topic.leaves_at = Some(at);
+                self.leaving.push_back((at, id));
+                continue;
+            }
+            let topic = self.topics.remove(slot);
+            self.ids.remove(&id);
+            self.unread[topic.engine].remove(slot as u32);
+            self.owing[topic.engine].remove(slot as u32);
+            return Some(topic);
+        }
+        None
+    }
+
+    /// Says that an engine was told how many follow a user.
+    pub(super) fn pace(&mut self, id: &Rc<str>, now: Instant) {
+        if let Some(topic) = self.get_mut(id) {
+            topic.is_paced = true;
+            self.paced
+                .push_back((now + AUDIENCE_INTERVAL, Rc::clone(id)));
+        }
+    }
+
+    /// Lets audiences be told again, by now.
+    pub(super) fn end_pauses(&mut self, now: Instant) {
+        while let Some((at, _)) = self.paced.front()
+            && *at <= now
+            && let Some((_, id)) = self.paced.pop_front()
+        {
+            if let Some(topic) = self.get_mut(&id) {
+                topic.is_paced = false;
+                if topic.owes_audience {
+                    self.owe(&id);
+                }
+            }
+        }
+    }
+
+    /// Those of whom it is asked how many follow them.
+    pub(super) fn asked_about(&self) -> impl Iterator<Item = &Topic> {
+        (self.topics.iter())
+            .map(|(_, topic)| topic)
+            .filter(|topic| topic.audiences.is_some())
+    }
+
+    /// The next one whose reading took too long.
+    pub(super) fn next_late(&mut self, now: Instant) -> Option<Rc<str>> {
+        while let Some((at, _)) = self.late_at.front()
+            && *at <= now
+        {
+            let (_, id) = self.late_at.pop_front()?;
+            let topic = self
+                .get_mut(&id)
+                .filter(|topic| topic.reading != Reading::Done);
+            if let Some(topic) = topic {
+                topic.is_late = true;
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Has all of an engine be read, once more: it was away. What is on its way to it may be lost.
+    pub(super) fn lose(&mut self, engine: usize) {
+        for (slot, topic) in &mut self.topics {
+            if topic.engine == engine {
+                topic.reading = Reading::Waits;
+                let last = topic.held.pop();
+                topic.held.clear();
+                topic.held.extend(last);
+                if let Some(newest) = &mut topic.newest {
+                    newest.lost();
+                }
+                topic.owes_audience |= topic.audience_told != 0 || topic.stake.audience != 0;
+                topic.audiences = None;
+                topic.is_indexed = false;
+                self.unread[engine].push(slot as u32);
+            }
+        }
+    }
+
+    /// Those of an engine that wait longest to be read, so many at most.
+    pub(super) fn unread(&self, engine: usize, count_max: usize) -> Vec<Rc<str>> {
+        let queue = &self.unread[engine];
+        let slots = std::iter::successors(queue.first(), |slot| queue.after(*slot));
+        let ids = slots.map(|slot| Rc::clone(&self.topics[slot as usize].id));
+        ids.take(count_max).collect()
+    }
+
+    /// Says that one was asked for.
+    pub(super) fn asked(&mut self, id: &str) {
+        if let Some(slot) = self.ids.get(id) {
+            let topic = &mut self.topics[*slot];
+            topic.reading = Reading::Asked;
+            self.unread[topic.engine].remove(*slot as u32);
+        }
+    }
+
+    /// Has the engine be given what is owed of a user.
+    pub(super) fn owe(&mut self, id: &str) {
+        if let Some(slot) = self.ids.get(id) {
+            self.owing[self.topics[*slot].engine].push(*slot as u32);
+        }
+    }
+
+    /// The one that has owed longest to this engine.
+    pub(super) fn owing(&mut self, engine: usize) -> Option<&mut Topic> {
+        let slot = self.owing[engine].first()?;
+        self.topics.get_mut(slot as usize)
+    }
+
+    /// Says that one owes nothing any more, or nothing that could be given now.
+    pub(super) fn paid(&mut self, id: &str) {
+        if let Some(slot) = self.ids.get(id) {
+            self.owing[self.topics[*slot].engine].remove(*slot as u32);
+        }
+    }
+
+    /// Whether some of an engine's wait to be read.
+    pub(super) fn is_unread(&self, engine: usize) -> bool {
+        self.unread[engine].first().is_some()
+    }
+
+    /// Whether something of an engine's waits for room.
+    pub(super) fn has_some_for(&self, engine: usize) -> bool {
+        self.unread[engine].first().is_some() || self.owing[engine].first().is_some()
+    }
+
+    /// When [`Topics::next_left`] or [`Topics::next_late`] has something next.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let late = self.late_at.front().map(|(at, _)| *at);
+        let leaving = self.leaving.front().map(|(at, _)| *at);
+        let paced = self.paced.front().map(|(at, _)| *at);
+        late.into_iter().chain(leaving).chain(paced).min()
+    }
+}

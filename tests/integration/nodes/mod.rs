@@ -1,0 +1,12 @@
+//! Several nodes are one service, through an engine of the test's own.
+
+mod connection;
+mod engine;
+mod everyone;
+mod positions;
+mod presence;
+mod processes;
+mod requests;
+mod trails;
+
+use engine::Engine;
