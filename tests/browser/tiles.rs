@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::chromium::Chromium;
 use crate::page::Page;
-use crate::support::Server;
+use crate::support::{Server, wait_until_readable};
 
 /// A PNG of one red pixel.
 const TILE: &[u8] = &[
@@ -198,7 +198,8 @@ fn tiles_that_left_the_view_are_not_waited_for() {
     page.emulate("prefers-reduced-motion", "reduce");
     // They belong to the load of a page, if they are asked for early enough.
     page.start(&format!("http://{}/", server.address()));
-    page.wait_for("Number(document.getElementById('map')?.dataset.zoom) === 2");
+    assert!(wait_until_readable(&silent), "no tile is asked for");
+    page.wait_for("Number(document.getElementById('map').dataset.zoom) === 2");
     let events = || page.all_events();
     let asked = |zoom: u32| {
         let part = format!("/{zoom}/");
