@@ -59,9 +59,9 @@ pub struct SimulateFlags {
     #[arg(long, value_name = "N", value_parser = parse_messages)]
     messages: Option<u64>,
 
-    /// Where the server is
-    #[arg(long, value_name = "URL", default_value = URL_DEFAULT)]
-    url: Endpoint,
+    /// Where the server is; of several that are one, each user is on the next
+    #[arg(long, value_name = "URL", value_delimiter = ',', default_value = URL_DEFAULT)]
+    url: Vec<Endpoint>,
 
     /// Positions per second of all users together [default: as fast as they are delivered; with --course one of each user]
     #[arg(long, value_name = "N", value_parser = parse_rate)]
@@ -228,7 +228,7 @@ fn invitation(flags: &SimulateFlags, first_id: usize) -> String {
     let ids: Vec<String> = (first_id..first_id + shown)
         .map(|id| id.to_string())
         .collect();
-    let (host, ids) = (flags.url.authority(), ids.join(","));
+    let (host, ids) = (flags.url[0].authority(), ids.join(","));
     let token = match flags.mint.command(&ids) {
         Some(command) => format!("#token=TOKEN with a token from: {command}"),
         None => String::new(),

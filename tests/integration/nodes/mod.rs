@@ -7,6 +7,7 @@ mod positions;
 mod presence;
 mod processes;
 mod requests;
+mod simulate;
 mod trails;
 
 use engine::Engine;
