@@ -6,6 +6,7 @@ mod everyone;
 mod positions;
 mod presence;
 mod processes;
+mod races;
 mod requests;
 mod simulate;
 mod trails;
