@@ -41,13 +41,13 @@ impl Destination {
     ///
     /// # Errors
     /// A line, if there is nobody.
-    pub(crate) fn new(flags: &ServerFlags) -> Result<Destination, String> {
-        let trust = match flags.url.is_secure() {
-            true => Some(trust(flags.ca_file.as_deref())?),
+    pub(crate) fn new(url: &Endpoint, ca_file: Option<&Path>) -> Result<Destination, String> {
+        let trust = match url.is_secure() {
+            true => Some(trust(ca_file)?),
             false => None,
         };
         Ok(Destination {
-            endpoint: flags.url.clone(),
+            endpoint: url.clone(),
             trust,
         })
     }

@@ -105,7 +105,7 @@ impl<'a> Link<'a> {
     pub(crate) fn new(flags: &'a LinkFlags) -> Result<Link<'a>, String> {
         let poll = Poll::new().map_err(|error| format!("cannot poll: {}", plain(&error)))?;
         Ok(Link {
-            destination: Destination::new(&flags.server)?,
+            destination: Destination::new(&flags.server.url, flags.server.ca_file.as_deref())?,
             token_file: flags.token_file.as_deref(),
             poll,
             events: Events::with_capacity(4),

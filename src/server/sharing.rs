@@ -118,7 +118,9 @@ impl Server {
                 (known.fix.made_at_ms(), known.age.as_millis() as u64)
             });
             let known = known.map(|(fix_ms, age_ms)| (fix_ms, &message[..], age_ms));
-            nodes.publish_again(&id, known);
+            if nodes.publish_again(&id, known).is_err() {
+                break;
+            }
         }
         nodes.write(self.now);
     }

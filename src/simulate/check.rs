@@ -37,7 +37,7 @@ pub(crate) enum Outcome {
 
 /// A run whose users are connected.
 pub(crate) struct Check<'a> {
-    destination: &'a Destination,
+    destinations: &'a [Destination],
     crowd: Crowd<'a>,
     ledger: Ledger,
     round: Round,
@@ -77,7 +77,7 @@ impl<'a> Check<'a> {
     /// # Errors
     /// A line that says why they cannot connect.
     pub(crate) fn connect(
-        destination: &'a Destination,
+        destinations: &'a [Destination],
         credentials: Option<Credentials>,
         ledger: Ledger,
     ) -> Result<Check<'a>, String> {
@@ -87,8 +87,8 @@ impl<'a> Check<'a> {
         };
         let progress = progress::of_connects(users);
         let mut check = Check {
-            destination,
-            crowd: Crowd::new(destination, credentials, population, users)?,
+            destinations,
+            crowd: Crowd::new(destinations, credentials, population, users)?,
             ledger,
             round: Round::Hello,
             awaited: (0..users).collect(),
@@ -124,7 +124,7 @@ impl<'a> Check<'a> {
         }
         self.leave()?;
         if let Some(ids) = self.ledger.in_use() {
-            return Err(in_use(ids, self.destination));
+            return Err(in_use(ids, self.destinations));
         }
         if self.ledger.is_refused() {
             return Ok(Outcome::Refused(self.crowd.into_credentials()));
@@ -341,11 +341,13 @@ impl<'a> Check<'a> {
 }
 
 /// The line for somebody whose users' ids are others' too.
-fn in_use((lowest, highest): (usize, usize), destination: &Destination) -> String {
+fn in_use((lowest, highest): (usize, usize), destinations: &[Destination]) -> String {
     let ids = match lowest == highest {
         true => format!("id {lowest} is in use"),
         false => format!("ids {lowest} to {highest} are in use"),
     };
     let next = highest + 1;
+    let destination: Vec<String> = destinations.iter().map(Destination::to_string).collect();
+    let destination = destination.join(", ");
     format!("{ids}: somebody else publishes them at {destination} (try --first-id {next})")
 }

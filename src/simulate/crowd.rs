@@ -87,11 +87,13 @@ pub(crate) enum Event {
 
 /// The connections, by member.
 pub(crate) struct Crowd<'a> {
-    destination: &'a Destination,
+    /// Where the members are, in turn.
+    destinations: &'a [Destination],
     credentials: Option<Credentials>,
     population: Population,
     size: usize,
-    address: SocketAddr,
+    /// Their addresses, in the same order.
+    addresses: Vec<SocketAddr>,
     poll: Poll,
     events: Events,
     /// Whose connections are not yet read until they block.
@@ -111,21 +113,25 @@ impl<'a> Crowd<'a> {
     /// # Errors
     /// A line that says why nobody can connect.
     pub(crate) fn new(
-        destination: &'a Destination,
+        destinations: &'a [Destination],
         credentials: Option<Credentials>,
         population: Population,
         size: usize,
     ) -> Result<Crowd<'a>, String> {
         allow_descriptors(size)?;
-        let refused = |ended: Ended| format!("cannot connect to {destination}: {ended}");
-        let (first, address) = connect_to_any(&destination.addresses()?).map_err(refused)?;
+        let mut streams = Vec::new();
+        for destination in destinations {
+            let refused = |ended: Ended| format!("cannot connect to {destination}: {ended}");
+            streams.push(connect_to_any(&destination.addresses()?).map_err(refused)?);
+        }
+        let addresses = streams.iter().map(|(_, address)| *address).collect();
         let poll = Poll::new().map_err(|error| format!("cannot poll: {}", plain(&error)))?;
         let mut crowd = Crowd {
-            destination,
+            destinations,
             credentials,
             population,
             size,
-            address,
+            addresses,
             poll,
             events: Events::with_capacity(EVENTS_MAX),
             readable: VecDeque::new(),
@@ -134,14 +140,23 @@ impl<'a> Crowd<'a> {
             connected: 0,
             connected_at: Instant::now(),
         };
-        crowd.admit(Ok(first))?;
+        // As many as there are members; the other connections end here.
+        for (stream, _) in streams.into_iter().take(size) {
+            crowd.admit(Ok(stream))?;
+        }
         Ok(crowd)
+    }
+
+    /// Where a member is.
+    fn destination(&self, index: usize) -> &'a Destination {
+        &self.destinations[index % self.destinations.len()]
     }
 
     fn admit(&mut self, stream: io::Result<TcpStream>) -> Result<(), String> {
         let index = self.members.len();
         let connection = stream.and_then(|stream| {
-            Connection::new(stream, self.destination, self.poll.registry(), Token(index))
+            let destination = self.destination(index);
+            Connection::new(stream, destination, self.poll.registry(), Token(index))
         });
         let connection =
             connection.map_err(|error| self.failure(index, &Ended::Unreachable(error)))?;
@@ -162,12 +177,13 @@ impl<'a> Crowd<'a> {
         while self.members.len() < self.size
             && self.members.len() - connected < CONNECTS_IN_FLIGHT_MAX
         {
-            self.admit(TcpStream::connect(self.address))?;
+            let next = self.members.len() % self.addresses.len();
+            self.admit(TcpStream::connect(self.addresses[next]))?;
         }
         if connected < self.size && self.connected_at.elapsed() >= OPENING_WAIT {
             return Err(format!(
                 "{}: {connected} of {} {} connected, then nothing for {} s",
-                self.destination,
+                self.destination(connected),
                 self.size,
                 self.population,
                 OPENING_WAIT.as_secs()
@@ -297,7 +313,7 @@ impl<'a> Crowd<'a> {
 
     /// The line that says why everything ends with this member.
     pub(crate) fn failure(&self, index: usize, reason: &dyn fmt::Display) -> String {
-        let (id, destination) = (self.population.id(index), self.destination);
+        let (id, destination) = (self.population.id(index), self.destination(index));
         match self.population {
             Population::Users { .. } => {
                 format!("cannot connect user {id} to {destination}: {reason}")

@@ -23,13 +23,13 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// # Errors
 /// A line that says which connection ended, and why.
 pub(crate) fn run(
-    destination: &Destination,
+    destinations: &[Destination],
     credentials: Option<Credentials>,
     first_id: usize,
     runners: usize,
 ) -> Result<ExitCode, String> {
     let population = Population::Runners { first_id };
-    let crowd = Crowd::new(destination, credentials, population, runners)?;
+    let crowd = Crowd::new(destinations, credentials, population, runners)?;
     let mut demo = Demo {
         crowd,
         first_id,

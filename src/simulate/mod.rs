@@ -37,8 +37,9 @@ use self::ledger::Ledger;
 use self::report::Report;
 use self::schedule::Pace;
 use crate::client::credentials::{Credentials, MintFlags};
-use crate::client::destination::{Destination, ServerFlags};
-use crate::client::tell;
+use crate::client::destination::Destination;
+use crate::client::endpoint::Endpoint;
+use crate::client::{URL_DEFAULT, tell};
 use crate::duration;
 
 /// How many positions are sent if neither a number nor a time is given.
@@ -59,8 +60,13 @@ pub struct SimulateFlags {
     #[arg(long, value_name = "N", value_parser = parse_messages)]
     messages: Option<u64>,
 
-    #[command(flatten)]
-    server: ServerFlags,
+    /// Where the server is: ws:// or wss://, or the https:// of its map; of several that are one, each user is on the next
+    #[arg(long, value_name = "URL", value_delimiter = ',', default_value = URL_DEFAULT)]
+    url: Vec<Endpoint>,
+
+    /// PEM file with the CA that a wss:// server's certificate is by [default: those that the system trusts]
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 
     /// Positions per second of all users together [default: as fast as they are delivered; with --course one of each user]
     #[arg(long, value_name = "N", value_parser = parse_rate)]
@@ -145,17 +151,20 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 /// A line that says why no simulation came about.
 pub fn run(flags: &SimulateFlags) -> Result<ExitCode, String> {
     let users = flags.users as usize;
-    let destination = Destination::new(&flags.server)?;
+    let ca_file = flags.ca_file.as_deref();
+    let destinations = (flags.url.iter())
+        .map(|url| Destination::new(url, ca_file))
+        .collect::<Result<Vec<_>, String>>()?;
     let mut credentials = Credentials::load(&flags.mint, users)?;
     let first_id = |default| flags.first_id.unwrap_or(default) as usize;
     if flags.demo {
-        return demo::run(&destination, credentials, first_id(1), users);
+        return demo::run(&destinations, credentials, first_id(1), users);
     }
     let first_id = first_id(0);
     let (pace, mut motion) = plan(flags)?;
     let (ledger, time) = loop {
         let ledger = Ledger::new(first_id, users, motion);
-        let check = Check::connect(&destination, credentials, ledger)?;
+        let check = Check::connect(&destinations, credentials, ledger)?;
         if flags.course.is_some() && !flags.json {
             say(&invitation(flags, first_id));
         }
@@ -228,7 +237,7 @@ fn invitation(flags: &SimulateFlags, first_id: usize) -> String {
     let ids: Vec<String> = (first_id..first_id + shown)
         .map(|id| id.to_string())
         .collect();
-    let (map, ids) = (flags.server.url.map(), ids.join(","));
+    let (map, ids) = (flags.url[0].map(), ids.join(","));
     let token = match flags.mint.command(&ids) {
         Some(command) => format!("#token=TOKEN with a token from: {command}"),
         None => String::new(),

@@ -29,6 +29,8 @@ pub(super) struct Engine {
     pub(super) link: Link,
     pub(super) incoming: Incoming,
     socket: Socket,
+    /// Room to read into.
+    piece: Vec<u8>,
     /// Whether there may be something to read.
     is_readable: bool,
     /// What was asked and not answered yet.
@@ -63,6 +65,7 @@ impl Engine {
             link: Link::new(names, out_bytes_max, seed, now),
             incoming: Incoming::default(),
             socket: Socket::None,
+            piece: Vec::new(),
             is_readable: false,
             questions: VecDeque::new(),
             reconnects: 0,
@@ -77,7 +80,7 @@ impl Engine {
     }
 
     /// Whether it is time to connect.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
+    pub(super) fn is_to_connect(&self, now: Instant) -> bool {
         self.link.is_due(now)
     }
 
@@ -112,6 +115,11 @@ impl Engine {
         self.is_readable = true;
     }
 
+    /// Whether there is something to do by now.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.is_readable || self.link.deadline().is_some_and(|deadline| now >= deadline)
+    }
+
     /// Whether something happened that was not looked at yet.
     pub(super) fn has_events(&self) -> bool {
         self.is_readable
@@ -125,11 +133,9 @@ impl Engine {
         token: Token,
         now: Instant,
     ) {
-        let is_due = self.link.deadline().is_some_and(|deadline| now >= deadline);
-        if std::mem::take(&mut self.is_readable) || is_due {
-            self.go_on_connecting(login, registry, token, now);
-            self.fill(now);
-        }
+        self.is_readable = false;
+        self.go_on_connecting(login, registry, token, now);
+        self.fill(now);
     }
 
     fn go_on_connecting(
@@ -168,15 +174,16 @@ impl Engine {
         let Socket::Open(stream) = &mut self.socket else {
             return;
         };
-        let (mut piece, mut left) = (vec![0; PIECE_BYTES], READ_BYTES_MAX);
+        self.piece.resize(PIECE_BYTES, 0);
+        let mut left = READ_BYTES_MAX;
         loop {
-            match stream.read(&mut piece) {
+            match stream.read(&mut self.piece) {
                 Ok(0) => {
                     let line = "the engine closed the connection".to_owned();
                     return self.link.failed(Trouble::Lost(line), now);
                 }
                 Ok(count) => {
-                    self.incoming.extend(&piece[..count]);
+                    self.incoming.extend(&self.piece[..count]);
                     self.link.received(now);
                     left = left.saturating_sub(count);
                     if left == 0 {

@@ -138,6 +138,9 @@ impl Nodes {
             let token = token(index);
             let (node, password) = (self.node, &mut self.password);
             let engine = &mut self.engines[index];
+            if !engine.is_due(now.monotonic) {
+                continue;
+            }
             let user = engine.address().user().map(str::to_owned);
             let login = || Login {
                 user,
@@ -148,7 +151,7 @@ impl Nodes {
             self.hear(index, now);
             self.look_after(index, now);
             let engine = &mut self.engines[index];
-            if engine.is_due(now.monotonic) {
+            if engine.is_to_connect(now.monotonic) {
                 engine.connect(registry, token, now.monotonic);
             }
         }

@@ -188,24 +188,27 @@ impl Nodes {
 
     /// Gives an engine the newest position of a user as the relay has it, which is so old; or the
     /// word that there is none.
+    ///
+    /// # Errors
+    /// It takes nothing more for now.
     pub(in crate::server) fn publish_again(
         &mut self,
         id: &Rc<str>,
         known: Option<(Option<f64>, &[u8], u64)>,
-    ) {
+    ) -> Result<(), NotTaken> {
         self.topics.paid(id);
         let Some(topic) = self.topics.get_mut(id) else {
-            return;
+            return Ok(());
         };
         topic.owes_position = false;
         let Some(newest) = topic.newest.as_mut() else {
-            return;
+            return Ok(());
         };
         let (kind, fix_ms, json, ttl_ms) = match known {
             Some((fix_ms, json, age_ms)) => {
                 let ttl_ms = (self.forget_after.as_millis() as u64).saturating_sub(age_ms);
                 let Some(json) = str::from_utf8(json).ok().filter(|_| ttl_ms > 0) else {
-                    return;
+                    return Ok(());
                 };
                 (Kind::Position, fix_ms, json, ttl_ms)
             }
@@ -223,10 +226,12 @@ impl Nodes {
             Ok(()) => {
                 newest.set_again();
                 self.counts.published += u64::from(kind == Kind::Position);
+                Ok(())
             }
             Err(NotTaken) => {
                 topic.owes_position = true;
                 self.topics.owe(id);
+                Err(NotTaken)
             }
         }
     }

@@ -6,7 +6,9 @@ mod everyone;
 mod positions;
 mod presence;
 mod processes;
+mod races;
 mod requests;
+mod simulate;
 mod trails;
 
 use engine::Engine;
