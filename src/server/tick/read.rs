@@ -113,6 +113,7 @@ impl Server {
             needs_tokens: self.door.asks_for_tokens(),
             follows: self.watched_by(id),
             asks_trails: self.asks_trails(id),
+            trail_points: self.config.trail as usize,
             known: self.relay.known_total(),
             runners: self.relay.runners_total(),
         }
