@@ -97,6 +97,12 @@ impl Peer {
         self.read
     }
 
+    /// Says this, and that it sends no more.
+    pub(crate) fn say_and_end(&mut self, bytes: &[u8]) {
+        self.rustls.writer().write_all(bytes).expect("room");
+        self.end();
+    }
+
     /// Says that it sends no more.
     pub(crate) fn end(&mut self) {
         self.rustls.send_close_notify();

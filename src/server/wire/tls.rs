@@ -56,11 +56,12 @@ pub struct Session {
 }
 
 impl fmt::Debug for Session {
+    /// Without its keys; the room that its buffers take.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.debug_struct("Session")
-            .field("incoming_bytes", &self.incoming.len())
-            .field("plaintext_bytes", &self.plaintext.len())
-            .field("unsent_bytes", &self.unsent.len())
+            .field("incoming_bytes", &self.incoming.capacity())
+            .field("plaintext_bytes", &self.plaintext.capacity())
+            .field("unsent_bytes", &self.unsent.capacity())
             .finish_non_exhaustive()
     }
 }
