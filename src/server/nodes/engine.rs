@@ -12,7 +12,7 @@ use mio::{Interest, Registry, Token};
 
 use super::address::EngineAddress;
 use super::lookup::Lookup;
-use super::topics::Question;
+use super::topic::Question;
 use crate::bus::{Incoming, Link, Login, Names, News, Trouble, Value};
 
 /// Read in one tick at most, so that much of it delays the others by little. It is more than what

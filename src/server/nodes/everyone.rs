@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::topics::Question;
+use super::topic::Question;
 use super::{Nodes, PENDING_BYTES_MAX, TAG};
 use crate::bus::{Envelope, INDEX_PARTS, Kind, NotTaken};
 use crate::relay::Now;

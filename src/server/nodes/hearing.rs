@@ -10,29 +10,31 @@ use log::warn;
 use super::counts::Counts;
 use super::engine::Engine;
 use super::peers::Peers;
-use super::topics::{Position, Question, Reading, Topic, Topics, Word};
+use super::topic::{Position, Question, Topic, Word};
+use super::topics::Topics;
 use super::{HEARTBEAT_INTERVAL, Nodes, Told};
-use crate::bus::{Channel, Envelope, Event, Heard, Ignored, Kind, Names, Newest, Node, Of, Value};
-use crate::point::{MS_MAX, TrailPoint};
-use crate::protocol::{decode_word, encode_word};
+use crate::bus::{
+    Channel, Envelope, Event, Heard, Ignored, Kind, Names, Newest, Node, Of, Stamp, Value,
+};
+use crate::protocol::decode_word;
 use crate::relay::Now;
 use crate::user::is_id;
 
 /// What is changed by what is heard.
-struct Ear<'a> {
-    node: Node,
-    names: &'a Names,
-    topics: &'a mut Topics,
-    peers: &'a mut Peers,
-    told: &'a mut VecDeque<Told>,
-    counts: &'a mut Counts,
-    forget_after: Duration,
-    now: Now,
+pub(super) struct Ear<'a> {
+    pub(super) node: Node,
+    pub(super) names: &'a Names,
+    pub(super) topics: &'a mut Topics,
+    pub(super) peers: &'a mut Peers,
+    pub(super) told: &'a mut VecDeque<Told>,
+    pub(super) counts: &'a mut Counts,
+    pub(super) forget_after: Duration,
+    pub(super) now: Now,
     /// Positions from here of whom it is known now what they come after.
-    released: Vec<(Rc<str>, Vec<Position>)>,
+    pub(super) released: Vec<(Rc<str>, Vec<Position>)>,
     /// Users in the index whom nobody told again.
-    lost: Vec<Rc<str>>,
-    has_trails: bool,
+    pub(super) lost: Vec<Rc<str>>,
+    pub(super) has_trails: bool,
 }
 
 impl Nodes {
@@ -99,7 +101,7 @@ impl Nodes {
 
 impl Ear<'_> {
     /// Hears a message of a channel.
-    fn hear(&mut self, channel: &[u8], payload: &[u8]) {
+    pub(super) fn hear(&mut self, channel: &[u8], payload: &[u8]) {
         let heard = Envelope::read(payload, self.node);
         match (self.names.channel(channel), heard) {
             (Some(Channel::Nodes), Err(Ignored::Own)) => self.hear_own_heartbeat(payload),
@@ -118,7 +120,7 @@ impl Ear<'_> {
         }
     }
 
-    fn hear_of_node(&mut self, envelope: &Envelope) {
+    pub(super) fn hear_of_node(&mut self, envelope: &Envelope) {
         let node = envelope.stamp.node;
         match (envelope.kind, count(envelope.json)) {
             (Kind::Heartbeat, _) => {
@@ -141,7 +143,7 @@ impl Ear<'_> {
         }
     }
 
-    fn hear_own_heartbeat(&mut self, payload: &[u8]) {
+    pub(super) fn hear_own_heartbeat(&mut self, payload: &[u8]) {
         // What else we say in this channel is no sign of life.
         let Some(sent_ms) = Envelope::heartbeat_ms(payload) else {
             return;
@@ -158,7 +160,7 @@ impl Ear<'_> {
     }
 
     /// A node is gone, or back: tells of all whom it declares, and of all audiences.
-    fn tell_whether_elsewhere(&mut self, node: Node) {
+    pub(super) fn tell_whether_elsewhere(&mut self, node: Node) {
         self.told.push_back(Told::Everyone(self.peers.everyone()));
         for topic in self.topics.asked_about() {
             let count = topic.audience_elsewhere(self.peers);
@@ -172,7 +174,7 @@ impl Ear<'_> {
         }
     }
 
-    fn hear_of_user(&mut self, id: &str, envelope: &Envelope) {
+    pub(super) fn hear_of_user(&mut self, id: &str, envelope: &Envelope) {
         let Some(topic) = self.topics.get_mut(id) else {
             // It was on its way when the subscription ended.
             return;
@@ -214,7 +216,7 @@ impl Ear<'_> {
     }
 
     /// Takes what another node says of a user.
-    fn take_word(&mut self, id: &Rc<str>, node: Node, json: &str) {
+    pub(super) fn take_word(&mut self, id: &Rc<str>, node: Node, json: &str) {
         let Some((topic, (is_declared, names))) = self.topics.get_mut(id).zip(decode_word(json))
         else {
             return self.counts.ignore(Ignored::Malformed);
@@ -227,7 +229,7 @@ impl Ear<'_> {
         self.told.push_back(Told::Word(Rc::clone(id), word));
     }
 
-    fn tell_whether_user_is_elsewhere(&mut self, id: &Rc<str>) {
+    pub(super) fn tell_whether_user_is_elsewhere(&mut self, id: &Rc<str>) {
         if let Some(topic) = self.topics.get_mut(id) {
             let is_elsewhere = topic.is_elsewhere(self.peers);
             self.told
@@ -236,7 +238,7 @@ impl Ear<'_> {
     }
 
     /// Takes how many follow a user on another node.
-    fn take_audience(&mut self, id: &str, node: Node, count: i64) {
+    pub(super) fn take_audience(&mut self, id: &str, node: Node, count: i64) {
         let topic = self.topics.get_mut(id);
         let Some((topic, audiences)) = topic.and_then(|topic| {
             let audiences = topic.audiences.take()?;
@@ -253,151 +255,11 @@ impl Ear<'_> {
         self.told
             .push_back(Told::Audience(Rc::clone(&topic.id), count));
     }
-
-    /// How many follow a user on each node, as the engine kept it.
-    fn read_audiences(&mut self, id: &Rc<str>, value: Value) {
-        let Value::Map(mut fields) = value else {
-            return;
-        };
-        while let (Some(node), Some(number)) = (fields.next(), fields.next()) {
-            match (text(node).and_then(Node::new)).zip(text(number).and_then(count)) {
-                Some((node, count)) => self.take_audience(id, node, count),
-                None => self.counts.ignore(Ignored::Malformed),
-            }
-        }
-    }
-
-    /// What each node says of a user, as the engine kept it.
-    fn read_words(&mut self, id: &Rc<str>, value: Value) {
-        let Some(topic) = self.topics.get_mut(id) else {
-            return;
-        };
-        topic.declared_by.clear();
-        let mut own = None;
-        if let Value::Map(mut fields) = value {
-            while let (Some(node), Some(json)) = (fields.next(), fields.next()) {
-                let (node, json) = (text(node), text(json));
-                match node.and_then(Node::new).zip(json) {
-                    Some((node, json)) if node == self.node => own = Some(json.to_owned()),
-                    Some((node, json)) => self.take_word(id, node, json),
-                    None => self.counts.ignore(Ignored::Malformed),
-                }
-            }
-        }
-        self.tell_whether_user_is_elsewhere(id);
-        let Some(topic) = self.topics.get_mut(id) else {
-            return;
-        };
-        // It may have been lost on its way, or with the engine.
-        let told = match topic.told == Word::default() {
-            true => None,
-            false => Some(encode_word(topic.told.is_declared, &topic.told.names)),
-        };
-        if own != told {
-            topic.owes_word = true;
-            self.topics.owe(id);
-        }
-    }
-
-    /// The newest position of a user, as the engine kept it.
-    fn read_last_known(&mut self, id: &Rc<str>, value: Value) {
-        let kept = match value {
-            Value::Blob(payload) => match Envelope::read(payload, self.node) {
-                Ok(envelope) if envelope.kind.is_kept() => Some(envelope),
-                Ok(_) | Err(_) => {
-                    self.counts.ignore(Ignored::Malformed);
-                    None
-                }
-            },
-            _ => None,
-        };
-        let Some(topic) = self.topics.get_mut(id) else {
-            return;
-        };
-        topic.reading = Reading::Done;
-        let mut held = std::mem::take(&mut topic.held);
-        let own = self.node;
-        match kept {
-            // Lost with the engine, or never there.
-            None => topic.owes_position |= topic.newest.is_some(),
-            Some(envelope) => {
-                let is_after = |position: &Position| match (position.fix_ms, envelope.fix_ms) {
-                    (Some(held_ms), Some(kept_ms)) => held_ms >= kept_ms,
-                    _ => true,
-                };
-                held.retain(is_after);
-                let age = since(self.now, envelope.stamp.received_ms);
-                let is_news = envelope.kind == Kind::Position && held.is_empty();
-                match topic.hear(envelope.stamp) {
-                    Heard::Newer if is_news && age < self.forget_after => {
-                        topic.owes_position = false;
-                        self.told.push_back(Told::Position {
-                            id: Rc::clone(id),
-                            json: envelope.json.to_owned(),
-                            age: Some(age).filter(|_| !std::mem::take(&mut topic.is_newcomer)),
-                        });
-                    }
-                    Heard::Newer => topic.owes_position = false,
-                    Heard::Known => {}
-                    Heard::Overwrote => topic.owes_position |= topic.is_newest_of(own),
-                }
-            }
-        }
-        if topic.owes_some() {
-            self.topics.owe(id);
-        }
-        if !held.is_empty() {
-            self.released.push((Rc::clone(id), held));
-        }
-        if !self.has_trails {
-            self.told.push_back(Told::Read(Rc::clone(id)));
-        }
-    }
-
-    /// Points of a user's trail, as the engine kept them. They come behind the position.
-    fn read_trail(&mut self, id: &Rc<str>, value: Value) {
-        let mut points = Vec::new();
-        if let Value::List(list) = value {
-            for item in list {
-                match text(item).and_then(point) {
-                    Some(point) => points.push(point),
-                    None => self.counts.ignore(Ignored::Malformed),
-                }
-            }
-        }
-        self.told.push_back(match points.is_empty() {
-            true => Told::TrailLost(Rc::clone(id)),
-            false => Told::Trail(Rc::clone(id), points),
-        });
-        self.told.push_back(Told::Read(Rc::clone(id)));
-    }
-
-    /// Users in a part of the index, each with when it was told last.
-    fn read_index(&mut self, value: Value, lost_after_s: u64) {
-        let (Value::Map(mut fields), true) = (value, self.topics.have_everyone()) else {
-            return;
-        };
-        let now_s = self.now.unix_ms as u64 / 1000;
-        while let (Some(id), Some(told_s)) = (fields.next(), fields.next()) {
-            let told_s = text(told_s).and_then(|text| text.parse::<u64>().ok());
-            let Some(id) = text(id).filter(|id| is_id(id)) else {
-                self.counts.ignore(Ignored::Malformed);
-                continue;
-            };
-            let id = Rc::from(id);
-            match told_s.is_none_or(|told_s| told_s.saturating_add(lost_after_s) < now_s) {
-                true => self.lost.push(id),
-                false => {
-                    self.topics.get_or_new(&id, self.now.monotonic);
-                }
-            }
-        }
-    }
 }
 
 impl Topic {
     /// Takes note of a stamp that was heard of.
-    fn hear(&mut self, stamp: crate::bus::Stamp) -> Heard {
+    pub(super) fn hear(&mut self, stamp: Stamp) -> Heard {
         match &mut self.newest {
             Some(newest) => newest.hear(stamp),
             none => {
@@ -407,7 +269,7 @@ impl Topic {
         }
     }
 
-    fn is_newest_of(&self, node: Node) -> bool {
+    pub(super) fn is_newest_of(&self, node: Node) -> bool {
         self.newest
             .is_some_and(|newest| newest.stamp().node == node)
     }
@@ -426,32 +288,16 @@ impl Topic {
 }
 
 /// How long ago it was another node's that time; nothing if its clock is ahead of ours.
-fn since(now: Now, unix_ms: u64) -> Duration {
+pub(super) fn since(now: Now, unix_ms: u64) -> Duration {
     Duration::from_millis((now.unix_ms as u64).saturating_sub(unix_ms))
 }
 
 /// A count, of which no sum is too large.
-fn count(text: &str) -> Option<i64> {
+pub(super) fn count(text: &str) -> Option<i64> {
     text.parse::<i32>().ok().map(i64::from)
 }
 
-/// A point as it is kept.
-fn point(text: &str) -> Option<TrailPoint> {
-    let mut numbers = text.split(' ');
-    let ms = numbers.next()?.parse().ok().filter(|ms| *ms <= MS_MAX)?;
-    let lat_e6: i32 = numbers.next()?.parse().ok()?;
-    let lng_e6: i32 = numbers.next()?.parse().ok()?;
-    let altitude_cm = numbers.next().map(str::parse).transpose().ok()?;
-    let is_on_earth = lat_e6.unsigned_abs() <= 90_000_000 && lng_e6.unsigned_abs() <= 180_000_000;
-    (is_on_earth && numbers.next().is_none()).then_some(TrailPoint {
-        lat_e6,
-        lng_e6,
-        ms,
-        altitude_cm,
-    })
-}
-
-fn text(value: Value<'_>) -> Option<&str> {
+pub(super) fn text(value: Value<'_>) -> Option<&str> {
     str::from_utf8(value.bytes()?).ok()
 }
 

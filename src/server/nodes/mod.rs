@@ -5,6 +5,7 @@
 //! mark per user, and what is owed then is the newest.
 
 pub(super) mod address;
+mod answers;
 mod counts;
 mod engine;
 mod everyone;
@@ -13,7 +14,10 @@ mod lookup;
 mod peers;
 mod telling;
 mod told;
+mod topic;
 mod topics;
+mod turning;
+mod words;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -32,8 +36,8 @@ use engine::{Changed, Engine};
 use everyone::Seeking;
 use peers::Peers;
 pub(super) use told::Told;
+pub(super) use topic::Word;
 use topics::Topics;
-pub(super) use topics::Word;
 
 /// How often a node says that it is there.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::topics::Word;
+use super::topic::Word;
 use crate::point::TrailPoint;
 
 /// What is told of a user.
