@@ -606,6 +606,42 @@ fn renegotiation_is_refused_and_disturbs_nobody() {
     check_health(&mut site.connect());
 }
 
+#[test]
+fn in_a_rush_of_handshakes_those_who_are_in_have_their_turn() {
+    const RUSH: usize = 400;
+    let site = Site::new("rush", &[]);
+    let config = site.config();
+    let mut witness = site.server.connect();
+    let sockets: Vec<TcpStream> = (0..RUSH).map(|_| socket(site.address())).collect();
+    witness.barrier();
+    // All come at once.
+    site.server.signal(Signal::STOP);
+    for mut socket in &sockets {
+        let name = ServerName::try_from("localhost").expect("a name");
+        let mut client = ClientConnection::new(Arc::clone(&config), name).expect("a client");
+        client.write_tls(&mut socket).expect("a connection");
+    }
+    witness.send(r#"{"ping":1}"#);
+    site.server.signal(Signal::CONT);
+    witness.receive();
+    site.server.signal(Signal::STOP);
+    let is_answered = |socket: &&TcpStream| {
+        socket.set_nonblocking(true).expect("a socket");
+        socket.peek(&mut [0]).is_ok()
+    };
+    let answered = sockets.iter().filter(is_answered).count();
+    assert!(
+        answered < RUSH * 2 / 3,
+        "{answered} handshakes came before a pong"
+    );
+    site.server.signal(Signal::CONT);
+    let mut answers = sockets.into_iter().map(|mut socket| {
+        socket.set_nonblocking(false).expect("a socket");
+        socket.read(&mut [0; 8]).expect("an answer")
+    });
+    assert!(answers.all(|bytes| bytes > 0), "and all are answered");
+}
+
 /// The next text message by TLS.
 fn receive(client: &mut WebSocket<Stream>) -> String {
     loop {
