@@ -109,6 +109,7 @@ const FLOORS: &[&str] = &[
     "server/wire/close.rs",
     "server/wire/stream.rs",
     "server/wire/frames.rs",
+    "server/wire/gather.rs",
     "server/wire/marks.rs",
     "server/wire/covered.rs",
     "server/wire/ceiling.rs",
