@@ -59,7 +59,7 @@ use mio::Events;
 
 pub use config::Config;
 use memory::memory_max;
-use os::demo::{Demo, RUNNERS};
+use os::demo::Demo;
 use os::invitation::Invitation;
 use parts::{EVENTS_MAX, Server};
 
@@ -87,7 +87,6 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
     let invitation = Invitation {
         config: &server.config,
         addresses: &listening,
-        runners: server.config.demo.then_some(RUNNERS),
     };
     let _ = writeln!(io::stdout(), "{invitation}");
     let outcome = server
