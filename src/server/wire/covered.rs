@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use super::marks::{Behind, Gather, Mark, Newest, gather_if_any};
+use super::gather::{Gather, Mark, Newest, gather_if_any};
+use super::marks::Behind;
 use crate::queue::SPARSE_FROM;
 
 impl Behind {

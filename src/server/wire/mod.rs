@@ -7,6 +7,7 @@ pub mod connection;
 mod covered;
 mod due;
 pub mod frames;
+mod gather;
 mod head;
 mod intake;
 mod marks;
