@@ -22,6 +22,8 @@ impl Server {
         self.relay.owe_changes(now);
         self.settle();
         self.announce();
+        // Before anybody is answered: who knows that its follow is in force counts on the next position.
+        self.tell();
         self.queues.release_if_due(&mut self.connections, now);
         let mut had_trails = None;
         for id in self.queues.take_flushes() {
@@ -42,7 +44,6 @@ impl Server {
         if !self.queues.holds_any() {
             self.outgoing.clear();
         }
-        self.tell();
     }
 
     pub(in crate::server) fn flush_connection(

@@ -18,9 +18,9 @@ fn a_simulation_over_three_nodes_has_each_position_delivered_once_and_in_order()
         "--users",
         "60",
         "--messages",
-        "6000",
-        "--rate",
         "3000",
+        "--rate",
+        "1500",
     ]);
     for url in &urls {
         simulate.args(["--url", url]);
@@ -30,7 +30,7 @@ fn a_simulation_over_three_nodes_has_each_position_delivered_once_and_in_order()
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}{complaints}");
     for node in &nodes {
-        assert!(node.metric("spectate_bus_received_total") >= 1000.0);
+        assert!(node.metric("spectate_bus_received_total") >= 300.0);
         assert_eq!(node.metric("spectate_bus_conflated_total"), 0.0);
     }
 }
