@@ -257,6 +257,17 @@ fn the_peers_end_is_its_close_notify_or_the_sockets() {
 }
 
 #[test]
+fn who_rests_too_long_hears_that_nothing_else_comes() {
+    let step = Step::Bytes(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".to_vec());
+    let mut driver = Driver::secure([step], Peer::new(VERSIONS[1], Cut::Nowhere));
+    driver.may_stay = true;
+    driver.run();
+    assert!(driver.connection.is_resting());
+    assert!(!driver.connection.close(CloseReason::Answered, driver.now));
+    assert!(peer(&mut driver).has_heard_end);
+}
+
+#[test]
 fn what_is_no_tls_ends_with_an_alert_and_then_the_write_side_is_shut() {
     let record = [0x17, 0x03, 0x03, 0x00, 0x03, 1, 2, 3];
     let mut drivers = vec![open(VERSIONS[0]), open(VERSIONS[1])];

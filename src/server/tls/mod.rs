@@ -118,8 +118,7 @@ impl Certificate {
     /// Tells of its end once a day, if that is near or has come.
     pub(super) fn look_at_end(&mut self, now: Now) {
         let now_s = (now.unix_ms / 1000.0) as u64;
-        let was_told = (self.told_at_s).is_some_and(|told_at_s| now_s < told_at_s + DAY_S);
-        if was_told || now_s + ENDS_SOON_S < self.ends_at_s {
+        if !is_to_be_told(self.ends_at_s, self.told_at_s, now_s) {
             return;
         }
         self.told_at_s = Some(now_s);
@@ -184,5 +183,31 @@ impl Files {
             }
         }
         self.load(tickets)
+    }
+}
+
+/// Whether an end is near or has come, and was not told of for a day.
+fn is_to_be_told(ends_at_s: u64, told_at_s: Option<u64>, now_s: u64) -> bool {
+    let was_told = told_at_s.is_some_and(|told_at_s| now_s < told_at_s + DAY_S);
+    !was_told && now_s + ENDS_SOON_S >= ends_at_s
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_of_once_a_day_from_14_days_before_it_on() {
+        let ends_at_s = 100 * DAY_S;
+        let mut told = Vec::new();
+        for hour in (80 * 24..105 * 24).step_by(5) {
+            let now_s = hour * 3600;
+            if is_to_be_told(ends_at_s, told.last().copied(), now_s) {
+                told.push(now_s);
+            }
+        }
+        assert!(told[0] >= 86 * DAY_S && told[0] < 87 * DAY_S);
+        assert!((16..=19).contains(&told.len()), "{told:?}");
+        assert!(told.windows(2).all(|pair| pair[1] - pair[0] >= DAY_S));
     }
 }

@@ -361,13 +361,15 @@ impl<S: Read + Write> Connection<S> {
     /// Begins to end: `false` if the peer cannot be told, and the connection is to be dropped.
     #[must_use]
     pub fn close(&mut self, reason: CloseReason, now: Instant) -> bool {
-        if reason == CloseReason::TlsFailed {
+        if reason == CloseReason::TlsFailed && self.ending().is_none() {
             // The alert is all that the peer may still understand.
             self.outbox = Outbox::default();
             self.enter(Phase::Finishing(reason), now);
             return true;
         }
         if !self.is_open() || !reason.is_told() {
+            // The last word of TLS, if the socket takes it at once.
+            let _ = self.stream.finish();
             return false;
         }
         self.outbox.forget_positions();
