@@ -95,6 +95,11 @@ impl Trail {
         self.count as usize
     }
 
+    /// Whether there is a point of this time or later.
+    pub(super) fn ends_since(&self, from_ms: u64) -> bool {
+        self.last.ms >= from_ms
+    }
+
     /// The points, the oldest first.
     pub(crate) fn points(&self) -> impl Iterator<Item = TrailPoint> {
         let mut rest = &self.differences[self.start as usize..];

@@ -74,7 +74,10 @@ impl Relay {
         from_ms: u64,
     ) -> Option<TrailOf<'_, impl Iterator<Item = TrailPoint>>> {
         let (runner, spelling) = self.hub.in_slot(member, slot)?;
-        let trail = self.hub.trail(runner)?;
+        let trail = self
+            .hub
+            .trail(runner)
+            .filter(|trail| trail.ends_since(from_ms))?;
         let before = trail.len().saturating_sub(self.hub.trail_points(member));
         let mut points = trail.points().skip(before);
         let first = points.find(|point| point.ms >= from_ms)?;

@@ -63,7 +63,7 @@ use mio::Events;
 pub use config::Config;
 use memory::memory_max;
 use nodes::address::PasswordFile;
-use os::demo::{Demo, RUNNERS};
+use os::demo::Demo;
 use os::invitation::Invitation;
 use os::processes;
 use parts::{EVENTS_MAX, Server};
@@ -110,7 +110,6 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
     let invitation = Invitation {
         config: &server.config,
         addresses: &listening,
-        runners: server.config.demo.then_some(RUNNERS),
     };
     let _ = writeln!(io::stdout(), "{invitation}");
     let outcome = server

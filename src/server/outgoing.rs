@@ -9,6 +9,9 @@ const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Positions owed that may pile up before they are flushed, over all connections.
 const PUSHES_MAX: usize = 256 * 1024;
 
+/// Bytes of trails that are written in one tick, to all connections together: a few milliseconds.
+const TRAIL_BYTES_MAX: usize = 512 * 1024;
+
 /// The frames that outboxes owe, and room to write in.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
@@ -21,6 +24,11 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
+    /// Begins a tick.
+    pub(super) fn begin(&mut self) {
+        self.gather.allow_trails(TRAIL_BYTES_MAX);
+    }
+
     /// Whether so much is owed that it is to be flushed before more is read.
     pub(super) fn is_much(&self) -> bool {
         self.frames.bytes_len() > FRAME_BYTES_MAX || self.pushes > PUSHES_MAX

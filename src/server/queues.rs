@@ -83,6 +83,13 @@ impl Queues {
         }
     }
 
+    /// Has a connection, if it waits to be flushed, do so behind all others.
+    pub(super) fn flush_last(&mut self, id: ConnectionId) {
+        if let Some(at) = self.flushes.iter().position(|waiting| *waiting == id) {
+            self.flushes[at..].rotate_left(1);
+        }
+    }
+
     /// Has a connection wait for the next release.
     pub(super) fn hold(&mut self, id: ConnectionId, entry: &mut Entry) {
         if entry.waits.add(Wait::Release) {

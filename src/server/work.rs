@@ -26,8 +26,11 @@ const EVERYONE_US: usize = 1;
 /// A goodbye: what is on its way of all runners is written before it.
 const GOODBYE_US: usize = 2000;
 
-/// A trail of 240 points in a message or an answer, built and packed.
+/// A trail of 240 points in a message. Of longer ones a tick writes only so many.
 const TRAIL_US: usize = 15;
+
+/// A point of a trail in an answer, packed.
+const TRAIL_POINT_US: usize = 2;
 
 /// The end of a connection that follows nobody.
 const END_US: usize = 20;
@@ -83,6 +86,8 @@ pub(super) struct Extent {
     pub(super) follows: usize,
     /// Whether the input's sender is told trails.
     pub(super) asks_trails: bool,
+    /// How many points a trail may have.
+    pub(super) trail_points: usize,
     /// Of how many users there is a last known position.
     pub(super) known: usize,
     /// How many users there are.
@@ -95,6 +100,7 @@ pub(super) fn cost_us(input: &Input, extent: Extent) -> u32 {
         needs_tokens,
         follows,
         asks_trails,
+        trail_points,
         known,
         runners,
     } = extent;
@@ -149,7 +155,7 @@ pub(super) fn cost_us(input: &Input, extent: Extent) -> u32 {
             let route_us = match route {
                 Route::Metrics => METRICS_US,
                 Route::Qr(query) => CODE_US + CODE_BYTE_US * query.bytes().min(LINK_BYTES_MAX),
-                Route::Trail(_) => TRAIL_US,
+                Route::Trail(_) => TRAIL_POINT_US * trail_points,
                 Route::Positions(query) if query.is_for_everybody() => POSITION_US * known,
                 Route::Positions(query) => POSITION_US * query.count_max(),
                 _ => 0,
@@ -192,20 +198,40 @@ mod tests {
             needs_tokens,
             follows,
             asks_trails: false,
+            trail_points: 240,
             known: 0,
             runners: 0,
         }
+    }
+
+    /// The cost of a request for this.
+    fn request_us(target: &str, extent: Extent) -> u32 {
+        let head = parse(format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
+        let Head::Complete(head) = head else {
+            panic!("{head:?}");
+        };
+        cost_us(&Input::Request(head.request), extent)
+    }
+
+    #[test]
+    fn a_trail_over_http_costs_what_it_may_be_long() {
+        let us = |trail_points| {
+            let extent = Extent {
+                trail_points,
+                ..extent(false, 0)
+            };
+            request_us("/trail?id=5", extent)
+        };
+        assert!((300..1000).contains(&us(240)));
+        // One of the longest is packed in as much time as a tick has.
+        assert!(us(10_000) >= TICK_US_MAX);
     }
 
     #[test]
     fn a_tick_has_room_for_few_of_the_largest_codes() {
         let head = |length: usize| {
             let link = format!("http://h/{}", "x".repeat(length));
-            let head = parse(format!("GET /qr?text={link} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
-            let Head::Complete(head) = head else {
-                panic!("{head:?}");
-            };
-            cost_us(&Input::Request(head.request), extent(false, 0))
+            request_us(&format!("/qr?text={link}"), extent(false, 0))
         };
         assert!((300..500).contains(&head(20)));
         assert!((3000..4000).contains(&head(900)));

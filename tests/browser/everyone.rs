@@ -61,6 +61,22 @@ fn a_link_without_anybody_shows_everyone_who_is_there_and_who_comes() {
 }
 
 #[test]
+fn who_comes_before_the_first_runner_is_told_that_nobody_is_here_yet() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none", "--follow-all"]);
+    let page = Page::open(chromium, server.address(), "");
+    page.wait_for_text("#hint", "Nobody is here yet");
+    page.wait_for_text("#count", "Nobody yet");
+    server
+        .connect()
+        .send(r#"{"userId":5,"lat":51.5,"lng":-0.16}"#);
+    page.wait_for_state("5", "live");
+    page.wait_for("!document.getElementById('hint').checkVisibility()");
+}
+
+#[test]
 fn where_everyone_may_not_be_followed_a_link_without_anybody_asks_for_ids() {
     let Some(chromium) = Chromium::get() else {
         return;
@@ -72,6 +88,7 @@ fn where_everyone_may_not_be_followed_a_link_without_anybody_asks_for_ids() {
     let page = Page::open(chromium, server.address(), "");
     page.wait_for("document.getElementById('hint').checkVisibility()");
     assert!(page.text("#hint").contains("Type the id of a runner"));
+    assert_eq!(page.text("#count"), "Nobody followed");
     assert_eq!(page.get("document.getElementById('note').hidden"), true);
     page.click("#ids");
     page.write("5");

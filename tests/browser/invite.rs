@@ -95,6 +95,8 @@ fn a_phone_shares_the_link_where_its_browser_can() {
     };
     let server = Server::start(&["--tiles", "none"]);
     let page = Page::new(chromium);
+    // The sheet is drawn up for what is to be shared, and a button on its way is hard to hit.
+    page.emulate("prefers-reduced-motion", "reduce");
     page.resize(360, 740);
     let url = format!("http://{}/?follow=5", server.address());
     page.at_each_start("Navigator.prototype.share = undefined;");

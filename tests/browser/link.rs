@@ -7,6 +7,9 @@ use crate::fake::Fake;
 use crate::page::{Page, row};
 use crate::support::{Server, program};
 
+/// What the page says first, unless it has a token.
+const HELLO: &str = r#"{"initialRequest":true,"presence":true,"trail":240}"#;
+
 const POSITION: &str = r#"{"userId":5,"lat":51.5,"lng":-0.16}"#;
 
 fn restart(server: Server) -> Server {
@@ -134,10 +137,7 @@ fn other_ends_are_no_reason_to_stay_away() {
     page.start(&format!("http://{}/?follow=5", fake.address()));
     for code in [4201, 1011] {
         let mut visit = fake.accept();
-        assert_eq!(
-            visit.receive(),
-            r#"{"initialRequest":true,"presence":true}"#
-        );
+        assert_eq!(visit.receive(), HELLO);
         assert_eq!(visit.receive(), r#"{"follow":["5"]}"#);
         visit.close(code);
     }
@@ -172,7 +172,7 @@ fn a_connection_that_died_without_a_word_is_found_out_and_replaced() {
     assert_eq!(visit.receive(), r#"{"ping":3}"#);
     page.get("window.skip = 53_000");
     let mut next = fake.accept();
-    assert_eq!(next.receive(), r#"{"initialRequest":true,"presence":true}"#);
+    assert_eq!(next.receive(), HELLO);
     assert_eq!(next.receive(), r#"{"follow":["5","6"]}"#);
     page.wait_for_text("#link", "Connected");
 }

@@ -213,6 +213,11 @@ fn a_runner_in_a_dark_colour_is_seen_in_the_dark() {
     let (page, [live, _], _visit) = open_two(chromium, &[("prefers-color-scheme", "dark")]);
     let shown = page.pixel(live.0, live.1);
     assert!(shown[2] > 90 && shown[2] > shown[0], "{shown:?}");
+    assert_eq!(page.list_colour("5"), shown);
+    page.emulate("prefers-color-scheme", "light");
+    page.wait_for(
+        "getComputedStyle(document.querySelector('li i')).borderTopColor === 'rgb(0, 0, 51)'",
+    );
     let (page, [live, _], _visit) = open_two(chromium, &[("prefers-color-scheme", "light")]);
     assert_eq!(page.pixel(live.0, live.1), [0, 0, 0x33, 255]);
 }
@@ -232,10 +237,17 @@ fn in_the_dark_the_ground_is_dark_and_the_words_are_light() {
     assert_eq!(page.get(lightness), "dark on light");
     page.emulate("prefers-color-scheme", "dark");
     assert_eq!(page.get(lightness), "light on dark");
-    assert_eq!(
-        page.get(
-            "getComputedStyle(document.getElementById('ground')).filter.startsWith('invert(1)')"
-        ),
-        true
+    // A line of the grid is lighter than what it lies on.
+    let shades = page.get(
+        "(() => {
+            const ground = document.getElementById('ground');
+            const { data } = ground.getContext('2d').getImageData(0, 300, ground.width, 1);
+            return [...new Set(Array.from({ length: ground.width }, (_, x) => data[4 * x]))].sort((a, b) => a - b);
+        })()",
+    );
+    let shades: Vec<u8> = serde_json::from_value(shades).expect("bytes");
+    assert!(
+        shades.len() == 2 && shades[0] > 30 && shades[1] > shades[0] + 10 && shades[1] < 90,
+        "{shades:?}"
     );
 }

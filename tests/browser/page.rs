@@ -193,14 +193,20 @@ impl Page {
     pub(crate) fn wait_until_still(&self) {
         self.get(
             "new Promise(done => {
-                let last = '', frames = 0;
+                let last = '', frames = 0, turn = 0, timer = 0;
                 (function look() {
                     const { lat, lng, zoom } = document.getElementById('map').dataset;
                     const now = [lat, lng, zoom].join();
-                    frames = now === last ? frames + 1 : 0;
+                    if (now !== last) {
+                        frames = 0;
+                        turn = Infinity;
+                        clearTimeout(timer);
+                        // The page looks after the view twice a second, on a busy machine before this too.
+                        timer = setTimeout(() => { turn = frames; }, 600);
+                    }
                     last = now;
-                    // More than half a second, in which the page looks after the view.
-                    if (frames > 40) done();
+                    frames += 1;
+                    if (frames > 40 && frames > turn + 2) done();
                     else requestAnimationFrame(look);
                 })();
             })",

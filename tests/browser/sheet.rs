@@ -191,3 +191,28 @@ fn who_is_tapped_on_the_map_is_told_of_in_the_sheet() {
     page.wait_until_still();
     assert!(page.spot(51.6, -0.16).1 < top(&page));
 }
+
+#[test]
+fn what_can_be_done_with_a_runner_and_what_can_be_shared_is_seen_without_scrolling() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none"]);
+    let page = open(chromium, &server, 360, 740);
+    let is_in_sight = |selector: &str| {
+        page.get(&format!(
+            "(element => {{
+                const {{ left, top, width, height }} = element.getBoundingClientRect();
+                return element.contains(document.elementFromPoint(left + width / 2, top + height - 2));
+            }})(document.querySelector({selector:?}))"
+        )) == true
+    };
+    page.get("document.querySelector('[data-user=\"6\"] .runner').click()");
+    page.wait_for(&format!("{STOP} === 'half'"));
+    page.wait_for_a_frame();
+    assert!(is_in_sight(".centre") && is_in_sight(".unfollow"));
+    page.click("summary");
+    page.wait_for(&format!("{STOP} === 'full'"));
+    page.wait_for_a_frame();
+    assert!(is_in_sight("#copy") && is_in_sight("#share-hint"));
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::chromium::Chromium;
 use crate::page::Page;
-use crate::support::Server;
+use crate::support::{Server, wait_until_readable};
 
 /// A PNG of one red pixel.
 const TILE: &[u8] = &[
@@ -198,7 +198,8 @@ fn tiles_that_left_the_view_are_not_waited_for() {
     page.emulate("prefers-reduced-motion", "reduce");
     // They belong to the load of a page, if they are asked for early enough.
     page.start(&format!("http://{}/", server.address()));
-    page.wait_for("Number(document.getElementById('map')?.dataset.zoom) === 2");
+    assert!(wait_until_readable(&silent), "no tile is asked for");
+    page.wait_for("Number(document.getElementById('map').dataset.zoom) === 2");
     let events = || page.all_events();
     let asked = |zoom: u32| {
         let part = format!("/{zoom}/");
@@ -246,4 +247,26 @@ fn a_line_says_that_no_tiles_can_be_loaded_until_one_is() {
     page.click("#zoom-in");
     page.wait_for("document.getElementById('no-tiles').hidden");
     assert_eq!(page.text("#credit"), "© OpenStreetMap contributors");
+}
+
+#[test]
+fn in_the_dark_tiles_are_dark_and_keep_their_hues() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let (port, _requests) = tile_server();
+    let template = format!("http://127.0.0.1:{port}/{{z}}/{{x}}/{{y}}.png");
+    let server = Server::start(&["--tiles", &template]);
+    let page = Page::open(chromium, server.address(), "");
+    wait_for_red(&page);
+    page.emulate("prefers-color-scheme", "dark");
+    page.wait_for_a_frame();
+    // Red is rather dark, and so rather light now.
+    let [r, g, b, _] = page.pixel_on_screen(400.0, 500.0);
+    assert!(
+        r > 200 && g > 60 && g.abs_diff(b) < 10 && r - g > 60,
+        "{r} {g} {b}"
+    );
+    page.emulate("prefers-color-scheme", "light");
+    wait_for_red(&page);
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::chromium::Chromium;
 use crate::fake::{Fake, Visit};
 use crate::page::{Page, row};
+use crate::support::Server;
 
 /// Follows 5 and 6, who are at the ends of two ways that go side by side to the north.
 fn open(chromium: &'static Chromium) -> (Fake, Page, Visit) {
@@ -133,4 +134,69 @@ fn nothing_is_left_of_a_way_whose_runner_is_gone() {
     page.wait_for_state("5", "unknown");
     page.wait_for_a_frame();
     assert!(is_clear(&page, "trails") && is_clear(&page, "dots"));
+}
+
+/// The places of a way, some 55 m from one to the next: north, with a bend to the east.
+fn place(user: u32, step: u32) -> (f64, f64) {
+    let bend = if step == 6 { 0.000_8 } else { 0.0 };
+    (51.5 + f64::from(step) * 0.000_5, lng(user) + bend)
+}
+
+/// A runner goes these steps of the way, one a minute.
+fn walk(server: &Server, user: u32, steps: std::ops::Range<u32>) {
+    let mut gateway = server.connect();
+    for step in steps {
+        let (lat, lng) = place(user, step);
+        let timestamp = 1_714_470_000_000_u64 + 60_000 * u64::from(step);
+        let fix = json!({"userId": user, "lat": lat, "lng": lng, "timestamp": timestamp});
+        gateway.send(&fix.to_string());
+    }
+    gateway.barrier();
+}
+
+#[test]
+fn who_opens_the_map_sees_the_ways_that_runners_came_before() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    for (trail, is_shown) in [("240", true), ("0", false)] {
+        let server = Server::start(&["--tiles", "none", "--follow-all", "--trail", trail]);
+        walk(&server, 5, 0..5);
+        for rest in ["?follow=5", "?follow=*"] {
+            let page = Page::open(chromium, server.address(), rest);
+            page.wait_for_state("5", "live");
+            page.wait_until_still();
+            let is_there = opacity(&page, 5, 51.500_7) > 80;
+            assert_eq!(is_there, is_shown, "--trail {trail}, {rest}");
+            assert_eq!(page.get("document.getElementById('note').hidden"), true);
+            page.assert_no_complaints();
+        }
+    }
+}
+
+#[test]
+fn the_way_that_was_missed_without_a_connection_is_filled_in_and_the_rest_of_it_stays() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let server = Server::start(&["--tiles", "none", "--trail", "5"]);
+    walk(&server, 5, 0..5);
+    let page = Page::new(chromium);
+    page.emulate("prefers-reduced-motion", "reduce");
+    page.go(&format!("http://{}/?follow=5", server.address()));
+    page.wait_for_state("5", "live");
+    page.offline(true);
+    page.wait_for_text("#link", "No connection");
+    walk(&server, 5, 5..8);
+    page.offline(false);
+    page.wait_for_text("#link", "Connected");
+    page.open_details("5");
+    page.wait_for_text(&row("5"), "51.50350");
+    page.wait_until_still();
+    // The server has forgotten the first of it by now.
+    assert!(opacity(&page, 5, 51.500_2) > 80);
+    let (lat, east) = place(5, 6);
+    let (x, y) = page.spot(lat, east);
+    assert!(page.pixel_of("trails", x, y)[3] > 80);
+    assert_eq!(opacity(&page, 5, lat), 0, "not straight on");
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::state::{Folder, last_known, publish, stop, wait_until_kept};
@@ -170,6 +171,20 @@ fn in_a_folder_that_takes_no_files_a_server_serves_and_says_so_once() {
     assert_eq!(last_known(&server, "[5]").len(), 1);
     let log = stop(server);
     assert_eq!(errors(&log).len(), 1, "{log}");
+}
+
+#[test]
+fn a_pipe_in_the_place_of_the_lock_holds_nobody_up() {
+    let folder = Folder::new();
+    let lock = folder.path("state.lock");
+    mkfifoat(CWD, &lock, Mode::RUSR | Mode::WUSR).expect("room for a pipe");
+    let server = folder.serve_every("10ms", &[]);
+    publish(&server, &position(1));
+    assert_eq!(last_known(&server, "[5]").len(), 1);
+    wait_for_errors(&server, 1.0);
+    let log = stop(server);
+    assert_eq!(errors(&log).len(), 1, "{log}");
+    assert!(log.contains("state.lock is no regular file"), "{log}");
 }
 
 #[test]

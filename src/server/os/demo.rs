@@ -15,7 +15,7 @@ use super::invitation::reachable;
 use crate::server::config::Config;
 
 /// How many runners there are; their ids are 1 to this.
-pub(in crate::server) const RUNNERS: u32 = 25;
+const RUNNERS: u32 = 25;
 
 /// Connections that there must be room for: the runners', and one of whoever wants to see them.
 const CONNECTIONS_MIN: usize = RUNNERS as usize + 1;

@@ -11,21 +11,15 @@ pub(in crate::server) struct Invitation<'a> {
     pub(in crate::server) config: &'a Config,
     /// Where it listens.
     pub(in crate::server) addresses: &'a [SocketAddr],
-    /// The runners to see, by ids from 1 on, if there are any already.
-    pub(in crate::server) runners: Option<u32>,
 }
 
 impl fmt::Display for Invitation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let ids = self.runners.map(|last| {
-            let ids: Vec<String> = (1..=last).map(|runner| runner.to_string()).collect();
-            ids.join(",")
-        });
-        let address = reachable(self.addresses);
-        match &ids {
-            Some(ids) => write!(f, "see it move: http://{address}/?follow={ids}")?,
-            None => write!(f, "map: http://{address}/")?,
-        }
+        let what = match self.config.demo {
+            true => "see it move",
+            false => "map",
+        };
+        write!(f, "{what}: http://{}/", reachable(self.addresses))?;
         let keys = &self.config.keys;
         if !keys.are_given() {
             return Ok(());
@@ -34,10 +28,9 @@ impl fmt::Display for Invitation<'_> {
         let Some(secret) = keys.jwt_hs256_secret_file.first() else {
             return write!(f, "from whoever has the private key");
         };
-        let ids = ids.as_deref().unwrap_or("'*'");
         write!(
             f,
-            "from: spectate token --sub me --follow {ids} --jwt-hs256-secret-file {}",
+            "from: spectate token --sub me --follow '*' --jwt-hs256-secret-file {}",
             secret.display()
         )?;
         for (flag, value) in [

@@ -35,6 +35,8 @@ enum Operation {
     Ping,
     /// The socket takes so many bytes more.
     Room(usize),
+    /// From now on so many trails may go.
+    Allow(usize),
     /// The tick ends, and positions are held back or not.
     Flush(bool),
 }
@@ -55,6 +57,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::Error),
         1 => Just(Operation::Ping),
         4 => (0..60usize).prop_map(Operation::Room),
+        2 => (0..3usize).prop_map(Operation::Allow),
         5 => prop::bool::weighted(0.2).prop_map(Operation::Flush),
     ]
 }
@@ -78,6 +81,8 @@ proptest! {
                 Operation::Error => world.error(),
                 Operation::Ping => world.ping(),
                 Operation::Room(bytes) => world.socket().room += bytes,
+                // However short one is, it counts for more than this.
+                Operation::Allow(trails) => world.gather.allow_trails(trails * 512),
                 Operation::Flush(hold) => world.flush(hold),
             }
         }
@@ -182,6 +187,29 @@ fn followers_of_the_same_runners_are_written_to_without_a_copy() {
     assert_eq!(socket.socket_mut().0.len(), 2);
     let begins = &socket.socket_mut().0;
     assert_eq!(begins[0], begins[1]);
+}
+
+#[test]
+fn trails_beyond_those_of_a_tick_go_with_the_next_and_so_do_positions_behind_them() {
+    let mut world = World::new();
+    world.socket().room = usize::MAX;
+    let users = ["0", "1", "2"];
+    for user in users {
+        world.publish(user);
+    }
+    world.ask_trails(3, 0);
+    world.follow_everyone(0);
+    for ticks in 1..=users.len() {
+        world.gather.allow_trails(1);
+        world.publish("2");
+        world.flush(false);
+        let text = String::from_utf8_lossy(&world.socket().taken).into_owned();
+        assert_eq!(text.matches("t ").count(), ticks, "{text}");
+        assert_eq!(world.is_blocked, ticks < users.len(), "{text}");
+    }
+    let text = String::from_utf8_lossy(&world.socket().taken).into_owned();
+    assert!(text.ends_with("k 2 6"), "the newest: {text}");
+    world.check_end();
 }
 
 #[test]

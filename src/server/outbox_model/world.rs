@@ -54,7 +54,7 @@ pub(super) struct World {
     pub(super) outbox: Outbox,
     socket: Stream<Socket>,
     pub(super) frames: Frames,
-    gather: Gather,
+    pub(super) gather: Gather,
     pub(super) now: Now,
     number: u32,
     pub(super) is_blocked: bool,
@@ -309,12 +309,17 @@ impl World {
         self.promises.follow(user, awaited);
     }
 
-    /// Owes a trail of a user of whom a last known position is there.
+    /// Owes a trail, which is promised if there is one by now.
     fn owe_trail(&mut self, slot: u32, from_ms: u64) {
         let is_half_sent = self.is_half_sent();
         self.outbox.mark_trail(slot, from_ms);
         if let Some((user, _)) = self.last_known(slot) {
             self.promises.owe_trail(&user, from_ms, is_half_sent);
+        } else if let Some(presence) =
+            (self.relay).say_presence(self.member(), slot, self.now.monotonic)
+        {
+            // If there is one by the time when it goes, it may be as much as was asked for now.
+            self.promises.loosen_trail(presence.user);
         }
     }
 
@@ -454,21 +459,22 @@ impl World {
                 newest,
             )
             .expect("the socket does not fail");
-        self.is_blocked = flushed.blocked;
+        let is_blocked = flushed.blocked || flushed.paused;
+        self.is_blocked = is_blocked;
         self.is_introducing = false;
         self.led.clear();
-        if !hold || flushed.blocked {
+        if !hold || is_blocked {
             self.announced.clear();
         }
-        self.has_changed &= hold && !flushed.blocked;
+        self.has_changed &= hold && !is_blocked;
         self.read_all();
-        if flushed.blocked {
+        if is_blocked {
             self.promises
                 .block(&self.socket.socket_mut().taken[self.read..]);
         } else if !hold {
             self.promises.check_flushed();
         }
-        if !hold || flushed.blocked {
+        if !hold || is_blocked {
             self.frames.clear();
         }
     }
@@ -510,6 +516,7 @@ impl World {
     /// When all room is given, everybody's newest has arrived, and nothing is owed.
     pub(super) fn check_end(&mut self) {
         self.socket().room = usize::MAX;
+        self.gather.allow_trails(usize::MAX);
         self.flush(false);
         assert!(!self.is_blocked && self.outbox.is_empty());
         self.promises.check_end();

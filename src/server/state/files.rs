@@ -208,6 +208,11 @@ struct Lock {
 
 impl Lock {
     fn take(path: PathBuf) -> Result<Lock, TryLockError> {
+        // To open a pipe may take for ever.
+        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            let reason = format!("{} is no regular file", path.display());
+            return Err(TryLockError::Error(io::Error::other(reason)));
+        }
         loop {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(false).mode(MODE);

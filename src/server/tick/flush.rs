@@ -25,12 +25,21 @@ impl Server {
         // Before anybody is answered: who knows that its follow is in force counts on the next position.
         self.tell();
         self.queues.release_if_due(&mut self.connections, now);
+        let mut had_trails = None;
         for id in self.queues.take_flushes() {
+            let allowed_trails = self.outgoing.gather.allows_trails();
             if let Err(reason) = self.flush_connection(id)
                 && let Some(entry) = self.connections.get_mut(id)
             {
                 self.queues.add_end(id, entry, reason);
             }
+            if allowed_trails && !self.outgoing.gather.allows_trails() {
+                had_trails = Some(id);
+            }
+        }
+        if let Some(id) = had_trails {
+            // The others have theirs first in the next tick.
+            self.queues.flush_last(id);
         }
         if !self.queues.holds_any() {
             self.outgoing.clear();
@@ -62,6 +71,9 @@ impl Server {
         self.metrics.bytes_sent += flushed.bytes as u64;
         self.metrics.positions_delivered += flushed.positions as u64;
         self.metrics.positions_conflated += flushed.conflated as u64;
+        if flushed.paused {
+            self.queues.add_flush(id, entry);
+        }
         let left = entry.connection.has_left();
         if entry.connection.is_finished() {
             // The peer's reset would be found by the next read.

@@ -24,6 +24,7 @@ impl Server {
     /// tick's budget goes.
     pub(in crate::server) fn read(&mut self) {
         self.work.begin();
+        self.outgoing.begin();
         self.hear();
         let turns = self.queues.take_turns();
         let messages_max =
@@ -93,6 +94,7 @@ impl Server {
             needs_tokens: self.door.asks_for_tokens(),
             follows: self.watched_by(id),
             asks_trails: self.asks_trails(id),
+            trail_points: self.config.trail as usize,
             known: self.relay.known_total(),
             runners: self.relay.runners_total(),
         }

@@ -38,18 +38,22 @@ impl Behind {
         let gathered = gather.frames.len();
         let from_ms = self.first_ms(self.are_trails_recent);
         for slot in self.covered() {
-            if gather.bytes.len() >= bytes_max {
+            let owed = self.owed(slot);
+            let tells_trail = match owed.trail {
+                true => !owed.position,
+                false => self.trails.contains(&slot),
+            };
+            if gather.bytes.len() >= bytes_max || (tells_trail && !gather.allows_trails()) {
                 return false;
             }
-            let owed = self.owed(slot);
             let is_told = self.whereabouts.contains(&slot) && !owed.position;
             if is_told && owed.presence {
                 self.gather_mark(Mark::Presence(slot), gather, newest);
             }
-            if owed.trail && !owed.position {
+            if tells_trail && owed.trail {
                 let from_ms = self.first_ms(owed.is_trail_recent);
                 self.gather_mark(Mark::Trail(slot, from_ms), gather, newest);
-            } else if self.trails.contains(&slot) && !owed.trail {
+            } else if tells_trail {
                 gather_if_any(Mark::CoveredTrail(slot, from_ms), gather, newest);
             }
             if is_told {

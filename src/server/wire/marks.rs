@@ -12,6 +12,9 @@ pub(super) const WRITE_BYTES_MAX: usize = 256 * 1024;
 /// can no longer be replaced by something newer.
 const CATCH_UP_BYTES_MAX: usize = 4 * 1024;
 
+/// What a short trail counts as, in bytes of a long one: for its last points all are read.
+const TRAIL_COST_BYTES_MIN: usize = 512;
+
 /// What is owed that says, when it goes, what is true by then. A slot from `SPARSE_FROM` on is that
 /// of a user who is followed because everyone is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +70,7 @@ pub(super) struct Behind {
     pub(super) are_trails_recent: bool,
     /// The time from which on trails are owed that are not owed whole: the earliest of those asked for.
     from_ms: Option<u64>,
-    /// Whether the socket took no more.
+    /// Whether the socket took no more, or more trails were owed than were allowed.
     pub(super) blocked: bool,
     /// The answer to the newest ping.
     pub(super) pong: Vec<u8>,
@@ -79,6 +82,8 @@ pub struct Gather {
     pub(super) bytes: Vec<u8>,
     /// What each frame is, and where in `bytes` it ends.
     pub(super) frames: Vec<(Gathered, usize)>,
+    /// Bytes of trails that may still be gathered for all connections together.
+    trail_bytes_left: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +100,16 @@ impl Gather {
         self.frames.clear();
         self.bytes.extend_from_slice(with);
     }
+
+    /// Lets so many bytes of trails be gathered from now on, and the one that they end in.
+    pub fn allow_trails(&mut self, bytes: usize) {
+        self.trail_bytes_left = bytes;
+    }
+
+    /// Whether another trail may be gathered.
+    pub fn allows_trails(&self) -> bool {
+        self.trail_bytes_left > 0
+    }
 }
 
 /// What is true now about a mark: appends the frame, or says that there is none any more.
@@ -102,8 +117,8 @@ pub trait Newest: FnMut(Mark, &mut Vec<u8>) -> bool {}
 impl<F: FnMut(Mark, &mut Vec<u8>) -> bool> Newest for F {}
 
 impl Behind {
-    /// Collects what the marks stand for, up to what one write should carry; says whether that is
-    /// all.
+    /// Collects what the marks stand for, up to what one write should carry and as long as trails are
+    /// allowed; says whether that is all.
     pub(super) fn gather(&mut self, gather: &mut Gather, newest: &mut impl Newest) -> bool {
         if !self.pong.is_empty() {
             gather.bytes.extend_from_slice(&self.pong);
@@ -131,10 +146,14 @@ impl Behind {
             next = self.marks.after(slot);
             let owed = self.owed(slot);
             let is_gathered = !owed.position && self.whereabouts.contains(&slot);
+            let tells_trail = owed.trail && (owed.position || !covered.contains(&slot));
+            if tells_trail && !gather.allows_trails() {
+                return false;
+            }
             if owed.presence && !is_gathered {
                 self.gather_mark(Mark::Presence(slot), gather, newest);
             }
-            if owed.trail && (owed.position || !covered.contains(&slot)) {
+            if tells_trail {
                 let from_ms = self.first_ms(owed.is_trail_recent);
                 self.gather_mark(Mark::Trail(slot, from_ms), gather, newest);
             }
@@ -350,9 +369,14 @@ impl Behind {
 
 /// Appends what is true now about a mark, if anything is, and says whether.
 pub(super) fn gather_if_any(mark: Mark, gather: &mut Gather, newest: &mut impl Newest) -> bool {
+    let start = gather.bytes.len();
     let is_any = newest(mark, &mut gather.bytes);
     if is_any {
         let end = gather.bytes.len();
+        if let Mark::Trail(..) | Mark::CoveredTrail(..) = mark {
+            let cost = (end - start).max(TRAIL_COST_BYTES_MIN);
+            gather.trail_bytes_left = gather.trail_bytes_left.saturating_sub(cost);
+        }
         gather.frames.push((Gathered::Mark(mark), end));
     }
     is_any

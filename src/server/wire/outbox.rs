@@ -32,6 +32,8 @@ pub struct Flushed {
     pub conflated: usize,
     /// Whether something is still owed because the socket takes no more.
     pub blocked: bool,
+    /// Whether something is because no more trails are allowed now: another flush is to follow.
+    pub paused: bool,
 }
 
 /// What became of a position.
@@ -308,8 +310,9 @@ impl Outbox {
         }
     }
 
-    /// Writes what is owed until all is written or the socket takes no more; then what was not
-    /// begun becomes marks. `hold` leaves this tick's positions for a later flush.
+    /// Writes what is owed until all is written, the socket takes no more or no more trails are
+    /// allowed; then what was not begun becomes marks. `hold` leaves this tick's positions for a
+    /// later flush.
     pub fn flush(
         &mut self,
         to: &mut Stream<impl Write>,
@@ -334,7 +337,8 @@ impl Outbox {
             let taken = to.write(&gather.bytes)?;
             self.settle(taken, gather, &mut flushed);
         }
-        if flushed.blocked {
+        flushed.paused = !flushed.blocked && self.behind.is_some();
+        if flushed.blocked || flushed.paused {
             self.fall_behind(frames, &mut flushed);
         }
         Ok(flushed)
@@ -383,7 +387,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Collects the next write's bytes; `false` if nothing is owed.
+    /// Collects the next write's bytes; `false` if there are none.
     fn gather(
         &mut self,
         frames: &Frames,
@@ -394,7 +398,7 @@ impl Outbox {
         gather.start(&self.wire);
         let has_all_marks =
             (self.behind.as_mut()).is_none_or(|behind| behind.gather(gather, newest));
-        if gather.bytes.is_empty() {
+        if gather.bytes.is_empty() && has_all_marks {
             self.behind = None;
         }
         if has_all_marks && !hold {

@@ -8,7 +8,7 @@ const { max, min, round } = Math;
 const CONTRAST_MIN = 2.5; // of a runner to the ground; less is hard to find
 
 // Ink and paper are plain rgb() colours, forced ones too, which have the runners told apart by shape alone.
-export const palette = { ink: '', paper: '', accent: '', strength: '', isForced: false, version: 0 };
+export const palette = { ink: '', paper: '', accent: '', strength: '', isDark: false, isForced: false, version: 0 };
 
 const own = new Map(); // what the roster says, by what is drawn
 
@@ -41,16 +41,17 @@ function luminance(rgb) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
+const dark = matchMedia('(prefers-color-scheme: dark)');
 const forced = matchMedia('(forced-colors: active)');
 
 export function readColours() {
   const style = getComputedStyle(document.documentElement);
   Object.assign(palette, {
-    ink: style.color, paper: style.backgroundColor, isForced: forced.matches, version: palette.version + 1,
-    accent: style.accentColor, strength: style.getPropertyValue('--strength'),
+    ink: style.color, paper: style.backgroundColor, isDark: dark.matches, isForced: forced.matches,
+    version: palette.version + 1, accent: style.accentColor, strength: style.getPropertyValue('--strength'),
   });
   own.clear();
   changed('view');
 }
-on(matchMedia('(prefers-color-scheme: dark)'), 'change', readColours);
+on(dark, 'change', readColours);
 on(forced, 'change', readColours);

@@ -2,6 +2,7 @@
 // and its kilometres.
 
 import { changed } from './frame.js';
+import { isOver } from './labels.js';
 import { map, screenX, screenY, turns, view, worldPx } from './view.js';
 import { EQUATOR_M, LATITUDE_MAX, clamp, latitude, project } from './world.js';
 
@@ -9,11 +10,14 @@ const { abs, cos, hypot, max, min, round, PI } = Math;
 
 const KILOMETRES_MAX = 5000;
 const MARK_EVERY_PX = 80; // along a straight way, at least
-const MARKS_APART_PX = 44; // with room for the words of both
+const ENDS_APART_PX = 44; // or a word tells of both
+const MARK_PX = 3.5; // on the line
+const AWAY_PX = 14; // from there to its words, which a dot on the line does not reach
+const WORDS_PX = 16; // high
 const STEPS_KM = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 // Its points in the world, each with the metres to there and whether a new piece begins with it; its
-// kilometres; two corners that it lies between.
+// kilometres, each with the points between which it lies; two corners that all of it lies between.
 let course = { points: [], kilometres: [], corners: [] };
 let isAsked = false;
 let marks = []; // the places of words, as drawn last
@@ -63,7 +67,7 @@ function kilometresOf(points) {
   for (const point of points) {
     while (!point.isBegin && (kilometres.length + 1) * 1000 <= point.metres && kilometres.length < KILOMETRES_MAX) {
       const km = kilometres.length + 1, k = (km * 1000 - before.metres) / (point.metres - before.metres);
-      kilometres.push({ km, x: before.x + (point.x - before.x) * k, y: before.y + (point.y - before.y) * k });
+      kilometres.push({ km, before, point, x: before.x + (point.x - before.x) * k, y: before.y + (point.y - before.y) * k });
     }
     before = point;
   }
@@ -77,25 +81,25 @@ export function drawCourse(sheet, ink, paper) {
   const turned = turns((corners[0].x + corners[1].x) / 2);
   const spotOf = ({ x, y }) => ({ px: screenX(x - turned), py: screenY(y) });
   drawLine(sheet, points.map(point => ({ ...spotOf(point), isBegin: point.isBegin })), ink, paper);
-  const begin = spotOf(points[0]), end = spotOf(points.at(-1));
-  const isRound = isNear(begin, end);
-  const taken = [begin, end];
+  const begin = spotOf(points[0]), end = spotOf(points.at(-1)), isRound = isNear(begin, end);
+  drawMark(sheet, begin, rightOf(points[0], points[1]), isRound ? 'Start, finish' : 'Start', paper, ink);
+  if (!isRound) drawMark(sheet, end, rightOf(points.at(-2), points.at(-1)), 'Finish', paper, ink);
   const middle = latitude((corners[0].y + corners[1].y) / 2) * PI / 180;
   const pxOfKm = 1000 / (EQUATOR_M * cos(middle)) * worldPx();
   const step = STEPS_KM.find(km => km * pxOfKm >= MARK_EVERY_PX) ?? Infinity;
   for (const mark of kilometres) {
     if (mark.km % step !== 0) continue;
-    const spot = spotOf(mark);
-    if (!isInView(spot) || taken.some(other => isNear(other, spot))) continue;
-    taken.push(spot);
-    drawMark(sheet, spot, `${mark.km} km`, ink, paper);
+    drawMark(sheet, spotOf(mark), rightOf(mark.before, mark.point), `${mark.km} km`, ink, paper);
   }
-  if (!isRound) drawMark(sheet, end, 'Finish', paper, ink);
-  drawMark(sheet, begin, isRound ? 'Start, finish' : 'Start', paper, ink);
 }
 
-const isNear = (a, b) => abs(a.px - b.px) < MARKS_APART_PX && abs(a.py - b.py) < MARKS_APART_PX / 2;
-const isInView = ({ px, py }) => px > -40 && py > -20 && px < view.width + 40 && py < view.height + 20;
+const isNear = (a, b) => abs(a.px - b.px) < ENDS_APART_PX && abs(a.py - b.py) < ENDS_APART_PX / 2;
+
+// To the right of who goes this way.
+function rightOf(from, to) {
+  const x = from.y - to.y, y = to.x - from.x, length = hypot(x, y) || 1;
+  return { x: x / length, y: y / length };
+}
 
 function drawLine(sheet, spots, ink, paper) {
   sheet.lineJoin = sheet.lineCap = 'round';
@@ -114,19 +118,26 @@ function drawLine(sheet, spots, ink, paper) {
   }
 }
 
-// Words in the middle of a place, on a ground of their own.
-function drawMark(sheet, { px, py }, words, ink, paper) {
-  sheet.font = '600 11px system-ui, sans-serif';
-  sheet.textAlign = 'center';
-  sheet.textBaseline = 'middle';
-  const width = sheet.measureText(words).width + 10;
-  marks.push({ left: px - width / 2, top: py - 8, width, height: 16 });
-  Object.assign(sheet, { globalAlpha: 0.9, fillStyle: paper, strokeStyle: ink, lineWidth: 1 });
+// A mark on the line, and beside it its words on a ground of their own, unless others are there.
+function drawMark(sheet, { px, py }, aside, words, ink, paper) {
+  if (px < 0 || py < 0 || px > view.width || py > view.height) return;
+  Object.assign(sheet, { font: '600 11px system-ui, sans-serif', textAlign: 'center', textBaseline: 'middle' });
+  const width = sheet.measureText(words).width + 10, height = WORDS_PX;
+  const left = clamp(px + aside.x * (AWAY_PX + width / 2) - width / 2, 2, max(view.width - width - 2, 2));
+  const top = clamp(py + aside.y * (AWAY_PX + height / 2) - height / 2, 2, max(view.height - height - 2, 2));
+  const place = { left, top, width, height };
+  if (marks.some(other => isOver(place, other))) return;
+  marks.push(place);
+  Object.assign(sheet, { globalAlpha: 1, fillStyle: paper, strokeStyle: ink, lineWidth: 1 });
   sheet.beginPath();
-  sheet.roundRect(px - width / 2, py - 8, width, 16, 8);
+  sheet.arc(px, py, MARK_PX, 0, 7);
   sheet.fill();
   sheet.stroke();
-  sheet.globalAlpha = 1;
-  sheet.fillStyle = ink;
-  sheet.fillText(words, px, py + 0.5);
+  sheet.globalAlpha = 0.9;
+  sheet.beginPath();
+  sheet.roundRect(left, top, width, height, height / 2);
+  sheet.fill();
+  sheet.stroke();
+  Object.assign(sheet, { globalAlpha: 1, fillStyle: ink });
+  sheet.fillText(words, left + width / 2, top + height / 2 + 0.5);
 }

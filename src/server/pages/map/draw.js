@@ -1,7 +1,7 @@
 // Sheets on top of each other: the ground, the course, the trails, the dots with their tags. Each is
 // drawn when something on it has changed, and only then.
 
-import { keeping, selected } from './chosen.js';
+import { isChosen, keeping, selected } from './chosen.js';
 import { palette } from './colours.js';
 import { drawCourse } from './course.js';
 import { $, clock } from './dom.js';
@@ -76,12 +76,13 @@ function blank(sheet) {
   return sheet;
 }
 
-// The dots in view: where they are, what they look like, what their tags say.
+// The dots in view: where they are, what they look like, what their tags say. Who is chosen lies on top.
 function spotsAt(now) {
   return everybody().filter(isDrawn)
     .map(runner => ({ runner, px: screenX(runner.x - turns(runner.x)), py: screenY(runner.y) }))
     .filter(({ px, py }) => px > -20 && py > -20 && px < view.width + 20 && py < view.height + 20)
-    .map(spot => ({ ...spot, look: lookOf(spot.runner), beak: beakOf(spot.runner), ...wordsOf(spot.runner, now) }));
+    .map(spot => ({ ...spot, look: lookOf(spot.runner), beak: beakOf(spot.runner), ...wordsOf(spot.runner, now) }))
+    .sort((a, b) => isChosen(a.runner) - isChosen(b.runner));
 }
 
 // Whether a person could tell these from what is drawn.

@@ -112,5 +112,5 @@ export function drawHint() {
   if ($('hint').hidden) return;
   $('hint').textContent = everyone.isFollowed ? 'Nobody is here yet. Who starts appears by itself.'
     : isBare ? 'Nobody is followed.'
-    : 'Nobody is followed yet. Type the id of a runner into the list, or open a link that ends in /?follow=5,6';
+    : 'Nobody is followed yet. Type the id of a runner into the list, or open a link that names some.';
 }

@@ -1,6 +1,7 @@
 // The ground: raster tiles where they can be had, above a plain grid of degrees. Both are drawn in
-// light colours; the style sheet turns them dark.
+// light colours, and turned dark for who prefers that.
 
+import { palette } from './colours.js';
 import { $, clock, on } from './dom.js';
 import { changed } from './frame.js';
 import { flight, map, screenX, screenY, view, worldPx } from './view.js';
@@ -12,10 +13,12 @@ const TILES_KEPT_MAX = 600;
 const TILE_RETRY_MS = 30_000;
 const STAND_IN_LEVELS = 5; // from how far above a coarse tile may fill in for a missing one
 const GRID_PX = 90;
+const VEIL_ALPHA = 0.125; // of white over a dark ground
 const SHARP_FROM = 1.5; // pixels of the screen per pixel of the page
 
 const { tiles: template, tilesZoom } = map.dataset;
 const tiles = new Map();
+const light = document.createElement('canvas').getContext('2d', { alpha: false }); // the ground, before it is dark
 
 export function drawGround(sheet) {
   sheet.fillStyle = '#f4f3ef';
@@ -24,6 +27,26 @@ export function drawGround(sheet) {
   const edges = { left: x - halfX, right: x + halfX, top: max(y - halfY, 0), bottom: min(y + halfY, 1) };
   drawGrid(sheet, edges);
   if (template) drawTiles(sheet, edges);
+  if (palette.isDark) darken(sheet);
+}
+
+// Turns lightness round and keeps the hues. A filter of the style sheet would do so in every frame in
+// which anything moves.
+function darken(sheet) {
+  const { canvas } = sheet, { width, height } = view;
+  if (light.canvas.width !== canvas.width) light.canvas.width = canvas.width;
+  if (light.canvas.height !== canvas.height) light.canvas.height = canvas.height;
+  light.drawImage(canvas, 0, 0);
+  sheet.save();
+  sheet.globalCompositeOperation = 'difference';
+  sheet.fillStyle = '#fff';
+  sheet.fillRect(0, 0, width, height);
+  sheet.globalCompositeOperation = 'color';
+  sheet.drawImage(light.canvas, 0, 0, width, height);
+  // Black is a hole in the page, and hard on the eyes.
+  Object.assign(sheet, { globalCompositeOperation: 'source-over', globalAlpha: VEIL_ALPHA });
+  sheet.fillRect(0, 0, width, height);
+  sheet.restore();
 }
 
 function drawTiles(sheet, { left, right, top, bottom }) {

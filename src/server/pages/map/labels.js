@@ -37,7 +37,7 @@ function newIndex() {
   };
 }
 
-const isOver = (a, b) =>
+export const isOver = (a, b) =>
   a.left < b.left + b.width && b.left < a.left + a.width && a.top < b.top + b.height && b.top < a.top + a.height;
 
 // The sides that labels go to, as many as fit, by their spots. A spot has the middle of its dot, the

@@ -3,7 +3,10 @@
 import { Spectate } from '../spectate.js';
 import { token } from './token.js';
 
-export const server = new Spectate(location.origin + location.pathname, { presence: true, token });
+const TRAIL_POINTS = 240; // as many as a server keeps, unless it is told otherwise
+
+export const server =
+  new Spectate(location.origin + location.pathname, { presence: true, trail: TRAIL_POINTS, token });
 
 export const link = {
   isOpen: false,

@@ -3,7 +3,9 @@
 
 import { ageInWords } from './ages.js';
 import { selected } from './chosen.js';
+import { colourOf } from './colours.js';
 import { $, clock, on, write } from './dom.js';
+import { everyone, link } from './link.js';
 import { called } from './names.js';
 import { everybody, runners, shownState } from './runners.js';
 import { speedOf } from './speeds.js';
@@ -42,7 +44,6 @@ export function addRow(runner, act) {
   const [toggle] = item.children, [dot, name, status, age] = toggle.children;
   runner.row = { item, toggle, dot, name, status, age };
   item.dataset.user = runner.id;
-  dot.style.setProperty('--hue', runner.hue);
   on(toggle, 'click', act);
   list.append(item);
   sight.observe(item);
@@ -56,17 +57,20 @@ export function removeRow(runner) {
 }
 
 function drawRow(runner, now) {
-  const { row, color, heardAt } = runner, who = called(runner), state = shownState(runner);
+  const { row, heardAt } = runner, who = called(runner), state = shownState(runner), colour = colourOf(runner);
   if (row.state !== state) row.item.dataset.state = row.state = state;
   if (row.isHeardOf !== (heardAt !== null)) {
     isUnsorted = true;
     row.isHeardOf = heardAt !== null;
   }
-  if (row.who !== who || row.color !== color) {
+  if (row.who !== who) {
     isUnsorted = true;
-    Object.assign(row, { who, color, plain: plain(`${who} ${runner.id}`) });
+    Object.assign(row, { who, plain: plain(`${who} ${runner.id}`) });
     row.name.textContent = who;
-    row.dot.style.setProperty('--color', color ?? '');
+  }
+  if (row.colour !== colour) {
+    row.colour = colour;
+    row.dot.style.setProperty('--own', colour);
   }
   row.item.hidden = !isWanted(runner);
   row.item.classList.toggle('selected', runner.id === selected);
@@ -98,7 +102,7 @@ const COUNTED = { live: 'live', stale: 'stale', unknown: 'not seen' };
 
 function drawCount(counts) {
   const words = Object.entries(counts).filter(([, count]) => count > 0).map(([state, count]) => `${count} ${COUNTED[state]}`);
-  write($('count'), words.join(', ') || 'Nobody followed');
+  write($('count'), words.join(', ') || (link.isStopped ? '' : everyone.isFollowed ? 'Nobody yet' : 'Nobody followed'));
 }
 
 // The runners whose names or ids hold one of these parts, and how many they are.

@@ -11,14 +11,15 @@ import { LATITUDE_MAX, clamp, project, wrap } from './world.js';
 const { abs, hypot, max, min, round } = Math;
 
 const GLIDE_MS_MAX = 10_000;
-const RETURN_MS = 1000; // of a glide to where a stale runner turns up again
+const RETURN_MS = 1000; // of a glide to where a runner turns up who was stale, or whom a reconnect tells of
 const WAYPOINTS_MAX = 50;
 const TRAIL_POINTS_MAX = 2000; // of one runner
-const TRAILS_POINTS_MAX = 40_000; // of all
+const TRAILS_POINTS_MAX = 20_000; // of all: of a crowd, what is far behind is a tangle, and costs frames
 const SEEN_PX = 0.25; // of the screen
 const NEWS_MS = 100; // that nobody sees the dot move by may wait so long
 const TRAIL_EXACT = 1e-8;
 const SECONDS_BELOW = 1e11; // a timestamp; above it are milliseconds
+const AHEAD_MS_MAX = 60_000; // of a clock that is believed
 const STANDING = 2.5e-8; // about a metre at the equator
 
 export const runners = new Map();
@@ -101,14 +102,20 @@ export function hearPosition(runner, fix, now) {
   become(runner, 'live');
 }
 
-function moveDot(runner, { lat, lng, timestamp }, heardAt, now) {
-  const { isMappable } = runner;
+// When a position was measured. One without a time, or ahead of it, was when it came, as on the server's trails.
+function measuredAt({ timestamp, age = 0 }) {
+  const ms = timestamp < SECONDS_BELOW ? timestamp * 1000 : timestamp;
+  return ms <= Date.now() + AHEAD_MS_MAX ? ms : Date.now() - age * 1000;
+}
+
+function moveDot(runner, fix, heardAt, now) {
+  const { lat, lng, age } = fix, { isMappable } = runner;
   runner.isMappable = abs(lat) <= LATITUDE_MAX && abs(lng) <= 180;
   if (!runner.isMappable) {
     changed('trails');
     return Object.assign(runner, { path: [], trail: [] });
   }
-  const to = { ...project(lat, lng), ms: timestamp < SECONDS_BELOW ? timestamp * 1000 : timestamp };
+  const to = { ...project(lat, lng), ms: measuredAt(fix) };
   if (!isMappable) {
     // Where the trail comes from, if the server told of that first.
     to.x += round((runner.trail.at(-1)?.x ?? to.x) - to.x);
@@ -126,7 +133,8 @@ function moveDot(runner, { lat, lng, timestamp }, heardAt, now) {
     before = point;
   }
   runner.begun = now;
-  runner.glideMs = clamp(heardAt - runner.heardAt, 0, runner.state === 'live' ? GLIDE_MS_MAX : RETURN_MS);
+  const isGoingOn = runner.state === 'live' && age === undefined;
+  runner.glideMs = clamp(heardAt - runner.heardAt, 0, isGoingOn ? GLIDE_MS_MAX : RETURN_MS);
   if (calm.matches) runner.glideMs = 0;
   lookIn(min(stepMs(runner), NEWS_MS));
 }

@@ -52,6 +52,11 @@ export function raiseSheet() {
   if (isOn() && stop === 'peek') moveTo('half');
 }
 
+// What is to be shared needs more room than half of the screen.
+on($('share'), 'toggle', () => {
+  if (isOn() && $('share').open) moveTo('full');
+});
+
 export function hideSheet() {
   if (isOn()) moveTo('peek');
 }

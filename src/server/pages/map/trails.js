@@ -8,7 +8,7 @@ import { screenX, screenY, turns, worldPx } from './view.js';
 
 const { abs, hypot, max } = Math;
 
-const SETTLE_EVERY_MS = 1500;
+const SETTLE_EVERY_MS = 3000;
 const STEP_PX = 2; // what is shorter is not seen
 const COVERED_PX = 6; // around the middle of a dot
 const LIGHT = { globalAlpha: 0.4, lineWidth: 3 };
