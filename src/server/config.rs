@@ -200,8 +200,8 @@ pub struct Config {
     pub bus_required: bool,
 
     /// How many such servers to run on these ports, each on a core of its own
-    #[arg(long, value_name = "N", requires = "bus", conflicts_with_all = ["demo", "state"], value_parser = count::<4>)]
-    pub processes: Option<u32>,
+    #[arg(long, value_name = "N", requires = "bus", conflicts_with_all = ["demo", "state"], value_parser = processes)]
+    pub processes: Option<u16>,
 
     /// Share the ports with other processes that do
     #[arg(long)]
@@ -231,6 +231,24 @@ impl Config {
             .chain(tls.map(|address| (Entrance::Tls, address)))
             .chain(metrics.map(|address| (Entrance::Metrics, address)))
             .collect()
+    }
+
+    /// Why so many processes cannot share these ports: a line that says what to type.
+    pub(super) fn why_not_shared(&self, count: u16) -> Option<&'static str> {
+        if self
+            .entrances()
+            .iter()
+            .any(|(_, address)| address.port() == 0)
+        {
+            return Some(
+                "--processes shares ports, of which none can be 0: try --listen 127.0.0.1:8080",
+            );
+        }
+        let metrics = self.metrics_listen?;
+        let has_ports = metrics.port().checked_add(count - 1).is_some();
+        (!has_ports).then_some(
+            "--metrics-listen is the first of a port for each process: try --metrics-listen 127.0.0.1:9090",
+        )
     }
 
     /// Which coordinates are taken.
@@ -269,6 +287,9 @@ impl Config {
     }
 }
 
+/// Most processes of `--processes`: more than any machine has cores.
+const PROCESSES_MAX: u16 = 1024;
+
 /// Bounds of `--max-message-bytes`: the prototype's messages fit below, the read buffer above.
 const MESSAGE_BYTES_MIN: u32 = 256;
 const MESSAGE_BYTES_MAX: u32 = 1024 * 1024;
@@ -289,6 +310,15 @@ fn count<const EXAMPLE: u32>(text: &str) -> Result<u32, String> {
         _ => Err(format!(
             "{text:?} is not a whole number from 1 to {} (try {EXAMPLE})",
             u32::MAX
+        )),
+    }
+}
+
+fn processes(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(count @ 1..=PROCESSES_MAX) => Ok(count),
+        _ => Err(format!(
+            "{text:?} is not a whole number from 1 to {PROCESSES_MAX} (try 4)"
         )),
     }
 }

@@ -83,13 +83,11 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
         }
     };
     if let Some(count) = config.processes {
-        if config.listen.iter().any(|address| address.port() == 0) {
-            let line =
-                "--processes shares ports, of which none can be 0: try --listen 127.0.0.1:8080";
+        if let Some(line) = config.why_not_shared(count) {
             let _ = writeln!(io::stderr(), "spectate: {line}");
             return Ok(ExitCode::from(2));
         }
-        return processes::run(count);
+        return processes::run(count, config.metrics_listen);
     }
     let mut server = Server::bind(config, password)?;
     let listening = (server.listeners.addresses())

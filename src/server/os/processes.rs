@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -38,7 +39,9 @@ pub(in crate::server) struct Processes {
 
 #[derive(Debug)]
 struct Process {
-    number: usize,
+    number: u16,
+    /// Where its metrics are, if they have a door of their own.
+    metrics: Option<SocketAddr>,
     stage: Stage,
     rest: Duration,
     is_first: bool,
@@ -59,11 +62,12 @@ enum Stage {
     Ended,
 }
 
-/// Runs so many servers until all have ended.
+/// Runs so many servers until all have ended. The metrics of the first are at this address, if there is
+/// one, and those of the others at the ports behind it.
 ///
 /// # Errors
 /// A line for the operator.
-pub(in crate::server) fn run(count: u32) -> Result<ExitCode, String> {
+pub(in crate::server) fn run(count: u16, metrics: Option<SocketAddr>) -> Result<ExitCode, String> {
     let watch = || {
         let (poll, mut signals) = (
             Poll::new()?,
@@ -78,12 +82,13 @@ pub(in crate::server) fn run(count: u32) -> Result<ExitCode, String> {
     let now = read_clocks().monotonic;
     let process = |number| Process {
         number,
+        metrics: metrics.map(|first| SocketAddr::new(first.ip(), first.port() + number)),
         stage: Stage::Resting { until: now },
         rest: REST_MIN,
         is_first: true,
     };
     let mut processes = Processes {
-        children: (0..count as usize).map(process).collect(),
+        children: (0..count).map(process).collect(),
         is_over: false,
         has_failed: false,
     };
@@ -180,7 +185,7 @@ impl Processes {
 
 impl Process {
     fn start(&mut self, now: Instant) {
-        match spawn(self.is_first && self.number == 0) {
+        match spawn(self.is_first && self.number == 0, self.metrics) {
             Ok((child, stdin)) => {
                 info!("process number={} pid={}", self.number, child.id());
                 self.stage = Stage::Running {
@@ -234,7 +239,7 @@ impl Process {
 }
 
 /// A child of our own command line, and what keeps it alive. One of all says where they listen.
-fn spawn(says_where: bool) -> io::Result<(Child, UnixStream)> {
+fn spawn(says_where: bool, metrics: Option<SocketAddr>) -> io::Result<(Child, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     let stdout = match says_where {
         true => Stdio::inherit(),
@@ -243,6 +248,7 @@ fn spawn(says_where: bool) -> io::Result<(Child, UnixStream)> {
     let child = Command::new(std::env::current_exe()?)
         .args(arguments(std::env::args_os().skip(1)))
         .args(["--reuse-port", "--end-with-stdin"])
+        .args(metrics.map(|address| format!("--metrics-listen={address}")))
         .env_remove("SPECTATE_PROCESSES")
         .stdin(OwnedFd::from(theirs))
         .stdout(stdout)
@@ -252,14 +258,18 @@ fn spawn(says_where: bool) -> io::Result<(Child, UnixStream)> {
     Ok((child, ours))
 }
 
-/// The arguments without how many processes there are.
+/// Flags that are not those of each child.
+const OWN_FLAGS: [&str; 2] = ["--processes", "--metrics-listen"];
+
+/// The arguments without those.
 fn arguments(all: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let (mut kept, mut is_value) = (Vec::new(), false);
     for argument in all {
-        let is_flag = argument == "--processes";
-        let is_whole = argument.to_string_lossy().starts_with("--processes=");
+        let text = argument.to_string_lossy();
+        let is_flag = OWN_FLAGS.iter().any(|flag| text == *flag);
+        let is_whole = (text.split_once('=')).is_some_and(|(flag, _)| OWN_FLAGS.contains(&flag));
         if !is_flag && !is_whole && !is_value {
-            kept.push(argument);
+            kept.push(argument.clone());
         }
         is_value = is_flag;
     }
@@ -282,5 +292,14 @@ mod tests {
         assert_eq!(kept(&["serve", "--processes", "4", "--bus", "b"]), rest);
         assert_eq!(kept(&["serve", "--processes=4", "--bus", "b"]), rest);
         assert_eq!(kept(&["serve", "--bus", "b", "--processes", "4"]), rest);
+        let metrics = [
+            "serve",
+            "--metrics-listen",
+            "[::1]:9090",
+            "--bus",
+            "b",
+            "--metrics-listen=x",
+        ];
+        assert_eq!(kept(&metrics), rest);
     }
 }

@@ -2,30 +2,36 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::support::{Server, WAIT, program};
+use crate::support::{Answer, Server, WAIT, program};
 
 use super::Engine;
 
 /// So many servers on a free port.
 fn start(engine: &Engine, count: usize) -> Server {
+    start_with(engine, count, &[])
+}
+
+fn start_with(engine: &Engine, count: usize, more: &[&str]) -> Server {
     let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = free.local_addr().expect("an address").to_string();
     drop(free);
     let count = count.to_string();
-    Server::run(program(&[
+    let engine = engine.url();
+    let flags = [
         "serve",
         "--listen",
         &address,
         "--bus",
-        &engine.url(),
+        &engine,
         "--processes",
         &count,
-    ]))
+    ];
+    Server::run(program(&[&flags, more].concat()))
 }
 
 /// The children of a process, once there are so many.
@@ -109,6 +115,60 @@ fn what_dies_is_started_again_and_a_parent_that_is_killed_leaves_nobody_behind()
     after.into_iter().for_each(wait_for_end);
 }
 
+/// A port that is free, and so is the next.
+fn two_free_ports() -> u16 {
+    loop {
+        let first = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = first.local_addr().expect("an address").port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// The metrics at a port, as soon as somebody listens there.
+fn metrics_at(port: u16) -> Answer {
+    let begin = Instant::now();
+    loop {
+        match TcpStream::connect(("127.0.0.1", port)) {
+            Ok(socket) => {
+                return Answer::to(
+                    socket,
+                    b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n",
+                );
+            }
+            Err(error) => assert!(begin.elapsed() < WAIT, "{port}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn each_process_has_its_metrics_at_a_port_of_its_own() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let first = two_free_ports();
+    let address = format!("127.0.0.1:{first}");
+    let server = start_with(&engine, 2, &["--metrics-listen", &address]);
+    let children = children(&server, 2);
+    let answers = [first, first + 1].map(metrics_at);
+    for answer in &answers {
+        assert_eq!(answer.status, 200);
+        assert!(
+            answer.body.contains("\nspectate_bus_nodes "),
+            "{}",
+            answer.body
+        );
+    }
+    // One that comes back has the port that it had.
+    let gone = children.first().copied().expect("two");
+    kill_process(pid(gone), Signal::KILL).expect("it runs");
+    wait_for_end(gone);
+    for port in [first, first + 1] {
+        assert_eq!(metrics_at(port).status, 200);
+    }
+}
+
 #[test]
 fn many_processes_need_a_bus_and_a_port() {
     for (flags, says) in [
@@ -127,6 +187,17 @@ fn many_processes_need_a_bus_and_a_port() {
         (
             &["--processes", "0", "--bus", "redis://127.0.0.1"],
             "--processes",
+        ),
+        (
+            &[
+                "--processes",
+                "9",
+                "--bus",
+                "redis://127.0.0.1",
+                "--metrics-listen",
+                "127.0.0.1:65530",
+            ],
+            "--metrics-listen",
         ),
         (
             &["--processes", "2", "--bus", "redis://127.0.0.1", "--demo"],

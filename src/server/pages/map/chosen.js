@@ -4,7 +4,7 @@ import { courseCorners } from './course.js';
 import { $ } from './dom.js';
 import { changed } from './frame.js';
 import { everybody, isDrawn, runners } from './runners.js';
-import { fit, fly, isInSight, lift, view } from './view.js';
+import { fit, flight, fly, isInSight, lift, view } from './view.js';
 
 const { max } = Math;
 
@@ -52,12 +52,14 @@ export function select(id) {
   changed('dots');
 }
 
-// Selects who may be out of sight.
+// Selects who may be out of sight. A flight to everybody comes there by itself.
 export function selectAndShow(id) {
   const runner = runners.get(id);
-  if (keeping.id !== id && isDrawn(runner) && !isInSight(runner, EDGE_PX)) {
+  const isComing = keeping.id === id || keeping.what === 'fit' && flight;
+  if (!isComing && isDrawn(runner) && !isInSight(runner, EDGE_PX)) {
+    const { zoom } = flight?.to ?? view;
     keep(null);
-    flyTo(runner, view.zoom);
+    flyTo(runner, zoom);
   }
   select(id);
 }
