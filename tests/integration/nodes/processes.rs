@@ -149,23 +149,14 @@ fn each_process_has_its_metrics_at_a_port_of_its_own() {
     };
     let first = two_free_ports();
     let address = format!("127.0.0.1:{first}");
-    let server = start_with(&engine, 2, &["--metrics-listen", &address]);
-    let children = children(&server, 2);
-    let answers = [first, first + 1].map(metrics_at);
-    for answer in &answers {
+    let _server = start_with(&engine, 2, &["--metrics-listen", &address]);
+    for answer in [first, first + 1].map(metrics_at) {
         assert_eq!(answer.status, 200);
         assert!(
             answer.body.contains("\nspectate_bus_nodes "),
             "{}",
             answer.body
         );
-    }
-    // One that comes back has the port that it had.
-    let gone = children.first().copied().expect("two");
-    kill_process(pid(gone), Signal::KILL).expect("it runs");
-    wait_for_end(gone);
-    for port in [first, first + 1] {
-        assert_eq!(metrics_at(port).status, 200);
     }
 }
 
