@@ -10,7 +10,7 @@ use log::LevelFilter;
 use super::http::AllowedOrigin;
 use super::nodes::address::EngineAddress;
 use super::pages::tiles::{OPENSTREETMAP, Tiles};
-use super::wire::connection::Timeouts;
+use super::wire::deadlines::Timeouts;
 use crate::auth::KeyFlags;
 use crate::bus::Names;
 use crate::duration::{parse, parse_above_zero};

@@ -1,5 +1,6 @@
 //! The hub against lists that are searched from end to end.
 
+mod check;
 mod lists;
 
 use std::collections::{BTreeMap, BTreeSet};

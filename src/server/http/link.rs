@@ -5,7 +5,8 @@ use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
-use super::origin::{Origin, WebOrigin};
+use super::origin::Origin;
+use super::web_origin::WebOrigin;
 
 /// Longest link, in bytes: a phone reads the code of one from a screen.
 pub const LINK_BYTES_MAX: usize = 1000;

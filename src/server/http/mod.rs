@@ -1,6 +1,7 @@
 //! HTTP as far as it is served: request heads, what they ask for, who asks, and answers. Knows no
 //! sockets and nobody's data.
 
+mod allowed_origin;
 mod body;
 mod conditions;
 mod fields;
@@ -13,7 +14,9 @@ mod report;
 mod request;
 mod response;
 mod routes;
+mod web_origin;
 
+pub(crate) use allowed_origin::{AllowedOrigin, frame_ancestors};
 pub use body::{BODY_BYTES_MAX, Body, Framing};
 pub use conditions::Conditions;
 pub use head::{
@@ -21,7 +24,6 @@ pub use head::{
 };
 pub use link::{LINK_BYTES_MAX, LinkQuery};
 pub use origin::Origin;
-pub(crate) use origin::{AllowedOrigin, frame_ancestors};
 pub use query::{Asked, IdQuery};
 pub use report::{Credentials, Report};
 pub use request::{Request, Shown};

@@ -2,7 +2,9 @@
 //! WebSockets, for answers that pages read and for frames around our own. Knows no sockets.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+
+use super::allowed_origin::AllowedOrigin;
+use super::web_origin::WebOrigin;
 
 /// Most bytes of a header that go into the log.
 const LOGGED_BYTES_MAX: usize = 200;
@@ -16,75 +18,6 @@ pub struct Origin {
     host: Vec<u8>,
     /// Whether the request came by TLS, as those of pages of the same origin then do.
     pub(super) is_for_tls: bool,
-}
-
-/// The scheme, the host and the port of a page, or of an app that is made of pages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebOrigin {
-    scheme: String,
-    /// Empty for some apps, as in `file://`.
-    host: String,
-    /// `None` if the scheme is not known to have one.
-    port: Option<u16>,
-}
-
-impl WebOrigin {
-    /// Reads a serialized origin (RFC 6454, 6.2): a scheme, a host and perhaps a port, and
-    /// nothing behind them.
-    pub(super) fn parse(text: &str) -> Option<WebOrigin> {
-        let text = text.to_ascii_lowercase();
-        let (scheme, authority) = text.split_once("://")?;
-        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
-            && scheme.chars().all(|c| {
-                c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '.')
-            });
-        let (host, port) = split_port(authority)?;
-        let is_address = |host: &str| {
-            let address = host
-                .strip_prefix('[')
-                .and_then(|rest| rest.strip_suffix(']'));
-            address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
-        };
-        let is_host = is_address(host)
-            || match default_port(scheme) {
-                Some(_) => is_name(host),
-                // What stands there is an app's own affair: `app://.`, `file://`.
-                None => host.chars().all(is_part_of_name),
-            };
-        (is_scheme && is_host).then(|| WebOrigin {
-            port: port.or(default_port(scheme)),
-            scheme: scheme.to_owned(),
-            host: host.to_owned(),
-        })
-    }
-
-    /// Whether it is one of the web, and not that of an app.
-    pub(super) fn is_http(&self) -> bool {
-        ["http", "https"].contains(&self.scheme.as_str())
-    }
-
-    fn is_secure(&self) -> bool {
-        ["https", "wss"].contains(&self.scheme.as_str())
-    }
-
-    fn is_on(&self, host_header: &str) -> bool {
-        let host_header = host_header.to_ascii_lowercase();
-        // Behind a proxy it is known to the page alone whether that is HTTP or HTTPS.
-        default_port(&self.scheme).is_some()
-            && split_port(&host_header).is_some_and(|(host, port)| {
-                host == self.host && port.or(default_port(&self.scheme)) == self.port
-            })
-    }
-
-    /// As a source in a policy (Content Security Policy 3, 2.3.1), with `below` before the host.
-    fn source(&self, below: &str) -> String {
-        let WebOrigin { scheme, host, port } = self;
-        match port.filter(|_| *port != default_port(scheme)) {
-            _ if host.is_empty() => format!("{scheme}:"),
-            Some(port) => format!("{scheme}://{below}{host}:{port}"),
-            None => format!("{scheme}://{below}{host}"),
-        }
-    }
 }
 
 impl Origin {
@@ -142,101 +75,6 @@ impl fmt::Display for Origin {
         };
         let named = escape(self.named.as_deref().unwrap_or_default());
         write!(f, "origin=\"{named}\" host=\"{}\"", escape(&self.host))
-    }
-}
-
-/// A value of `--allow-origin`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllowedOrigin {
-    /// Every page, also those whose browser does not say where they are from.
-    Any,
-    /// This page.
-    One(WebOrigin),
-    /// Pages on every name below this one, not on itself.
-    Below(WebOrigin),
-}
-
-impl AllowedOrigin {
-    /// Reads `*`, `https://example.com`, `https://example.com:8443`, `https://*.example.com`,
-    /// `file://` or `capacitor://localhost`.
-    ///
-    /// # Errors
-    /// A line that says what to type instead.
-    pub fn parse(text: &str) -> Result<AllowedOrigin, String> {
-        if text == "*" {
-            return Ok(AllowedOrigin::Any);
-        }
-        let (bare, allowed): (_, fn(WebOrigin) -> AllowedOrigin) = match text.split_once("://*.") {
-            Some((scheme, rest)) => (format!("{scheme}://{rest}"), AllowedOrigin::Below),
-            None => (text.to_owned(), AllowedOrigin::One),
-        };
-        match WebOrigin::parse(&bare).filter(|page| bare == text || is_name(&page.host)) {
-            Some(page) => Ok(allowed(page)),
-            None => Err(format!(
-                "{text:?} is not an origin (try https://example.com, https://*.example.com or '*'; \
-                 a name in other letters as xn--...)"
-            )),
-        }
-    }
-
-    fn covers(&self, page: Option<&WebOrigin>) -> bool {
-        match (self, page) {
-            (AllowedOrigin::Any, _) => true,
-            (_, None) => false,
-            (AllowedOrigin::One(allowed), Some(page)) => allowed == page,
-            (AllowedOrigin::Below(allowed), Some(page)) => {
-                (&page.scheme, page.port) == (&allowed.scheme, allowed.port)
-                    && (page.host.strip_suffix(&allowed.host))
-                        .and_then(|below| below.strip_suffix('.'))
-                        .is_some_and(is_name)
-            }
-        }
-    }
-}
-
-/// The directive that lets the pages of these origins frame ours, and our own do it; none if all
-/// may (Content Security Policy 3, 6.4.2).
-pub(crate) fn frame_ancestors(allowed: &[AllowedOrigin]) -> Option<String> {
-    let mut directive = "frame-ancestors 'self'".to_owned();
-    for origin in allowed {
-        directive.push(' ');
-        directive.push_str(&match origin {
-            AllowedOrigin::Any => return None,
-            AllowedOrigin::One(page) => page.source(""),
-            AllowedOrigin::Below(page) => page.source("*."),
-        });
-    }
-    Some(directive)
-}
-
-/// Whether this is a host's name. Browsers write it in ASCII (RFC 5891, 4.4).
-fn is_name(host: &str) -> bool {
-    let mut labels = host.strip_suffix('.').unwrap_or(host).split('.');
-    labels.all(|label| !label.is_empty() && label.chars().all(is_part_of_name))
-}
-
-fn is_part_of_name(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-._".contains(c)
-}
-
-/// A host and its port, if one is there.
-fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
-    // An IPv6 address has colons of its own, inside brackets (RFC 3986, 3.2.2).
-    match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => {
-            let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
-            let port = port.parse().ok().filter(|_| is_number)?;
-            Some((host, Some(port)))
-        }
-        _ => Some((authority, None)),
-    }
-}
-
-fn default_port(scheme: &str) -> Option<u16> {
-    match scheme {
-        "http" | "ws" => Some(80),
-        "https" | "wss" => Some(443),
-        _ => None,
     }
 }
 
@@ -387,30 +225,6 @@ mod tests {
     }
 
     #[test]
-    fn the_same_pages_may_frame_ours() {
-        let directive = |allowed: &[&str]| {
-            let allowed = allowed
-                .iter()
-                .map(|text| AllowedOrigin::parse(text).expect(text));
-            frame_ancestors(&allowed.collect::<Vec<_>>())
-        };
-        assert_eq!(directive(&[]).as_deref(), Some("frame-ancestors 'self'"));
-        let named = [
-            "https://A.example:443",
-            "http://b:81",
-            "https://*.c.example:8443",
-            "file://",
-        ];
-        assert_eq!(
-            directive(&named).as_deref(),
-            Some(
-                "frame-ancestors 'self' https://a.example http://b:81 https://*.c.example:8443 file:"
-            )
-        );
-        assert_eq!(directive(&["https://a.example", "*"]), None, "all may");
-    }
-
-    #[test]
     fn the_log_has_both_headers_and_no_line_of_a_strangers() {
         let long = "x".repeat(5000);
         let line = Origin::new(Some(b"a\"\xff\n"), Some(long.as_bytes())).to_string();
@@ -419,34 +233,5 @@ mod tests {
             "x".repeat(LOGGED_BYTES_MAX)
         );
         assert_eq!(line, expected);
-    }
-
-    #[test]
-    fn what_is_no_origin_is_refused_with_what_to_type() {
-        for text in [
-            "",
-            "example.com",
-            "https://",
-            "https://example.com/",
-            "https://*",
-            "https://*.",
-            "https://a.*.example.com",
-            "https://*.*.example.com",
-            "https://*..example.com",
-            "https://..example.com",
-            "file://*.",
-            "file:///",
-            "https://user@example.com",
-            "https://example.com:https",
-            "https://example.com:70000",
-            "https://b\u{fc}cher.example",
-            "https://*.b\u{fc}cher.example",
-            "https://[::1",
-            "https://[x]",
-            "https://a b",
-        ] {
-            let refused = AllowedOrigin::parse(text).expect_err(text);
-            assert!(refused.contains("(try https://example.com"), "{refused}");
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! The outbox, with the relay behind it, against what a follower may and must see.
 
+mod follows;
 mod promises;
 mod world;
 

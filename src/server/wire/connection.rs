@@ -7,50 +7,18 @@ use std::time::{Duration, Instant};
 
 use tungstenite::Utf8Bytes;
 
-use super::ceiling::{Ceiling, Held};
+use super::ceiling::Held;
 use super::close::CloseReason;
+use super::flush::Flushed;
 use super::frames::Frames;
-use super::head::next_head;
-use super::outbox::{Flushed, Gather, Newest, Outbox};
+use super::outbox::{Gather, Newest, Outbox};
 use super::reader::{Filled, Frame, Reader, Unread};
-use super::receiving::{Received, Receiving};
+use super::receiving::Receiving;
 use super::stream::Stream;
-use crate::server::http::{Head, RefusedRequest, Report, Request, Response, https_required};
-
-/// How long the peer of an HTTP answer may take none of it.
-const REPLY_STALL_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a connection is kept between two requests.
-const REST_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How long it may leave the connection open once it is sent.
-const REPLY_LINGER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a closing handshake may take: from our close frame to the peer's end.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// What whoever asked whether its body is welcome is told (RFC 9110, 10.1.1).
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
-/// Empty ping frame (RFC 6455, 5.5.2).
-const PING: [u8; 2] = [0x89, 0x00];
-
-/// How long a connection may take over things.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// From accept to the end of the request head.
-    pub handshake: Duration,
-    /// Longest silence before a ping. Below the minute or so after which proxies drop a quiet
-    /// connection.
-    pub ping_interval: Duration,
-    /// From a ping to the next byte from the peer.
-    pub pong: Duration,
-    /// Longest time in which a peer takes nothing of what it is owed.
-    pub stall: Duration,
-}
+use crate::server::http::{RefusedRequest, Request, https_required};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// A request head is being read.
     Handshaking,
     /// The body behind it is being read.
@@ -92,21 +60,21 @@ pub enum Input {
 /// A connection on some stream.
 #[derive(Debug)]
 pub struct Connection<S> {
-    stream: Stream<S>,
-    phase: Phase,
+    pub(super) stream: Stream<S>,
+    pub(super) phase: Phase,
     /// When the phase was entered, or when the socket last took some of an HTTP answer.
-    since: Instant,
-    heard_at: Instant,
-    pinged_at: Option<Instant>,
+    pub(super) since: Instant,
+    pub(super) heard_at: Instant,
+    pub(super) pinged_at: Option<Instant>,
     /// When the socket last took something, while it is owed more.
-    blocked_since: Option<Instant>,
+    pub(super) blocked_since: Option<Instant>,
     unread: Unread,
     /// The request whose body is being read.
-    receiving: Option<Box<Receiving>>,
+    pub(super) receiving: Option<Box<Receiving>>,
     /// What the body of a request that is not answered yet holds.
-    held: Option<Held>,
+    pub(super) held: Option<Held>,
     /// Whether another request may come behind this one.
-    is_persistent: bool,
+    pub(super) is_persistent: bool,
     /// What is still to be sent.
     pub outbox: Outbox,
 }
@@ -245,80 +213,6 @@ impl<S: Read + Write> Connection<S> {
         }
     }
 
-    fn next_request(&mut self, reader: &mut Reader, now: Instant) -> Option<Input> {
-        let is_first_look = self.phase == Phase::Resting;
-        let head = match next_head(reader, is_first_look) {
-            Head::Partial => {
-                if is_first_look && !reader.rest().is_empty() {
-                    self.enter(Phase::Handshaking, now);
-                }
-                return None;
-            }
-            Head::Complete(head) => head,
-            Head::Refused(refused) => return Some(self.refuse(refused)),
-        };
-        reader.consume(head.bytes);
-        self.is_persistent = head.is_persistent;
-        let request = match self.stream.is_secure() {
-            true => head.request.over_tls(),
-            false => head.request,
-        };
-        if let Request::Report(report) = request {
-            let receiving =
-                Receiving::new(report, head.framing, head.expects_continue, &reader.bodies);
-            return match receiving {
-                Ok(receiving) => {
-                    self.receiving = Some(Box::new(receiving));
-                    self.enter(Phase::Receiving, now);
-                    self.next_body(reader).or(Some(Input::Expected))
-                }
-                Err(response) => Some(self.refuse(response.into())),
-            };
-        }
-        self.phase = Phase::Asking;
-        Some(Input::Request(request))
-    }
-
-    fn next_body(&mut self, reader: &mut Reader) -> Option<Input> {
-        let receiving = self.receiving.as_deref_mut()?;
-        match receiving.take(reader) {
-            Ok(Received::All) => {
-                let (report, held) = self.receiving.take()?.into_parts();
-                self.held = Some(held);
-                self.phase = Phase::Asking;
-                Some(Input::Request(Request::Report(report)))
-            }
-            Ok(Received::Part) => None,
-            Err(response) => Some(self.refuse(response.into())),
-        }
-    }
-
-    /// The report whose body is being received, as far as its head says it.
-    pub fn expected_report(&self) -> Option<&Report> {
-        self.receiving.as_deref().map(Receiving::report)
-    }
-
-    /// Has the body sent that is being received, if its sender waits for a word.
-    pub fn welcome_body(&mut self) {
-        let receiving = self.receiving.as_deref_mut();
-        if receiving.is_some_and(|receiving| std::mem::take(&mut receiving.is_awaited)) {
-            self.outbox.push_wire(CONTINUE);
-        }
-    }
-
-    /// Receives no more of the body; the answer will be the last on this connection.
-    pub fn refuse_body(&mut self) {
-        self.receiving = None;
-        self.is_persistent = false;
-        self.phase = Phase::Asking;
-    }
-
-    /// A request that cannot be served, behind which nothing can be read.
-    fn refuse(&mut self, refused: RefusedRequest) -> Input {
-        self.refuse_body();
-        Input::Refused(refused)
-    }
-
     fn next_message(&mut self, reader: &mut Reader) -> Result<Option<Input>, CloseReason> {
         loop {
             match reader.next_frame(&mut self.unread)? {
@@ -335,27 +229,6 @@ impl<S: Read + Write> Connection<S> {
     pub fn upgrade(&mut self, accept: &[u8], now: Instant) {
         self.outbox.push_wire(accept);
         self.enter(Phase::Open, now);
-    }
-
-    /// Answers a plain HTTP request, after which another may come, or else the connection ends.
-    pub fn reply(&mut self, response: &Response, may_stay: bool, unsent: &Ceiling, now: Instant) {
-        let stays = may_stay && self.is_persistent;
-        self.held = None;
-        self.outbox.push_reply(response, stays, unsent);
-        let phase = match stays {
-            true => Phase::Answering,
-            false => Phase::Finishing(CloseReason::Answered),
-        };
-        self.enter(phase, now);
-    }
-
-    /// Whether an answer has just gone out, behind which another request may have come already.
-    pub fn has_answered(&mut self, now: Instant) -> bool {
-        let has_answered = self.phase == Phase::Answering && !self.owes();
-        if has_answered {
-            self.enter(Phase::Resting, now);
-        }
-        has_answered
     }
 
     /// Begins to end: `false` if the peer cannot be told, and the connection is to be dropped.
@@ -459,65 +332,12 @@ impl<S: Read + Write> Connection<S> {
         }
     }
 
-    /// When something is to happen if nothing else does before.
-    pub fn deadline(&self, timeouts: &Timeouts) -> Instant {
-        match self.phase {
-            // One whose request waits for us has all the time that we need.
-            Phase::Asking => self.since + timeouts.handshake.max(REST_TIMEOUT),
-            Phase::Handshaking => self.since + timeouts.handshake,
-            Phase::Receiving => {
-                let earned =
-                    (self.receiving.as_deref()).map_or(Duration::ZERO, Receiving::earned_time);
-                self.since + timeouts.handshake + earned
-            }
-            Phase::Resting => self.since + REST_TIMEOUT,
-            Phase::Answering | Phase::Finishing(CloseReason::Answered) => {
-                self.since + REPLY_STALL_TIMEOUT
-            }
-            Phase::Lingering(CloseReason::Answered) => self.since + REPLY_LINGER_TIMEOUT,
-            Phase::Finishing(_) | Phase::Lingering(_) => self.since + CLOSE_TIMEOUT,
-            // A ping would wait behind what the socket does not take.
-            Phase::Open | Phase::Leaving(_) => match (self.blocked_since, self.pinged_at) {
-                (Some(blocked_since), _) => blocked_since + timeouts.stall,
-                (None, Some(pinged_at)) => pinged_at + timeouts.pong,
-                (None, None) => self.heard_at + timeouts.ping_interval,
-            },
-        }
-    }
-
-    /// Does what is due by now, and says whether something is to be flushed for that. Gives back
-    /// unused room.
-    pub fn expire(&mut self, timeouts: &Timeouts, now: Instant) -> Result<bool, CloseReason> {
-        self.outbox.shrink();
-        if now < self.deadline(timeouts) {
-            return Ok(false);
-        }
-        match self.phase {
-            Phase::Asking => Ok(false),
-            Phase::Handshaking => Err(CloseReason::HandshakeTimeout),
-            Phase::Receiving => Err(CloseReason::BodyTimeout),
-            Phase::Resting | Phase::Answering => Err(CloseReason::Answered),
-            Phase::Finishing(reason) | Phase::Lingering(reason) => Err(reason),
-            Phase::Open | Phase::Leaving(_) => {
-                if self.blocked_since.is_some() {
-                    return Err(CloseReason::Stalled);
-                }
-                if self.pinged_at.is_some() {
-                    return Err(CloseReason::NoPong);
-                }
-                self.outbox.push_wire(&PING);
-                self.pinged_at = Some(now);
-                Ok(true)
-            }
-        }
-    }
-
     fn heard(&mut self, now: Instant) {
         self.heard_at = now;
         self.pinged_at = None;
     }
 
-    fn enter(&mut self, phase: Phase, now: Instant) {
+    pub(super) fn enter(&mut self, phase: Phase, now: Instant) {
         self.phase = phase;
         self.since = now;
     }

@@ -1,5 +1,8 @@
 //! What is taken of a relay is what comes back, and of other bytes nothing does.
 
+mod bounds;
+mod faults;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -11,7 +14,6 @@ use crate::fix::{Bounds, Extra, Fix};
 use crate::point::TrailPoint;
 use crate::relay::model::fix;
 use crate::relay::names::NamedBy;
-use crate::relay::trail::Trail;
 use crate::relay::{Now, Relay, Rules, RunnerKey};
 use crate::user::{Freshness, Spelling, Written};
 
@@ -235,86 +237,6 @@ fn small() -> (Relay, Now) {
 }
 
 #[test]
-fn no_bytes_that_were_cut_off_are_restored() {
-    let (relay, time) = small();
-    let bytes = taken(&relay, time);
-    for length in 0..bytes.len() {
-        let fault = restored(&bytes[..length], rules(), time)
-            .map(|_| ())
-            .expect_err("cut off");
-        assert_eq!(fault, Fault::Torn, "{length} of {}", bytes.len());
-    }
-    assert_eq!(
-        restored(&bytes, rules(), time).map(|it| it.known_total()),
-        Ok(3)
-    );
-    let longer = [&bytes[..], b"\n"].concat();
-    assert_eq!(
-        restored(&longer, rules(), time).map(|_| ()),
-        Err(Fault::Damaged)
-    );
-}
-
-#[test]
-fn no_bytes_of_which_a_bit_is_another_are_restored() {
-    let (relay, time) = small();
-    let bytes = taken(&relay, time);
-    for bit in 0..bytes.len() * 8 {
-        let mut damaged = bytes.clone();
-        damaged[bit / 8] ^= 1 << (bit % 8);
-        assert!(restored(&damaged, rules(), time).is_err(), "bit {bit}");
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-    #[test]
-    fn bytes_that_are_right_up_to_their_checksum_are_judged_without_a_panic(
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
-    ) {
-        let (relay, time) = small();
-        let mut bytes = taken(&relay, time);
-        let body = bytes.len() - 4;
-        for (at, byte) in changes {
-            bytes[at.index(body)] = byte;
-        }
-        let checksum = crc32fast::hash(&bytes[..body]).to_le_bytes();
-        bytes[body..].copy_from_slice(&checksum);
-        if let Ok(mut relay) = restored(&bytes, rules(), time) {
-            relay.advance(time.monotonic);
-            prop_assert!(known(&relay, time.monotonic).len() <= 3);
-        }
-    }
-}
-
-#[test]
-fn what_another_program_wrote_is_told_from_what_a_newer_one_did() {
-    let (_, time) = small();
-    let fault = |bytes: &[u8]| {
-        restored(bytes, rules(), time)
-            .map(|_| ())
-            .expect_err("no state")
-    };
-    for foreign in [
-        &b"{}\n"[..],
-        b"spectate state\n",
-        b"spectate state 0\n",
-        b"spectate state +x\n",
-        b"spectate state -1\n",
-        b"spectate state 99999999999999999999\n",
-        b"SQLite format 3\0",
-        &[0; 4096],
-        &[b'\xff'; 100],
-        &[b"spectate state ", &[b'1'; 100][..]].concat(),
-    ] {
-        assert_eq!(fault(foreign), Fault::Foreign, "{foreign:?}");
-    }
-    assert_eq!(fault(b"spectate state 2\n"), Fault::Newer(2));
-    assert_eq!(fault(b"spectate state 12\nwhatever"), Fault::Newer(12));
-    assert_eq!(fault(b""), Fault::Torn);
-}
-
-#[test]
 fn a_clock_that_was_set_back_makes_no_age_negative() {
     let (relay, time) = small();
     let bytes = taken(&relay, time);
@@ -329,92 +251,6 @@ fn a_clock_that_was_set_back_makes_no_age_negative() {
         assert_eq!(relay.freshness(runner), Freshness::Live);
     }
     assert_eq!(relay.known_total(), 3);
-}
-
-#[test]
-fn what_is_too_old_or_too_much_does_not_come_back() {
-    let (mut relay, start) = (Relay::new(rules()), now());
-    for minute in 0..10u32 {
-        let time = later(start, minute * Duration::from_secs(60));
-        publish(&mut relay, &minute.to_string(), fix("1", None), time);
-    }
-    let end = later(start, Duration::from_secs(9 * 60));
-    let bytes = taken(&relay, end);
-    let users = |rules: Rules, now: Now| -> Vec<String> {
-        let relay = restored(&bytes, rules, now).expect("whole");
-        let known = relay.everybody_known();
-        known
-            .map(|runner| relay.hub.id(runner).to_owned())
-            .collect()
-    };
-    let few = Rules {
-        last_known_max: 3,
-        ..rules()
-    };
-    assert_eq!(users(few, end), ["7", "8", "9"], "the newest");
-    let short = Rules {
-        forget_after: Duration::from_secs(150),
-        ..rules()
-    };
-    assert_eq!(users(short, end), ["7", "8", "9"]);
-    assert_eq!(users(rules(), later(end, 7 * HOUR)), [""; 0]);
-}
-
-#[test]
-fn where_there_is_less_room_for_trails_the_longest_unheard_have_none() {
-    let (mut relay, start) = (Relay::new(rules()), now());
-    for number in 0..30u32 {
-        let time = later(start, number * Duration::from_secs(60));
-        let fix = fix(&format!("{number}"), None);
-        publish(&mut relay, &(number % 3).to_string(), fix, time);
-    }
-    let end = later(start, Duration::from_secs(1800));
-    let bytes = taken(&relay, end);
-    let trails = |trail_bytes_max: usize| {
-        let rules = Rules {
-            trail_bytes_max,
-            ..rules()
-        };
-        let relay = restored(&bytes, rules, end).expect("whole");
-        ["0", "1", "2"].map(|user| {
-            let runner = relay.hub.runner(user).expect("known");
-            trail_of(&relay, runner).len()
-        })
-    };
-    let all = relay.hub.trails.bytes;
-    assert_eq!(trails(all), [10, 10, 10]);
-    assert_eq!(trails(all - 1), [0, 10, 10]);
-    assert_eq!(trails(all / 2), [0, 0, 10]);
-    assert_eq!(trails(0), [0, 0, 0]);
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-    #[test]
-    fn points_are_read_of_any_bytes_on_earth_and_in_order_or_not_at_all(
-        count in 0..6u32,
-        bytes in prop::collection::vec(prop_oneof![Just(0xff), any::<u8>()], 0..60),
-    ) {
-        let bytes = [&count.to_le_bytes()[..], &bytes].concat();
-        if let Some(points) = Trail::read(&bytes) {
-            prop_assert_eq!(points.len(), count as usize);
-            prop_assert!(points.windows(2).all(|pair| pair[0].ms < pair[1].ms));
-            prop_assert!(points.iter().all(|point| point.lat_e6.abs() <= 90_000_000));
-        }
-    }
-}
-
-#[test]
-fn what_lies_beyond_the_bounds_does_not_come_back() {
-    let (mut relay, time) = (Relay::new(rules()), now());
-    publish(&mut relay, "5", fix("95", None), time);
-    publish(&mut relay, "6", fix("85", None), time);
-    let bytes = taken(&relay, time);
-    let mut restoring = Restoring::new(rules(), Bounds::Wgs84, time);
-    restoring.take(&bytes).expect("whole");
-    let relay = restoring.finish().expect("whole");
-    assert_eq!(relay.known_total(), 1);
-    assert!(relay.hub.runner("6").is_some());
 }
 
 #[test]
