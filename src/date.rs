@@ -9,13 +9,23 @@ pub(crate) const MS_MAX: u64 = 253_402_300_799_999;
 
 /// Seconds since the start of 1970. A time without an offset is one of UTC; a date alone is none.
 pub(crate) fn parse(text: &str) -> Option<f64> {
+    let time = moment(text)?;
+    Some(time.unix_timestamp() as f64 + f64::from(time.nanosecond()) / 1e9)
+}
+
+/// The same in milliseconds, rounded, and none before that.
+pub(crate) fn parse_ms(text: &str) -> Option<u64> {
+    let ms = (moment(text)?.unix_timestamp_nanos() + 500_000).div_euclid(1_000_000);
+    u64::try_from(ms).ok()
+}
+
+fn moment(text: &str) -> Option<OffsetDateTime> {
     let with_offset = OffsetDateTime::parse(text, &Iso8601::PARSING);
     let time = with_offset.or_else(|_| {
         let without = PrimitiveDateTime::parse(text, &Iso8601::PARSING);
         without.map(PrimitiveDateTime::assume_utc)
     });
-    let time = time.ok()?;
-    Some(time.unix_timestamp() as f64 + f64::from(time.nanosecond()) / 1e9)
+    time.ok()
 }
 
 /// The number of milliseconds that is nearest to this one, if it has a date from 1970 on.

@@ -1,9 +1,8 @@
 //! What a token says, in words for people. Decides nothing about it.
 
-use time::OffsetDateTime;
-
 use super::printable;
 use crate::auth::{Follow, Grant, Publish, Refused};
+use crate::date::{MS_MAX, extended};
 
 /// What a token grants, in four lines, or five with a name.
 pub(super) fn explain(grant: &Grant, now_s: u64) -> String {
@@ -58,18 +57,9 @@ fn names<'a>(ids: impl Iterator<Item = &'a str>) -> String {
 
 /// A unix time as UTC: `2026-11-21 12:00:00 UTC`.
 pub(super) fn date(unix_s: u64) -> String {
-    let seconds = i64::try_from(unix_s).ok();
-    match seconds.map(OffsetDateTime::from_unix_timestamp) {
-        Some(Ok(at)) => format!(
-            "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
-            at.year(),
-            u8::from(at.month()),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            at.second()
-        ),
-        _ => format!("second {unix_s}"),
+    match unix_s.checked_mul(1000).filter(|ms| *ms <= MS_MAX) {
+        Some(ms) => extended(ms).replace('T', " ").replace('Z', " UTC"),
+        None => format!("second {unix_s}"),
     }
 }
 

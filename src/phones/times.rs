@@ -2,17 +2,12 @@
 
 use std::borrow::Cow;
 
-use time::format_description::well_known::Iso8601;
-use time::{OffsetDateTime, PrimitiveDateTime};
-
 use super::units;
+use crate::date::{MS_MAX, parse_ms};
 
 /// Numbers from here on are milliseconds: as seconds they would be in 2038 or later, and as
 /// milliseconds smaller ones would be in January 1970.
 const MILLISECONDS_MIN: f64 = (1u64 << 31) as f64;
-
-/// The end of the year 9999, in milliseconds: what lies behind it is no time of a fix.
-const TIME_MS_MAX: f64 = 253_402_300_799_999.0;
 
 /// Digits of a fraction that are read: nanoseconds.
 const FRACTION_DIGITS_MAX: usize = 9;
@@ -46,7 +41,7 @@ fn milliseconds(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
 
 /// Whether that is a time since the start of 1970 which has a date.
 pub(super) fn is_dated(milliseconds: f64) -> bool {
-    (0.0..=TIME_MS_MAX).contains(&milliseconds)
+    (0.0..=MS_MAX as f64).contains(&milliseconds)
 }
 
 fn iso_8601(text: &str) -> Option<Cow<'static, str>> {
@@ -56,14 +51,8 @@ fn iso_8601(text: &str) -> Option<Cow<'static, str>> {
     }
     // A plus that nobody percent-encoded was read as a space.
     let text = cut_fraction(&text.replace(' ', "+"));
-    let with_offset = OffsetDateTime::parse(&text, &Iso8601::PARSING);
-    let time = with_offset.or_else(|_| {
-        let without = PrimitiveDateTime::parse(&text, &Iso8601::PARSING);
-        without.map(PrimitiveDateTime::assume_utc)
-    });
-    // Rounded, for the fraction was read as a double.
-    let milliseconds = (time.ok()?.unix_timestamp_nanos() + 500_000).div_euclid(1_000_000);
-    (milliseconds >= 0).then(|| Cow::Owned(milliseconds.to_string()))
+    // Rounded, for the fraction is read as a double.
+    parse_ms(&text).map(|ms| Cow::Owned(ms.to_string()))
 }
 
 /// Without the digits of a fraction that would be rounded up to a whole second.

@@ -152,6 +152,7 @@ fn next_write(process: &Process, after: f64) -> Result<Scrape, String> {
         if began.elapsed() > PATIENCE {
             return Err("the state is not written".to_owned());
         }
+        // Each look is a request that the loop answers: more of them would be measured with it.
         std::thread::sleep(Duration::from_millis(100));
     }
 }
