@@ -141,6 +141,9 @@ fn what_can_be_no_file_ends_the_start_with_a_line_that_says_what_to_mend() {
     fs::create_dir(folder.path("folder")).expect("room for a folder");
     fs::create_dir(folder.path("lost.old")).expect("room for a folder");
     fs::write(folder.path("file"), "").expect("room for a file");
+    fs::write(folder.path("good"), state(1)).expect("room for a file");
+    fs::create_dir(folder.path("good.old")).expect("room for a folder");
+    fs::create_dir(folder.path("next.new")).expect("room for a folder");
     for (path, why) in [
         (folder.path("folder"), "this is a folder; name a file in it"),
         (
@@ -151,6 +154,8 @@ fn what_can_be_no_file_ends_the_start_with_a_line_that_says_what_to_mend() {
         (folder.path("missing/state"), "make it first"),
         (folder.path("file/state"), "Not a directory"),
         (folder.path("lost"), "no regular file"),
+        (folder.path("good"), "good.old: this is no regular file"),
+        (folder.path("next"), "next.new: this is no regular file"),
         ("/dev/null".into(), "no regular file"),
         // Nobody can read where no memory is, not even root.
         ("/proc/self/mem".into(), "cannot read"),
@@ -158,7 +163,10 @@ fn what_can_be_no_file_ends_the_start_with_a_line_that_says_what_to_mend() {
         let line = refusal(&path);
         assert!(line.contains(why), "{}: {line}", path.display());
     }
-    assert_eq!(folder.names(), ["dangling", "file", "folder", "lost.old"]);
+    let there = [
+        "dangling", "file", "folder", "good", "good.old", "lost.old", "next.new",
+    ];
+    assert_eq!(folder.names(), there);
 }
 
 #[test]
