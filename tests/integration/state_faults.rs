@@ -8,10 +8,16 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use rustix::fs::{CWD, Mode, mkfifoat};
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::state::{Folder, last_known, publish, stop, wait_until_kept};
 use crate::support::{Server, WAIT, assert_last_known, program, wait_for_exit};
+
+/// So many users take a while to write.
+const SLOW_TO_WRITE: u32 = 20_000;
+
+/// How often a second signal is sent until one comes in that time.
+const SIGNALS_MAX: u32 = 20;
 
 /// The line with which a server refuses to start with this file, after its name.
 fn refusal(file: &Path) -> String {
@@ -293,6 +299,41 @@ fn a_stop_while_the_disk_is_full_is_a_stop_all_the_same() {
     wait_for_errors(&server, 1.0);
     let log = stop(server);
     assert_eq!(errors(&log).len(), 1, "{log}");
+}
+
+#[test]
+fn a_second_signal_ends_the_last_write_and_a_whole_state_is_left() {
+    let folder = Folder::new();
+    let server = folder.serve(&[]);
+    let mut gateway = server.connect();
+    for user in 0..SLOW_TO_WRITE {
+        gateway.send(&format!(r#"{{"userId":{user},"lat":1,"lng":0}}"#));
+    }
+    gateway.barrier();
+    drop(gateway);
+    stop(server);
+    for second in [Signal::TERM, Signal::INT] {
+        let ends = |_| is_ended_while_it_writes(&folder, second);
+        assert!((0..SIGNALS_MAX).any(ends), "{second:?} ends nothing");
+        assert_last_known(&restored(&folder).0.expect("whole"), &position(1));
+    }
+}
+
+/// Whether a second signal ends a server: one that comes when all is written does not.
+fn is_ended_while_it_writes(folder: &Folder, second: Signal) -> bool {
+    let (new, lock) = (folder.path("state.new"), folder.path("state.lock"));
+    // What the last one left does not say that this one writes.
+    let _ = fs::remove_file(&new);
+    let server = folder.serve(&[]);
+    server.signal(Signal::TERM);
+    while !new.exists() && lock.exists() {}
+    server.signal(second);
+    let (status, _, log) = server.wait();
+    let is_ended = status.code() == Some(1);
+    assert!(is_ended || status.code() == Some(0), "{status} {log}");
+    // It came when the loop had ended, which has a line for it.
+    assert!(!log.contains("second signal"), "{log}");
+    is_ended
 }
 
 #[test]
