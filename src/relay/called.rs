@@ -43,14 +43,11 @@ impl Hub {
 
     /// Puts another roster into the place of the one before.
     pub(super) fn set_roster(&mut self, roster: Roster) {
-        let before = std::mem::replace(&mut self.roster, roster);
-        let listed: Vec<String> = (self.roster.entries().iter())
-            .map(|entry| entry.id.clone())
-            .collect();
-        for id in &listed {
-            let key = self.key_or_new(id) as usize;
+        for entry in roster.entries() {
+            let key = self.key_or_new(&entry.id) as usize;
             (self.runners[key].is_listed, self.runners[key].was_known) = (true, true);
         }
+        let before = std::mem::replace(&mut self.roster, roster);
         let entries = before.entries().iter().chain(self.roster.entries());
         let changed = entries.filter_map(|entry| {
             let RunnerKey(key) = self.runner(&entry.id)?;
@@ -62,16 +59,13 @@ impl Hub {
         for key in changed.collect::<Vec<u32>>() {
             self.note_change(key);
         }
-        let gone = before
-            .entries()
-            .iter()
-            .filter(|entry| self.roster.get(&entry.id).is_none());
-        for runner in gone
-            .filter_map(|entry| self.runner(&entry.id))
-            .collect::<Vec<_>>()
-        {
-            self.runners[runner.0 as usize].is_listed = false;
-            self.forget_unused(runner);
+        for entry in before.entries() {
+            if self.roster.get(&entry.id).is_none()
+                && let Some(runner) = self.runner(&entry.id)
+            {
+                self.runners[runner.0 as usize].is_listed = false;
+                self.forget_unused(runner);
+            }
         }
     }
 }

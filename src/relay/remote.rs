@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::heard::LastKnown;
 use super::hub::{Hub, Runner};
-use super::keys::{MemberKey, RunnerKey};
+use super::keys::{Follower, MemberKey, RunnerKey};
 use super::names::NamedBy;
 use super::now::Now;
 use super::sender_clock::SenderClock;
@@ -97,29 +97,22 @@ impl Relay {
     /// Says that all is told now that other nodes know of a user, or that it took too long: who has
     /// waited for it is owed what is known.
     pub(crate) fn read(&mut self, runner: RunnerKey) {
-        let RunnerKey(key) = runner;
-        let stakes = self.hub.stakes.as_mut();
-        let Some(from_ms) = stakes.and_then(|stakes| stakes.unread.remove(&key)) else {
+        let Some((from_ms, waiting)) = self.take_waiting(runner) else {
             return;
         };
-        self.announce_if_watched(RunnerKey(key));
-        let followers = self.hub.followers(RunnerKey(key)).to_vec();
-        for follower in followers {
-            let asks_presence = self.hub.asks_presence(follower.member);
-            self.owe_known(follower.member, follower.slot, asks_presence, from_ms);
+        for Follower { member, slot } in waiting {
+            let asks_presence = self.hub.asks_presence(member);
+            self.owe_known(member, slot, asks_presence, from_ms);
         }
     }
 
     /// Says that a user has just moved: who has waited for where it was is told that it is there, and
     /// then where.
     pub(crate) fn read_by_move(&mut self, runner: RunnerKey) {
-        let stakes = self.hub.stakes.as_mut();
-        let Some(from_ms) = stakes.and_then(|stakes| stakes.unread.remove(&runner.0)) else {
+        let Some((from_ms, waiting)) = self.take_waiting(runner) else {
             return;
         };
-        self.announce_if_watched(runner);
-        for follower in self.hub.followers(runner).to_vec() {
-            let (member, slot) = (follower.member, follower.slot);
+        for Follower { member, slot } in waiting {
             if self.hub.asks_presence(member) {
                 self.owe(member, Owed::Presence(slot));
             }
@@ -127,6 +120,14 @@ impl Relay {
                 self.owe(member, Owed::Trail { slot, from_ms });
             }
         }
+    }
+
+    /// Ends the wait for what other nodes know of a user; says who has waited, and from which time on
+    /// trails are owed to them. `None` if nobody waits.
+    fn take_waiting(&mut self, runner: RunnerKey) -> Option<(u64, Vec<Follower>)> {
+        let from_ms = self.hub.stakes.as_mut()?.unread.remove(&runner.0)?;
+        self.announce_if_watched(runner);
+        Some((from_ms, self.hub.followers(runner).to_vec()))
     }
 
     /// Takes a position that another node judged to be the user's newest. One with an age is where

@@ -184,3 +184,32 @@ impl Queues {
         self.holds_any().then_some(self.release_at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_flushed_last_is_behind_all_others_and_they_keep_their_order() {
+        let ids: Vec<ConnectionId> = (0..4).map(ConnectionId::from_bits).collect();
+        let waiting = |count: usize| {
+            let mut queues = Queues::new(Duration::ZERO, Instant::now());
+            queues.flushes = ids[..count].to_vec();
+            queues
+        };
+        for (last, order) in [
+            (0, [1, 2, 0]),
+            (1, [0, 2, 1]),
+            (2, [0, 1, 2]),
+            // It does not wait.
+            (3, [0, 1, 2]),
+        ] {
+            let mut queues = waiting(3);
+            queues.flush_last(ids[last]);
+            assert_eq!(queues.take_flushes(), order.map(|at| ids[at]), "{last}");
+        }
+        let mut queues = waiting(0);
+        queues.flush_last(ids[0]);
+        assert_eq!(queues.take_flushes(), []);
+    }
+}

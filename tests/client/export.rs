@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Output;
 
@@ -216,7 +216,7 @@ fn a_link_in_the_folder_is_not_followed() {
 }
 
 #[test]
-fn an_export_takes_the_place_of_the_one_before() {
+fn an_export_takes_the_place_of_the_one_before_and_is_nobody_elses_to_read() {
     let folder = Folder::new("again");
     let recording = folder.with("recording", RECORDING);
     let to = folder.with("tracks.geojson", "x".repeat(100_000));
@@ -224,6 +224,12 @@ fn an_export_takes_the_place_of_the_one_before() {
     let text = fs::read_to_string(&to).expect("UTF-8");
     assert!(serde_json::from_str::<Value>(&text).is_ok(), "{text}");
     assert_eq!(folder.names(), ["recording", "tracks.geojson"]);
+    let ways = folder.file("ways");
+    succeeds(&export(&recording, "--gpx", &ways));
+    for file in [to, ways.join("5.gpx")] {
+        let mode = fs::metadata(&file).expect("there").permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600, "{file:?}");
+    }
 }
 
 #[test]

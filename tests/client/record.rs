@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
 
@@ -348,6 +349,28 @@ fn rotation_loses_and_doubles_nothing_and_overwrites_no_file() {
     files.push("out".to_owned());
     let all = files.iter().flat_map(|name| positions(&folder.file(name)));
     assert_eq!(all.collect::<Vec<_>>(), sent);
+}
+
+#[test]
+fn what_is_left_of_a_period_that_has_passed_is_renamed_and_not_gone_on_with() {
+    let (server, mut gateway) = server();
+    let folder = Folder::new("left");
+    let out = folder.with("out", format!("{LINE}\n"));
+    let three_days_ago = SystemTime::now() - Duration::from_secs(3 * 86_400);
+    let file = fs::File::options().write(true).open(&out);
+    let modified = file.and_then(|file| file.set_modified(three_days_ago));
+    modified.expect("our file");
+    let recorder = everyone(&server, &folder, &["--rotate", "24h"]);
+    wait_until(&mut gateway, || rotated(&folder).len() == 1);
+    gateway.send(&position(1, 1));
+    wait_for_lines(&out, 1, &mut gateway);
+    recorder.stop();
+    let before = folder.file(&rotated(&folder)[0]);
+    assert_eq!(
+        fs::read_to_string(before).expect("UTF-8"),
+        format!("{LINE}\n")
+    );
+    assert_eq!(positions(&out), [position(1, 1)]);
 }
 
 #[test]

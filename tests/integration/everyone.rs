@@ -274,6 +274,20 @@ fn who_is_followed_by_name_and_as_one_of_everyone_is_heard_of_once() {
 }
 
 #[test]
+fn what_was_held_for_a_follower_of_everyone_goes_out_before_it_follows_nobody() {
+    let server = open(&["--flush-interval", "1m"]);
+    let mut gateway = server.connect();
+    let (mut follower, _) = client(&server, r#"{"follow":"*"}"#);
+    gateway.send(&position(5, 1));
+    gateway.barrier();
+    follower.send(r#"{"unfollow":"*"}"#);
+    assert_eq!(follower.receive(), position(5, 1));
+    gateway.send(&position(5, 2));
+    gateway.barrier();
+    assert!(follower.barrier().is_empty());
+}
+
+#[test]
 fn a_user_may_be_called_star() {
     let server = Server::start(&[]);
     let mut gateway = server.connect();

@@ -77,6 +77,12 @@ pub(crate) fn publish(server: &Server, position: &str) {
     assert_eq!(gateway.barrier(), [""; 0]);
 }
 
+/// Who may read and write a file.
+fn mode(file: &Path) -> u32 {
+    let metadata = fs::metadata(file).expect("there");
+    metadata.permissions().mode() & 0o7777
+}
+
 /// What is last known of these users (a JSON list).
 pub(crate) fn last_known(server: &Server, users: &str) -> Vec<String> {
     server.spectator(users).1
@@ -97,10 +103,7 @@ fn a_restart_keeps_positions_as_they_were_written_and_their_age() {
     let received = Instant::now();
     stop(server);
     assert_eq!(folder.names(), ["state"]);
-    let mode = fs::metadata(folder.path("state"))
-        .expect("there")
-        .permissions();
-    assert_eq!(mode.mode() & 0o7777, 0o600);
+    assert_eq!(mode(&folder.path("state")), 0o600);
     let content = fs::read(folder.path("state")).expect("there");
     assert!(content.starts_with(b"spectate state 1\n"));
 
@@ -208,6 +211,9 @@ fn a_state_is_written_when_something_changed_and_the_one_before_it_is_kept() {
     assert_eq!(folder.names()[..2], ["state", "state.lock"]);
     wait_until_kept(&server, &folder);
     assert_eq!(folder.names(), ["state", "state.lock", "state.old"]);
+    for name in folder.names() {
+        assert_eq!(mode(&folder.path(&name)), 0o600, "{name}");
+    }
     // Nothing changes from now on.
     let written = || server.metric("spectate_state_written_timestamp_seconds");
     let before = written();

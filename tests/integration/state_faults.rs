@@ -8,10 +8,16 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use rustix::fs::{CWD, Mode, mkfifoat};
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::state::{Folder, last_known, publish, stop, wait_until_kept};
 use crate::support::{Server, WAIT, assert_last_known, program, wait_for_exit};
+
+/// So many users take a while to write.
+const SLOW_TO_WRITE: u32 = 20_000;
+
+/// How often a second signal is sent until one comes in that time.
+const SIGNALS_MAX: u32 = 20;
 
 /// The line with which a server refuses to start with this file, after its name.
 fn refusal(file: &Path) -> String {
@@ -141,6 +147,9 @@ fn what_can_be_no_file_ends_the_start_with_a_line_that_says_what_to_mend() {
     fs::create_dir(folder.path("folder")).expect("room for a folder");
     fs::create_dir(folder.path("lost.old")).expect("room for a folder");
     fs::write(folder.path("file"), "").expect("room for a file");
+    fs::write(folder.path("good"), state(1)).expect("room for a file");
+    fs::create_dir(folder.path("good.old")).expect("room for a folder");
+    fs::create_dir(folder.path("next.new")).expect("room for a folder");
     for (path, why) in [
         (folder.path("folder"), "this is a folder; name a file in it"),
         (
@@ -151,6 +160,8 @@ fn what_can_be_no_file_ends_the_start_with_a_line_that_says_what_to_mend() {
         (folder.path("missing/state"), "make it first"),
         (folder.path("file/state"), "Not a directory"),
         (folder.path("lost"), "no regular file"),
+        (folder.path("good"), "good.old: this is no regular file"),
+        (folder.path("next"), "next.new: this is no regular file"),
         ("/dev/null".into(), "no regular file"),
         // Nobody can read where no memory is, not even root.
         ("/proc/self/mem".into(), "cannot read"),
@@ -158,7 +169,10 @@ fn what_can_be_no_file_ends_the_start_with_a_line_that_says_what_to_mend() {
         let line = refusal(&path);
         assert!(line.contains(why), "{}: {line}", path.display());
     }
-    assert_eq!(folder.names(), ["dangling", "file", "folder", "lost.old"]);
+    let there = [
+        "dangling", "file", "folder", "good", "good.old", "lost.old", "next.new",
+    ];
+    assert_eq!(folder.names(), there);
 }
 
 #[test]
@@ -285,6 +299,41 @@ fn a_stop_while_the_disk_is_full_is_a_stop_all_the_same() {
     wait_for_errors(&server, 1.0);
     let log = stop(server);
     assert_eq!(errors(&log).len(), 1, "{log}");
+}
+
+#[test]
+fn a_second_signal_ends_the_last_write_and_a_whole_state_is_left() {
+    let folder = Folder::new();
+    let server = folder.serve(&[]);
+    let mut gateway = server.connect();
+    for user in 0..SLOW_TO_WRITE {
+        gateway.send(&format!(r#"{{"userId":{user},"lat":1,"lng":0}}"#));
+    }
+    gateway.barrier();
+    drop(gateway);
+    stop(server);
+    for second in [Signal::TERM, Signal::INT] {
+        let ends = |_| is_ended_while_it_writes(&folder, second);
+        assert!((0..SIGNALS_MAX).any(ends), "{second:?} ends nothing");
+        assert_last_known(&restored(&folder).0.expect("whole"), &position(1));
+    }
+}
+
+/// Whether a second signal ends a server: one that comes when all is written does not.
+fn is_ended_while_it_writes(folder: &Folder, second: Signal) -> bool {
+    let (new, lock) = (folder.path("state.new"), folder.path("state.lock"));
+    // What the last one left does not say that this one writes.
+    let _ = fs::remove_file(&new);
+    let server = folder.serve(&[]);
+    server.signal(Signal::TERM);
+    while !new.exists() && lock.exists() {}
+    server.signal(second);
+    let (status, _, log) = server.wait();
+    let is_ended = status.code() == Some(1);
+    assert!(is_ended || status.code() == Some(0), "{status} {log}");
+    // It came when the loop had ended, which has a line for it.
+    assert!(!log.contains("second signal"), "{log}");
+    is_ended
 }
 
 #[test]

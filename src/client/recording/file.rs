@@ -156,8 +156,7 @@ impl RecordingFile {
                 "{}: is there no more; begun anew",
                 self.path.display()
             ));
-            self.file = lock(&self.path)?;
-            self.bytes = mend(&self.file, &self.path)?;
+            self.begin_anew()?;
         }
         Ok(())
     }
@@ -169,8 +168,13 @@ impl RecordingFile {
         self.sync()?;
         let renamed = free_name(&self.path, now_ms);
         fs::rename(&self.path, &renamed).map_err(|error| refusal(&self.path, &error))?;
+        self.begin_anew()
+    }
+
+    /// Goes on in the file of its name: a new one, if nobody was faster.
+    fn begin_anew(&mut self) -> Result<(), String> {
         self.file = lock(&self.path)?;
-        self.bytes = 0;
+        self.bytes = mend(&self.file, &self.path)?;
         Ok(())
     }
 }

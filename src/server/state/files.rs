@@ -69,12 +69,22 @@ impl Files {
             )),
             _ => refuse(&error.to_string()),
         })?;
-        Ok(Files {
+        let files = Files {
             path: folder.join(name),
             lock: None,
             damaged: Vec::new(),
             removed: Vec::new(),
-        })
+        };
+        for path in [files.old(), files.beside(".new")] {
+            // No file takes the place of one.
+            if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
+                return Err(format!(
+                    "{}: this is no regular file but a folder; move it away",
+                    path.display()
+                ));
+            }
+        }
+        Ok(files)
     }
 
     /// The one that counts.

@@ -1,5 +1,7 @@
 //! One frame that an outbox owes, in eight bytes. Knows frames and follows by their numbers alone.
 
+use crate::queue::SPARSE_FROM;
+
 /// A frame that is owed, and what it is about: a kind in the top bits and a slot in the others, for
 /// there may be many of these.
 #[derive(Clone, Copy, Debug)]
@@ -9,6 +11,9 @@ pub(super) struct Due {
 }
 
 const _: () = assert!(size_of::<Due>() == 8);
+
+// Slots are below this, and from this on as many again.
+const _: () = assert!(2 * SPARSE_FROM <= 1 << Due::SLOT_BITS);
 
 impl Due {
     const SLOT_BITS: u32 = 29;
