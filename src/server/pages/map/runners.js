@@ -3,7 +3,7 @@
 import { calm } from './dom.js';
 import { changed, lookIn } from './frame.js';
 import { link } from './link.js';
-import { keepLately } from './speeds.js';
+import { inMs, keepLately } from './speeds.js';
 import { tell } from './status.js';
 import { view, worldPx } from './view.js';
 import { LATITUDE_MAX, clamp, project, wrap } from './world.js';
@@ -18,7 +18,6 @@ const TRAILS_POINTS_MAX = 20_000; // of all: of a crowd, what is far behind is a
 const SEEN_PX = 0.25; // of the screen
 const NEWS_MS = 100; // that nobody sees the dot move by may wait so long
 const TRAIL_EXACT = 1e-8;
-const SECONDS_BELOW = 1e11; // a timestamp; above it are milliseconds
 const AHEAD_MS_MAX = 60_000; // of a clock that is believed
 const STANDING = 2.5e-8; // about a metre at the equator
 
@@ -104,7 +103,7 @@ export function hearPosition(runner, fix, now) {
 
 // When a position was measured. One without a time, or ahead of it, was when it came, as on the server's trails.
 function measuredAt({ timestamp, age = 0 }) {
-  const ms = timestamp < SECONDS_BELOW ? timestamp * 1000 : timestamp;
+  const ms = inMs(timestamp);
   return ms <= Date.now() + AHEAD_MS_MAX ? ms : Date.now() - age * 1000;
 }
 

@@ -10,10 +10,13 @@ const PLAUSIBLE_MAX = 100; // m/s
 const SECONDS_BELOW = 1e11; // a time under this is in seconds
 const METRES_A_DEGREE = 111_195;
 
+// A time that a device tells, in ms.
+export const inMs = timestamp => timestamp < SECONDS_BELOW ? timestamp * 1000 : timestamp;
+
 // Keeps of this position what its runner's speed may be told by.
 export function keepLately(runner, { lat, lng, accuracy = 0, timestamp }) {
   if (timestamp === undefined) return runner.lately = [];
-  const ms = timestamp < SECONDS_BELOW ? timestamp * 1000 : timestamp;
+  const ms = inMs(timestamp);
   const isAfter = ms > (runner.lately.at(-1)?.ms ?? -Infinity);
   const before = isAfter ? runner.lately.filter(fix => ms - fix.ms <= LATELY_MS) : [];
   runner.lately = [...before, { lat, lng, accuracy, ms }];
