@@ -168,6 +168,28 @@ fn a_label_goes_right_left_above_or_below_and_stays_where_it_is_while_it_fits() 
 }
 
 #[test]
+fn a_long_name_is_cut_between_what_a_person_sees_as_characters() {
+    let Some(chromium) = Chromium::get() else {
+        return;
+    };
+    let (page, mut visit) = crowd(chromium, 1, "reduce", 0.001);
+    let letters = "n".repeat(23);
+    // Three people, joined to one family.
+    let family = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f466}";
+    for (name, shown) in [
+        (format!("{letters}{family}"), format!("{letters}{family}")),
+        (
+            format!("{letters}{family}{family}"),
+            format!("{letters}{family}\u{2026}"),
+        ),
+        (format!("{letters}nn"), format!("{letters}n\u{2026}")),
+    ] {
+        say(&mut visit, 1, &name);
+        page.wait_for(&format!("drawn.tags[0]?.name === {shown:?}"));
+    }
+}
+
+#[test]
 fn labels_come_by_a_fade_and_at_once_for_who_wants_no_motion() {
     let Some(chromium) = Chromium::get() else {
         return;

@@ -5,7 +5,7 @@ import { ageInWords } from './ages.js';
 import { isChosen, selected } from './chosen.js';
 import { palette } from './colours.js';
 import { courseMarks } from './course.js';
-import { calm } from './dom.js';
+import { $, calm } from './dom.js';
 import { dotRectangle } from './dots.js';
 import { placeLabels, rectangle } from './labels.js';
 import { called } from './names.js';
@@ -21,6 +21,8 @@ const FADE_MS = 200;
 const HEIGHT_PX = 20;
 const FONT = '600 12px system-ui, sans-serif';
 
+// Characters as people see them, of which a flag is one; browsers before 2024 may not know.
+const segmenter = Intl.Segmenter && new Intl.Segmenter();
 const ruler = document.createElement('canvas').getContext('2d');
 const tags = new WeakMap();
 let shown = new Map(); // by runner: at which side, and since when
@@ -28,34 +30,35 @@ let leaving = []; // the same, and of whom
 let chosen = { at: -Infinity, zoom: 0, selected: null, isNewer: true };
 
 // What a tag says. Name and age are texts of their own: no mark of direction in a name reaches beyond it.
-export function wordsOf(runner, now) {
-  const characters = [...called(runner)], isLong = characters.length > CHARACTERS_MAX;
-  return {
-    name: isLong ? `${characters.slice(0, CHARACTERS_MAX).join('')}…` : called(runner),
-    age: shownState(runner) === 'live' ? '' : ` · ${ageInWords(runner, now)}`,
-  };
+export const wordsOf = (runner, now) => ({
+  name: called(runner), age: shownState(runner) === 'live' ? '' : ` · ${ageInWords(runner, now)}`,
+});
+
+function cut(name) {
+  const characters = segmenter ? Array.from(segmenter.segment(name), ({ segment }) => segment) : [...name];
+  return characters.length > CHARACTERS_MAX ? `${characters.slice(0, CHARACTERS_MAX).join('')}…` : name;
 }
 
 function tagOf({ runner, name, age, look }) {
   const known = tags.get(runner);
   if (known?.name === name && known.age === age && known.look === look) return known;
   ruler.font = FONT;
-  const [nameWidth, ageWidth] = [name, age].map(words => ruler.measureText(words).width);
+  const shortName = cut(name), [nameWidth, ageWidth] = [shortName, age].map(words => ruler.measureText(words).width);
   // A gap of a pixel on all sides belongs to it.
-  const tag = { name, age, look, nameWidth, width: nameWidth + ageWidth + 10, height: HEIGHT_PX, picture: null };
+  const tag = { name, shortName, age, look, nameWidth, width: nameWidth + ageWidth + 10, height: HEIGHT_PX, picture: null };
   tags.set(runner, tag);
   return tag;
 }
 
 function pictureOf(tag) {
-  const { name, age, nameWidth, width, height } = tag;
+  const { shortName, age, nameWidth, width, height } = tag;
   return tag.picture ??= sprite({ left: 0, top: 0, width, height }, sheet => {
     Object.assign(sheet, { font: FONT, textBaseline: 'middle', fillStyle: palette.paper, globalAlpha: 0.85 });
     sheet.beginPath();
     sheet.roundRect(1, 1, width - 2, height - 2, 4);
     sheet.fill();
     Object.assign(sheet, { fillStyle: palette.ink, globalAlpha: age === '' ? 1 : 0.8 });
-    sheet.fillText(name, 5, height / 2 + 1);
+    sheet.fillText(shortName, 5, height / 2 + 1);
     sheet.fillText(age, 5 + nameWidth, height / 2 + 1);
   });
 }
@@ -105,7 +108,7 @@ function choose(spots, now) {
 // What stands on the map and is no sheet of it.
 function corners() {
   const box = map.getBoundingClientRect();
-  const others = [...map.querySelectorAll(':scope > :not(canvas)'), document.getElementById('panel')];
+  const others = [...map.querySelectorAll(':scope > :not(canvas)'), $('panel')];
   return others.map(element => element.getBoundingClientRect()).filter(({ width }) => width > 0)
     .map(({ left, top, width, height }) => ({ left: left - box.left, top: top - box.top, width, height }));
 }
