@@ -38,8 +38,6 @@ pub(crate) enum Kind {
     Connected,
     /// A user is gone, and what was known of it.
     Goodbye,
-    /// What a user is called.
-    Name,
     /// A node is alive.
     Heartbeat,
     /// How many follow a user on this node.
@@ -49,11 +47,10 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 7] = [
+    const ALL: [Kind; 6] = [
         Kind::Position,
         Kind::Connected,
         Kind::Goodbye,
-        Kind::Name,
         Kind::Heartbeat,
         Kind::Audience,
         Kind::Newcomer,
@@ -64,7 +61,6 @@ impl Kind {
             Kind::Position => "position",
             Kind::Connected => "connected",
             Kind::Goodbye => "goodbye",
-            Kind::Name => "name",
             Kind::Heartbeat => "heartbeat",
             Kind::Audience => "audience",
             Kind::Newcomer => "newcomer",
@@ -247,7 +243,6 @@ mod tests {
             ("position", true),
             ("goodbye", true),
             ("connected", false),
-            ("name", false),
             ("heartbeat", false),
             ("audience", false),
             ("newcomer", false),

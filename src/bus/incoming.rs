@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn told() -> impl Strategy<Value = Told> {
-        let kind = prop_oneof![9 => Just(Kind::Position), 1 => Just(Kind::Name)];
+        let kind = prop_oneof![9 => Just(Kind::Position), 1 => Just(Kind::Connected)];
         (0..5u8, kind, 0..1000u64).prop_map(|(user, kind, received_ms)| {
             let node = Node::new("Zk3v_0aQx-9").expect("a name");
             let stamp = Stamp {

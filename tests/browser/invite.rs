@@ -1,14 +1,11 @@
 //! How the link to a map gets to others: as a code, and by what a phone shares with.
 
-use std::process::Command;
-
-use data_encoding::BASE64;
 use serde_json::json;
 
-use crate::chromium::{Chromium, text};
+use crate::camera::read_codes;
+use crate::chromium::Chromium;
 use crate::needs;
 use crate::page::Page;
-use crate::scratch::Scratch;
 use crate::support::Server;
 
 /// Longest link that the server draws, in characters.
@@ -38,17 +35,7 @@ fn a_camera_reads_the_link_without_its_token_off_the_map() {
         true
     );
     page.wait_for_a_frame();
-    let shot = page
-        .tab
-        .call("Page.captureScreenshot", json!({"format": "png"}));
-    let image = BASE64
-        .decode(text(&shot["data"]).as_bytes())
-        .expect("Base64");
-    let image = Scratch::new("map-code.png", &image);
-    let read = Command::new(zbarimg)
-        .args(["--quiet", "--raw", image.path()])
-        .output();
-    let read = String::from_utf8(read.expect("it starts").stdout).expect("UTF-8");
+    let read = read_codes(&page, &zbarimg, "map-code.png");
     let link = format!("http://{}/?follow=5,J%C3%B6rg%2C%20B\n", server.address());
     assert_eq!(read, link);
 

@@ -2,6 +2,7 @@
 //! program: what a person sees, and what they can do.
 
 mod access;
+mod camera;
 #[path = "../certificates.rs"]
 #[expect(dead_code, reason = "other tests need the rest")]
 mod certificates;

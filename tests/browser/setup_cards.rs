@@ -1,13 +1,13 @@
 //! Printed cards: what a camera reads on them is what sets a phone up.
 
 use std::fs;
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::{Value, json};
 use spectate::auth::{Keys, VerifyingKey};
 
+use crate::camera::read_codes;
 use crate::chromium::{Chromium, text};
 use crate::needs;
 use crate::page::Page;
@@ -63,17 +63,7 @@ fn a_camera_reads_on_each_card_the_link_that_sets_up_its_phone() {
         "Emulation.setDeviceMetricsOverride",
         json!({"width": 800, "height": 1000, "deviceScaleFactor": 3, "mobile": false}),
     );
-    let shot = page
-        .tab
-        .call("Page.captureScreenshot", json!({"format": "png"}));
-    let image = BASE64
-        .decode(text(&shot["data"]).as_bytes())
-        .expect("Base64");
-    let image = Scratch::new("cards.png", &image);
-    let read = Command::new(zbarimg)
-        .args(["--quiet", "--raw", image.path()])
-        .output();
-    let read = String::from_utf8(read.expect("it starts").stdout).expect("UTF-8");
+    let read = read_codes(&page, &zbarimg, "cards.png");
     let mut links: Vec<&str> = read.lines().collect();
     links.sort_by_key(|link| link.len());
     assert_eq!(links.len(), names.len(), "{read}");

@@ -17,6 +17,16 @@ fn runner(node: &Server, user: u32) -> Client {
     runner
 }
 
+/// A runner on one node and a watcher on another, who has its first position.
+fn apart(engine: &Engine) -> [(Server, Client); 2] {
+    let (here, there) = (engine.node(&[]), engine.node(&[]));
+    let (mut watcher, _) = there.spectator("[5]");
+    let mut runner = runner(&here, 5);
+    runner.send(&position(5, 0));
+    assert_eq!(watcher.receive(), position(5, 0));
+    [(here, runner), (there, watcher)]
+}
+
 /// Waits until a node hears of so many users.
 fn wait_for_subscriptions(node: &Server, count: f64) {
     node.wait_for_metric("spectate_bus_subscriptions", count);
@@ -274,11 +284,7 @@ fn a_node_that_was_stopped_tells_the_newest_of_what_it_missed() {
     let Some(engine) = Engine::start(&[]) else {
         return;
     };
-    let (here, there) = (engine.node(&[]), engine.node(&[]));
-    let (mut watcher, _) = there.spectator("[5]");
-    let mut runner = runner(&here, 5);
-    runner.send(&position(5, 0));
-    assert_eq!(watcher.receive(), position(5, 0));
+    let [(here, mut runner), (there, mut watcher)] = apart(&engine);
     there.signal(Signal::STOP);
     for number in 1..=3000 {
         runner.send(&position(5, number));
@@ -304,11 +310,7 @@ fn an_engine_that_stood_still_for_some_seconds_lost_nothing() {
     let Some(engine) = Engine::start(&[]) else {
         return;
     };
-    let (here, there) = (engine.node(&[]), engine.node(&[]));
-    let (mut watcher, _) = there.spectator("[5]");
-    let mut runner = runner(&here, 5);
-    runner.send(&position(5, 0));
-    assert_eq!(watcher.receive(), position(5, 0));
+    let [(_here, mut runner), (there, mut watcher)] = apart(&engine);
     engine.signal(Signal::STOP);
     for number in 1..=100 {
         runner.send(&position(5, number));
