@@ -3,11 +3,17 @@
 use std::rc::Rc;
 
 use super::connections::ConnectionId;
-use super::http::{Asked, IdQuery, Request, Route};
+use super::http::{Asked, Request, Route};
 use super::parts::Server;
 use super::postponed::Postponed;
 use super::wire::connection::Input;
 use crate::user::is_id;
+
+/// Of whom a request asks that other nodes may know more of.
+enum About {
+    Everyone,
+    Users(Vec<Rc<str>>),
+}
 
 impl Server {
     /// Gives a request back that can be answered now; another waits.
@@ -15,76 +21,49 @@ impl Server {
         if self.nodes.is_none() {
             return Some(request);
         }
-        let users = match &request {
-            Request::Plain { route, token, .. } => {
-                match self.authority_of_request(token.as_ref()) {
-                    Ok(by) => {
-                        let mut users = self.users_of(route);
-                        users.retain(|user| self.relay.may_follow(&by, user));
-                        users
-                    }
-                    Err(_) => Vec::new(),
-                }
-            }
-            _ => Vec::new(),
-        };
-        if self.is_for_everybody(&request) {
-            return self.ask_for_everyone(id, request);
-        }
-        if users.is_empty() || users.len() > self.config.max_follows as usize {
-            return Some(request);
-        }
-        let nodes = self.nodes.as_mut();
-        let waits = nodes.is_some_and(|nodes| nodes.ask(users.iter(), self.now));
-        self.wait_for_others(id, request, waits, users)
-    }
-
-    /// Has a request wait, if there is something to wait for. Of nobody in particular is of everyone.
-    fn wait_for_others(
-        &mut self,
-        id: ConnectionId,
-        request: Request,
-        waits: bool,
-        users: Vec<Rc<str>>,
-    ) -> Option<Request> {
-        let entry = self.connections.get_mut(id);
-        let Some(entry) = entry.filter(|_| waits) else {
+        let Some(about) = self.about(&request) else {
             return Some(request);
         };
+        let (Some(nodes), Some(entry)) = (&mut self.nodes, self.connections.get_mut(id)) else {
+            return Some(request);
+        };
+        let (waits, users) = match about {
+            About::Everyone => (nodes.ask_everyone(self.now), Vec::new()),
+            About::Users(users) => (nodes.ask(users.iter(), self.now), users),
+        };
+        if !waits {
+            return Some(request);
+        }
         entry.postponed = Some(Box::new(Postponed::Input(Input::Request(request))));
         self.asking.push((id, users));
         None
     }
 
-    fn is_for_everybody(&self, request: &Request) -> bool {
+    /// Of whom a request asks, as far as it may; `None` of nobody.
+    fn about(&self, request: &Request) -> Option<About> {
         let Request::Plain { route, token, .. } = request else {
-            return false;
-        };
-        let Route::Positions(query) = route else {
-            return false;
-        };
-        let by = self.authority_of_request(token.as_ref());
-        query.is_for_everybody() && by.is_ok_and(|by| self.relay.may_follow_everybody(&by))
-    }
-
-    fn ask_for_everyone(&mut self, id: ConnectionId, request: Request) -> Option<Request> {
-        let nodes = self.nodes.as_mut();
-        let waits = nodes.is_some_and(|nodes| nodes.ask_everyone(self.now));
-        self.wait_for_others(id, request, waits, Vec::new())
-    }
-
-    fn users_of(&self, route: &Route) -> Vec<Rc<str>> {
-        let named = |query: &IdQuery| match query.asked() {
-            Asked::These(ids) => ids,
-            _ => Vec::new(),
+            return None;
         };
         let ids = match route {
-            Route::Positions(query) => named(query),
-            Route::Trail(query) => query.only().into_iter().collect(),
-            _ => Vec::new(),
+            Route::Positions(query) if query.is_for_everybody() => None,
+            Route::Positions(query) => match query.asked() {
+                Asked::These(ids) => Some(ids),
+                _ => return None,
+            },
+            Route::Trail(query) => Some(query.only().into_iter().collect()),
+            _ => return None,
         };
-        let ids = ids.iter().filter(|id| is_id(id));
-        ids.map(|id| Rc::from(&**id)).collect()
+        let by = self.authority_of_request(token.as_ref()).ok()?;
+        let Some(ids) = ids else {
+            let may_ask = self.relay.may_follow_everybody(&by);
+            return may_ask.then_some(About::Everyone);
+        };
+        let allowed = (ids.iter()).filter(|id| is_id(id) && self.relay.may_follow(&by, id));
+        let users: Vec<Rc<str>> = allowed.map(|id| Rc::from(&**id)).collect();
+        let follows_max = self.config.max_follows as usize;
+        (1..=follows_max)
+            .contains(&users.len())
+            .then_some(About::Users(users))
     }
 
     /// Has requests be answered whose answers came, or took too long.
