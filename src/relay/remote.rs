@@ -43,9 +43,19 @@ impl Stake {
 }
 
 impl Relay {
-    /// Has stakes be noted from now on, for there are other nodes.
-    pub(crate) fn share(&mut self) {
-        self.hub.stakes = Some(Stakes::default());
+    /// Has stakes be noted from now on, for there are other nodes. There is one in each user whose
+    /// last known position outlived a restart: says who they are, and how old each is.
+    pub(crate) fn share(&mut self, now: Instant) -> Vec<(Rc<str>, Duration)> {
+        let known = self.hub.runners.iter().filter_map(|(_, runner)| {
+            let age = runner.last.as_ref()?.age(now);
+            Some((Rc::clone(&runner.id), age))
+        });
+        let known: Vec<(Rc<str>, Duration)> = known.collect();
+        self.hub.stakes = Some(Stakes {
+            changed: known.iter().map(|(id, _)| Rc::clone(id)).collect(),
+            ..Stakes::default()
+        });
+        known
     }
 
     /// Users in whom the stake may have changed since the last call.
@@ -141,14 +151,16 @@ impl Relay {
     ) -> RunnerKey {
         let runner = self.hub.runner_or_new(user.text());
         let is_live = age.is_none_or(|age| age < self.rules.stale_after);
+        // After a restart it may be known already, and told.
+        let is_new = (self.hub.last_known(runner)).is_none_or(|last| last.fix != fix);
         self.hub.hear(runner, user, fix, age, is_live, now);
-        if age.is_some() && !self.hub.is_unread(runner) {
+        if age.is_some() && is_new && !self.hub.is_unread(runner) {
             let followers = self.hub.followers(runner).to_vec();
             for follower in followers {
                 self.owe_known(follower.member, follower.slot, false, 0);
             }
         }
-        if age.is_some() {
+        if age.is_some() && is_new {
             let slot = runner.covered_slot();
             let covering: Vec<MemberKey> = self.hub.covering(runner).collect();
             for member in covering {

@@ -110,9 +110,11 @@ impl Server {
         let parent = (config.end_with_stdin.then(watch).transpose())
             .map_err(|error| format!("cannot watch stdin for --end-with-stdin: {error}"))?;
         let now = read_clocks();
-        let nodes = Nodes::new(&config, password, now.monotonic)?.map(Box::new);
-        if nodes.is_some() {
-            relay.share();
+        let mut nodes = Nodes::new(&config, password, now.monotonic)?.map(Box::new);
+        if let Some(nodes) = &mut nodes {
+            for (id, age) in relay.share(now.monotonic) {
+                nodes.remember(&id, age, now);
+            }
         }
         Ok(Server {
             poll,

@@ -238,13 +238,14 @@ fn in_the_dark_the_ground_is_dark_and_the_words_are_light() {
     page.emulate("prefers-color-scheme", "dark");
     assert_eq!(page.get(lightness), "light on dark");
     // A line of the grid is lighter than what it lies on.
-    let shades = page.get(
-        "(() => {
-            const ground = document.getElementById('ground');
-            const { data } = ground.getContext('2d').getImageData(0, 300, ground.width, 1);
-            return [...new Set(Array.from({ length: ground.width }, (_, x) => data[4 * x]))].sort((a, b) => a - b);
-        })()",
-    );
+    let shades = "(() => {
+        const ground = document.getElementById('ground');
+        const { data } = ground.getContext('2d').getImageData(0, 300, ground.width, 1);
+        return [...new Set(Array.from({ length: ground.width }, (_, x) => data[4 * x]))].sort((a, b) => a - b);
+    })()";
+    // It is drawn again with the next picture.
+    page.wait_for(&format!("{shades}[0] < 128"));
+    let shades = page.get(shades);
     let shades: Vec<u8> = serde_json::from_value(shades).expect("bytes");
     assert!(
         shades.len() == 2 && shades[0] > 30 && shades[1] > shades[0] + 10 && shades[1] < 90,

@@ -2,6 +2,7 @@
 //! never know what it is told.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::topic::{Position, Reading, Word};
 use super::{Nodes, PENDING_BYTES_MAX, Scratch, Told};
@@ -11,6 +12,10 @@ use crate::relay::{Now, Stake};
 /// Users at most who are asked for on behalf of requests, until they are left: more are answered with
 /// what is known here.
 const ASKED_MAX: usize = 64 * 1024;
+
+/// A position that outlived a restart counts as older by so much: its age is that of a file, and what
+/// an engine kept in the meantime is the truth.
+const RESTORED_MARGIN: Duration = Duration::from_secs(1);
 
 /// How long a goodbye is kept, in milliseconds: whoever reads the key in the meantime knows that it
 /// is newer than the position before it.
@@ -113,6 +118,16 @@ impl Nodes {
         if topic.reading == Reading::Done {
             self.topics.owe(id);
         }
+    }
+
+    /// Takes note of a position that outlived a restart of this node: an engine that has none, or an
+    /// older one, is given it. One that it has from about that time is the same.
+    pub(in crate::server) fn remember(&mut self, id: &Rc<str>, age: Duration, now: Now) {
+        let age_ms = (age + RESTORED_MARGIN).as_millis() as u64;
+        let mut stamp = self.next_stamp(now);
+        stamp.received_ms = stamp.received_ms.saturating_sub(age_ms);
+        let topic = self.topics.get_or_new(id, now.monotonic);
+        topic.newest = Some(Newest::heard_first(stamp));
     }
 
     /// Publishes positions that were held until it was known what they come after.

@@ -8,6 +8,7 @@ mod presence;
 mod processes;
 mod races;
 mod requests;
+mod restarts;
 mod simulate;
 mod trails;
 
