@@ -38,6 +38,7 @@ const FLOORS: &[&str] = &[
     "auth/mint.rs",
     "auth/files.rs",
     "protocol/field.rs",
+    "protocol/heartbeat.rs",
     "protocol/names.rs",
     "protocol/geojson.rs",
     "protocol/trail.rs",

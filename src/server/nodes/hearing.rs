@@ -16,13 +16,15 @@ use super::{HEARTBEAT_INTERVAL, Nodes, Told};
 use crate::bus::{
     Channel, Envelope, Event, Heard, Ignored, Kind, Names, Newest, Node, Of, Stamp, Value,
 };
-use crate::protocol::decode_word;
+use crate::protocol::{Place, decode_heartbeat, decode_word};
 use crate::relay::Now;
 use crate::user::is_id;
 
 /// What is changed by what is heard.
 pub(super) struct Ear<'a> {
     pub(super) node: Node,
+    /// Which of how many engines is heard.
+    pub(super) place: Place,
     pub(super) names: &'a Names,
     pub(super) topics: &'a mut Topics,
     pub(super) peers: &'a mut Peers,
@@ -41,6 +43,7 @@ impl Nodes {
     /// Hears what came from an engine.
     pub(super) fn hear(&mut self, index: usize, now: Now) {
         let lost_after_s = self.lost_after_s();
+        let place = (index, self.engines.len());
         let Engine {
             incoming,
             link,
@@ -49,6 +52,7 @@ impl Nodes {
         } = &mut self.engines[index];
         let mut ear = Ear {
             node: self.node,
+            place,
             names: &self.names,
             topics: &mut self.topics,
             peers: &mut self.peers,
@@ -124,6 +128,7 @@ impl Ear<'_> {
         let node = envelope.stamp.node;
         match (envelope.kind, count(envelope.json)) {
             (Kind::Heartbeat, _) => {
+                self.compare_engines(envelope);
                 if self.peers.hear(node) {
                     self.tell_whether_elsewhere(node);
                 }
@@ -140,6 +145,22 @@ impl Ear<'_> {
                 }
             }
             _ => self.counts.ignore(Ignored::Malformed),
+        }
+    }
+
+    /// Says so, once, if a node looks for users on other engines than this one does.
+    fn compare_engines(&mut self, envelope: &Envelope) {
+        let node = envelope.stamp.node;
+        let Some(theirs) = decode_heartbeat(envelope.json).filter(|it| *it != self.place) else {
+            return;
+        };
+        if self.peers.is_first_difference(node) {
+            let told = |(engine, engines): Place| format!("{} of {engines}", engine + 1);
+            let (ours, theirs) = (told(self.place), told(theirs));
+            warn!(
+                "bus engines differ node={} here=\"{ours}\" there=\"{theirs}\" mend=\"give all nodes the same --bus in the same order\"",
+                node.name()
+            );
         }
     }
 

@@ -4,7 +4,7 @@
 //! engine. So neither an engine that stands still makes a node be gone, nor a pause of our own: then
 //! none of ours comes back either.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::bus::Node;
 
@@ -21,12 +21,19 @@ pub(super) struct Peers {
     missed: HashMap<Node, u32>,
     /// How many follow everyone on each.
     everyone: HashMap<Node, i64>,
+    /// Those of which it was said that their engines are not ours.
+    differing: HashSet<Node>,
 }
 
 impl Peers {
     /// Whether a node is there. One that nobody has spoken of yet is, until it is missed.
     pub(super) fn is_there(&mut self, node: Node) -> bool {
         *self.missed.entry(node).or_default() < MISSED_MAX
+    }
+
+    /// Takes note that a node has other engines; says whether that was not known.
+    pub(super) fn is_first_difference(&mut self, node: Node) -> bool {
+        self.differing.insert(node)
     }
 
     /// Takes note of a heartbeat; says whether its node was gone.
@@ -48,6 +55,7 @@ impl Peers {
             self.missed.retain(|_, missed| *missed <= MISSED_MAX);
             self.everyone
                 .retain(|node, _| self.missed.contains_key(node));
+            self.differing.retain(|node| self.missed.contains_key(node));
         }
         gone
     }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::topic::{Question, Topic};
 use super::{HEARTBEAT_INTERVAL, Nodes, PENDING_BYTES_MAX, TAG, Told};
 use crate::bus::{Envelope, Kind, NotTaken, Of};
+use crate::protocol::encode_heartbeat;
 use crate::relay::Now;
 
 /// Users that are read with one command: few enough for the least of buffers.
@@ -65,25 +66,29 @@ impl Nodes {
 
     fn beat(&mut self, now: Now) {
         self.heartbeat_at = now.monotonic + HEARTBEAT_INTERVAL;
-        let stamp = self.next_stamp(now);
-        let envelope = Envelope {
-            kind: Kind::Heartbeat,
-            stamp,
-            fix_ms: None,
-            json: concat!("{\"version\":\"", env!("CARGO_PKG_VERSION"), "\"}"),
-        };
-        self.tell_nodes(envelope);
+        let engines = self.engines.len();
+        self.tell_nodes(Kind::Heartbeat, now, |engine| {
+            encode_heartbeat(env!("CARGO_PKG_VERSION"), (engine, engines))
+        });
         if self.everyone != 0 {
             // For those who were not there when it was told.
             self.tell_everyone(now);
         }
     }
 
-    pub(super) fn tell_nodes(&mut self, envelope: Envelope) {
-        let mut payload = Vec::new();
-        envelope.write(&mut payload);
+    /// Tells the other nodes something, through each engine.
+    pub(super) fn tell_nodes(&mut self, kind: Kind, now: Now, json: impl Fn(usize) -> String) {
+        let stamp = self.next_stamp(now);
         let channel = self.names.nodes();
-        for engine in &mut self.engines {
+        for (index, engine) in self.engines.iter_mut().enumerate() {
+            let mut payload = Vec::new();
+            let envelope = Envelope {
+                kind,
+                stamp,
+                fix_ms: None,
+                json: &json(index),
+            };
+            envelope.write(&mut payload);
             // One that is not taken is missed no more than one that comes late.
             let command = [b"PUBLISH", channel.as_bytes(), &payload];
             let _ = engine.link.command(&command);

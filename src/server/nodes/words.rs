@@ -155,14 +155,8 @@ impl Nodes {
     }
 
     pub(super) fn tell_everyone(&mut self, now: Now) {
-        let stamp = self.next_stamp(now);
         let count = self.everyone.to_string();
-        self.tell_nodes(Envelope {
-            kind: Kind::Audience,
-            stamp,
-            fix_ms: None,
-            json: &count,
-        });
+        self.tell_nodes(Kind::Audience, now, |_| count.clone());
     }
 }
 

@@ -114,6 +114,42 @@ fn what_is_no_bus_is_refused_at_the_start_with_status_2() {
 }
 
 #[test]
+fn nodes_that_do_not_have_the_same_engines_in_the_same_order_say_so_once() {
+    let (Some(one), Some(two)) = (Engine::start(&[]), Engine::start(&[])) else {
+        return;
+    };
+    let on = |engines: &[&Engine]| {
+        let urls: Vec<String> = engines.iter().map(|engine| engine.url()).collect();
+        let node = Server::start(&["--bus", &urls.join(",")]);
+        for engine in engines {
+            node.wait_for_metric(&engine.up(), 1.0);
+        }
+        node
+    };
+    let (first, same) = (on(&[&one, &two]), on(&[&one, &two]));
+    first.wait_for_metric("spectate_bus_nodes", 2.0);
+    assert!(!first.log().contains("differ"), "{}", first.log());
+    let turned_round = on(&[&two, &one]);
+    for node in [&first, &same, &turned_round] {
+        let says = "mend=\"give all nodes the same --bus in the same order\"";
+        let begin = Instant::now();
+        while !node.log().contains(says) && begin.elapsed() < WAIT {
+            node.get("/healthz");
+        }
+        assert!(node.log().contains(says), "{}", node.log());
+    }
+    drop(turned_round);
+    let lone = on(&[&one]);
+    lone.wait_for_metric("spectate_bus_nodes", 3.0);
+    let begin = Instant::now();
+    while lone.log().matches("differ").count() < 2 && begin.elapsed() < WAIT {
+        lone.get("/healthz");
+    }
+    assert!(lone.log().contains("here=\"1 of 1\" there=\"1 of 2\""));
+    assert_eq!(lone.log().matches("differ").count(), 2, "{}", lone.log());
+}
+
+#[test]
 fn the_rights_that_the_manual_names_suffice() {
     let Some(engine) = Engine::start(&[]) else {
         return;
