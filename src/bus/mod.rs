@@ -32,7 +32,7 @@ pub(crate) use link::{Event, Link, Login, News};
 pub(crate) use names::{Channel, INDEX_PARTS, Names, Of};
 pub(crate) use newest::{Heard, Newest};
 pub(crate) use outgoing::{NotTaken, Tag};
-pub(crate) use resp::Value;
+pub(crate) use resp::{VALUE_BYTES_MAX, Value};
 pub(crate) use stamp::{Node, Stamp};
 pub(crate) use trouble::Trouble;
 

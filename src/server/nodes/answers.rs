@@ -68,11 +68,11 @@ impl Ear<'_> {
             },
             _ => None,
         };
+        let mut held = self.topics.take_held(id);
         let Some(topic) = self.topics.get_mut(id) else {
             return;
         };
         topic.reading = Reading::Done;
-        let mut held = std::mem::take(&mut topic.held);
         let own = self.node;
         match kept {
             // Lost with the engine, or never there.
@@ -122,10 +122,7 @@ impl Ear<'_> {
                 }
             }
         }
-        self.told.push_back(match points.is_empty() {
-            true => Told::TrailLost(Rc::clone(id)),
-            false => Told::Trail(Rc::clone(id), points),
-        });
+        self.told.push_back(Told::Trail(Rc::clone(id), points));
         self.told.push_back(Told::Read(Rc::clone(id)));
     }
 
@@ -145,7 +142,7 @@ impl Ear<'_> {
             match told_s.is_none_or(|told_s| told_s.saturating_add(lost_after_s) < now_s) {
                 true => self.lost.push(id),
                 false => {
-                    self.topics.get_or_new(&id, self.now.monotonic);
+                    self.topics.get_or_new_of_everyone(&id, self.now.monotonic);
                 }
             }
         }

@@ -13,11 +13,13 @@ use mio::{Interest, Registry, Token};
 use super::address::EngineAddress;
 use super::lookup::Lookup;
 use super::topic::Question;
-use crate::bus::{Incoming, Link, Login, Names, News, Trouble, Value};
+use crate::bus::{Incoming, Link, Login, Names, News, Trouble, VALUE_BYTES_MAX, Value};
+use crate::server::memory::BUS_IN_BYTES_MAX;
 
 /// Read in one tick at most, so that much of it delays the others by little. It is more than what
 /// makes positions be passed over that newer ones follow.
 const READ_BYTES_MAX: usize = 512 * 1024;
+const _: () = assert!(BUS_IN_BYTES_MAX as usize >= 2 * (VALUE_BYTES_MAX + READ_BYTES_MAX));
 
 /// Room for one read.
 const PIECE_BYTES: usize = 64 * 1024;

@@ -140,8 +140,10 @@ impl Ear<'_> {
             (Kind::Newcomer, _) if is_id(envelope.json) => {
                 if self.topics.have_everyone() {
                     let id = Rc::from(envelope.json);
-                    let topic = self.topics.get_or_new(&id, self.now.monotonic);
-                    topic.is_newcomer = topic.newest.is_none();
+                    let now = self.now.monotonic;
+                    if let Some(topic) = self.topics.get_or_new_of_everyone(&id, now) {
+                        topic.is_newcomer = topic.newest.is_none();
+                    }
                 }
             }
             _ => self.counts.ignore(Ignored::Malformed),

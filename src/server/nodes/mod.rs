@@ -29,6 +29,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::bus::{Login, Names, Node, Stamp, Tag};
 use crate::relay::Now;
 use crate::server::config::Config;
+use crate::server::memory::topics_max;
 use crate::server::source::Source;
 use address::PasswordFile;
 pub(super) use counts::{Counts, Health};
@@ -113,7 +114,7 @@ impl Nodes {
         Ok(Some(Nodes {
             node: node.expect("8 bytes are 11 characters that are safe in a URL"),
             names,
-            topics: Topics::new(engines.len()),
+            topics: Topics::new(engines.len(), topics_max(config) as usize),
             seeking: Seeking::new(engines.len(), now),
             trail_max: config.trail as usize,
             engines,

@@ -8,10 +8,7 @@ use super::topic::{Position, Reading, Word};
 use super::{Nodes, PENDING_BYTES_MAX, Scratch, Told};
 use crate::bus::{Envelope, Kind, Link, Names, Newest, NotTaken, Of};
 use crate::relay::{Now, Stake};
-
-/// Users at most who are asked for on behalf of requests, until they are left: more are answered with
-/// what is known here.
-const ASKED_MAX: usize = 64 * 1024;
+use crate::server::memory::BUS_ASKED_MAX;
 
 /// A position that outlived a restart counts as older by so much: its age is that of a file, and what
 /// an engine kept in the meantime is the truth.
@@ -59,7 +56,7 @@ impl Nodes {
         let mut waits = false;
         for id in ids {
             if self.topics.get_mut(id).is_none() {
-                if self.topics.lingering() >= ASKED_MAX {
+                if self.topics.lingering() >= BUS_ASKED_MAX {
                     continue;
                 }
                 self.topics.get_or_new(id, now.monotonic);
@@ -94,7 +91,8 @@ impl Nodes {
         if topic.newest.is_none() && topic.reading != Reading::Done {
             let json = json.to_owned();
             let is_asked = self.engines[topic.engine].link.is_up();
-            return topic.hold(Position { fix_ms, json }, is_asked);
+            let position = Position { fix_ms, json };
+            return self.topics.hold(id, position, is_asked);
         }
         let stamp = topic.stamp(stamp);
         let link = &mut self.engines[topic.engine].link;
@@ -140,8 +138,8 @@ impl Nodes {
     /// Says that a user said goodbye here.
     pub(in crate::server) fn say_goodbye(&mut self, id: &Rc<str>, now: Now) {
         let stamp = self.next_stamp(now);
+        self.topics.take_held(id);
         let topic = self.topics.get_or_new(id, now.monotonic);
-        topic.held.clear();
         topic.owes_position = false;
         let stamp = topic.stamp(stamp);
         let envelope = Envelope {

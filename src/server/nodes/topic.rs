@@ -7,9 +7,6 @@ use crate::bus::{Newest, Node, Stamp};
 use crate::point::TrailPoint;
 use crate::relay::Stake;
 
-/// Positions of one user that wait for what the engine knows of it; the oldest give way.
-const HELD_MAX: usize = 64;
-
 /// What was asked of an engine; the answers come in the order of the questions.
 #[derive(Clone, Debug)]
 pub(super) enum Question {
@@ -117,14 +114,5 @@ impl Topic {
     /// Whether it is to be begun or ended to hear how many follow it elsewhere.
     pub(super) fn owes_listening(&self) -> bool {
         self.stake.asks_audience != self.audiences.is_some()
-    }
-
-    /// Keeps a position until it can be stamped.
-    pub(super) fn hold(&mut self, position: Position, is_asked: bool) {
-        let kept_max = if is_asked { HELD_MAX } else { 1 };
-        while self.held.len() >= kept_max {
-            self.held.remove(0);
-        }
-        self.held.push(position);
     }
 }

@@ -7,16 +7,20 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::topic::{Reading, Topic, Word};
+use super::topic::{Position, Reading, Topic, Word};
 use crate::bus::{Node, bucket_of};
 use crate::queue::SlotQueue;
 use crate::relay::Stake;
+use crate::server::memory::BUS_HELD_MAX;
 
 /// A user in whom there is no stake any more is heard of for so long, as it may come back.
 const LINGER: Duration = Duration::from_secs(10);
 
 /// What the engine knows of a user is waited for so long, before others are told what is known here.
 const READ_MAX: Duration = Duration::from_millis(100);
+
+/// Positions of one user that wait for what the engine knows of it; the oldest give way.
+const HELD_MAX: usize = 64;
 
 /// How many follow a user is told at most once in this time.
 const AUDIENCE_INTERVAL: Duration = Duration::from_secs(1);
@@ -38,11 +42,15 @@ pub(super) struct Topics {
     leaving: VecDeque<(Instant, Rc<str>)>,
     /// Whether everyone is heard of.
     have_everyone: bool,
+    /// So many at most, of those whom others alone know.
+    count_max: usize,
+    /// Positions of all that wait.
+    held: usize,
 }
 
 impl Topics {
     /// Nobody yet, on so many engines.
-    pub(super) fn new(engines: usize) -> Topics {
+    pub(super) fn new(engines: usize, count_max: usize) -> Topics {
         Topics {
             ids: HashMap::new(),
             topics: Slab::new(),
@@ -52,7 +60,35 @@ impl Topics {
             paced: VecDeque::new(),
             leaving: VecDeque::new(),
             have_everyone: false,
+            count_max,
+            held: 0,
         }
+    }
+
+    /// Keeps a position until it can be stamped: several of a user while the engine is `asked` what
+    /// they come after, or else the newest.
+    pub(super) fn hold(&mut self, id: &str, position: Position, is_asked: bool) {
+        let kept_max = match is_asked && self.held < BUS_HELD_MAX {
+            true => HELD_MAX,
+            false => 1,
+        };
+        let topic = self.ids.get(id).and_then(|slot| self.topics.get_mut(*slot));
+        if let Some(Topic { held, .. }) = topic {
+            let too_many = (held.len() + 1).saturating_sub(kept_max);
+            held.drain(..too_many);
+            held.push(position);
+            self.held = self.held + 1 - too_many;
+        }
+    }
+
+    /// Takes the positions of a user that wait.
+    pub(super) fn take_held(&mut self, id: &str) -> Vec<Position> {
+        let held = self
+            .get_mut(id)
+            .map(|topic| std::mem::take(&mut topic.held));
+        let held = held.unwrap_or_default();
+        self.held -= held.len();
+        held
     }
 
     /// How many are about to be left, or were.
@@ -90,6 +126,17 @@ impl Topics {
             None => self.insert(id, now),
         };
         &mut self.topics[slot]
+    }
+
+    /// One whom nobody here follows by name, for those who follow everyone; nothing if there are too
+    /// many already.
+    pub(super) fn get_or_new_of_everyone(
+        &mut self,
+        id: &Rc<str>,
+        now: Instant,
+    ) -> Option<&mut Topic> {
+        let is_full = self.topics.len() >= self.count_max && !self.ids.contains_key(id);
+        (!is_full).then(|| self.get_or_new(id, now))
     }
 
     fn insert(&mut self, id: &Rc<str>, now: Instant) -> usize {
@@ -206,6 +253,7 @@ impl Topics {
             self.ids.remove(&id);
             self.unread[topic.engine].remove(slot as u32);
             self.owing[topic.engine].remove(slot as u32);
+            self.held -= topic.held.len();
             return Some(topic);
         }
         None
@@ -264,15 +312,16 @@ impl Topics {
         for (slot, topic) in &mut self.topics {
             if topic.engine == engine {
                 topic.reading = Reading::Waits;
-                let last = topic.held.pop();
-                topic.held.clear();
-                topic.held.extend(last);
+                let too_many = topic.held.len().saturating_sub(1);
+                topic.held.drain(..too_many);
+                self.held -= too_many;
                 if let Some(newest) = &mut topic.newest {
                     newest.lost();
                 }
                 topic.owes_audience |= topic.audience_told != 0 || topic.stake.audience != 0;
                 topic.audiences = None;
                 topic.is_indexed = false;
+                topic.points = Vec::new();
                 self.unread[engine].push(slot as u32);
             }
         }

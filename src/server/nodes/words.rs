@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::topic::{Question, Word};
+use super::topic::{Question, Reading, Word};
 use super::{Nodes, TAG};
 use crate::bus::{Envelope, Kind, NotTaken, Of};
 use crate::point::TrailPoint;
@@ -81,14 +81,16 @@ impl Nodes {
         Ok(())
     }
 
-    /// Keeps points of a user's trail that are from here.
+    /// Keeps points of a user's trail that are from here until they are told. Where the engine is
+    /// away the relay has them, and it is given what it lacks once it was read.
     pub(in crate::server) fn append(
         &mut self,
         id: &Rc<str>,
         points: impl Iterator<Item = TrailPoint>,
     ) {
         let points_max = self.trail_max;
-        let Some(topic) = self.topics.get_mut(id) else {
+        let topic = self.topics.get_mut(id);
+        let Some(topic) = topic.filter(|topic| topic.reading == Reading::Done) else {
             return;
         };
         topic.points.extend(points);
