@@ -180,6 +180,7 @@ const FLOORS: &[&str] = &[
     "server/nodes/lookup.rs",
     "server/nodes/topic.rs",
     "server/nodes/topics.rs",
+    "server/nodes/timed.rs",
     "server/nodes/peers.rs",
     "server/nodes/counts.rs",
     "server/nodes/told.rs",

@@ -29,7 +29,7 @@ impl Ear<'_> {
         let Some(topic) = self.topics.get_mut(id) else {
             return;
         };
-        topic.declared_by.clear();
+        let before = std::mem::take(&mut topic.declared_by);
         let mut own = None;
         if let Value::Map(mut fields) = value {
             while let (Some(node), Some(json)) = (fields.next(), fields.next()) {
@@ -40,6 +40,9 @@ impl Ear<'_> {
                     None => self.counts.ignore(Ignored::Malformed),
                 }
             }
+        }
+        if self.has_lost_all {
+            self.keep_declared(id, before);
         }
         self.tell_whether_user_is_elsewhere(id);
         let Some(topic) = self.topics.get_mut(id) else {
@@ -53,6 +56,22 @@ impl Ear<'_> {
         if own != told {
             topic.owes_word = true;
             self.topics.owe(id);
+        }
+    }
+
+    /// Has those declare a user who did before the engine lost it, until they had time to say it again.
+    fn keep_declared(&mut self, id: &Rc<str>, before: Vec<Node>) {
+        let Some(topic) = self.topics.get_mut(id) else {
+            return;
+        };
+        let count = topic.declared_by.len();
+        for node in before {
+            if !topic.declared_by.contains(&node) {
+                topic.declared_by.push(node);
+            }
+        }
+        if topic.declared_by.len() > count {
+            self.topics.doubt(id, self.now.monotonic);
         }
     }
 

@@ -40,6 +40,10 @@ pub(super) struct Engine {
     /// How often it was connected anew.
     pub(super) reconnects: u64,
     was_up: bool,
+    /// The mark that it had when it was last connected.
+    pub(super) life: Option<String>,
+    /// Whether it has lost all that it had before this connection.
+    pub(super) has_lost_all: bool,
     /// As counted on connections before this one.
     passed_over_before: u64,
 }
@@ -72,6 +76,8 @@ impl Engine {
             questions: VecDeque::new(),
             reconnects: 0,
             was_up: false,
+            life: None,
+            has_lost_all: false,
             passed_over_before: 0,
         }
     }

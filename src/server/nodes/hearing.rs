@@ -37,6 +37,8 @@ pub(super) struct Ear<'a> {
     /// Users in the index whom nobody told again.
     pub(super) lost: Vec<Rc<str>>,
     pub(super) has_trails: bool,
+    /// Whether the engine lost all, so that it is no news what it does not have.
+    pub(super) has_lost_all: bool,
 }
 
 impl Nodes {
@@ -48,6 +50,8 @@ impl Nodes {
             incoming,
             link,
             questions,
+            life,
+            has_lost_all,
             ..
         } = &mut self.engines[index];
         let mut ear = Ear {
@@ -63,6 +67,7 @@ impl Nodes {
             released: Vec::new(),
             lost: Vec::new(),
             has_trails: self.trail_max > 0,
+            has_lost_all: *has_lost_all,
         };
         while let Some(value) = Engine::next(incoming, link, now.monotonic) {
             match link.take(value, now.monotonic) {
@@ -70,7 +75,17 @@ impl Nodes {
                 Some(Event::Message { channel, payload }) => ear.hear(channel, payload),
                 Some(Event::Answer(_, value)) => match questions.pop_front() {
                     Some(Question::LastKnown(id)) => ear.read_last_known(&id, value),
+                    Some(Question::Life) => {
+                        let mark = text(value).map(str::to_owned);
+                        ear.has_lost_all = life.is_some() && *life != mark;
+                        (*has_lost_all, *life) = (ear.has_lost_all, mark);
+                    }
                     Some(Question::Words(id)) => ear.read_words(&id, value),
+                    Some(Question::WordsAgain(id)) => {
+                        let has_lost_all = std::mem::take(&mut ear.has_lost_all);
+                        ear.read_words(&id, value);
+                        ear.has_lost_all = has_lost_all;
+                    }
                     Some(Question::Audiences(id)) => ear.read_audiences(&id, value),
                     Some(Question::Trail(id)) => ear.read_trail(&id, value),
                     Some(Question::Index) => {

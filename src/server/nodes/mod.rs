@@ -13,6 +13,7 @@ mod hearing;
 mod lookup;
 mod peers;
 mod telling;
+mod timed;
 mod told;
 mod topic;
 mod topics;

@@ -12,8 +12,12 @@ use crate::relay::Stake;
 pub(super) enum Question {
     /// The newest position.
     LastKnown(Rc<str>),
+    /// The mark of an engine that has lost nothing.
+    Life,
     /// What each node says of the user.
     Words(Rc<str>),
+    /// The same, when all have had time to say it again.
+    WordsAgain(Rc<str>),
     /// How many follow the user, by node.
     Audiences(Rc<str>),
     /// Points of the user's trail.

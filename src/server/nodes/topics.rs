@@ -14,7 +14,7 @@ use crate::relay::Stake;
 use crate::server::memory::BUS_HELD_MAX;
 
 /// A user in whom there is no stake any more is heard of for so long, as it may come back.
-const LINGER: Duration = Duration::from_secs(10);
+pub(super) const LINGER: Duration = Duration::from_secs(10);
 
 /// What the engine knows of a user is waited for so long, before others are told what is known here.
 const READ_MAX: Duration = Duration::from_millis(100);
@@ -22,30 +22,29 @@ const READ_MAX: Duration = Duration::from_millis(100);
 /// Positions of one user that wait for what the engine knows of it; the oldest give way.
 const HELD_MAX: usize = 64;
 
-/// How many follow a user is told at most once in this time.
-const AUDIENCE_INTERVAL: Duration = Duration::from_secs(1);
-
 /// All of them.
 #[derive(Debug)]
 pub(super) struct Topics {
-    ids: HashMap<Rc<str>, usize>,
-    topics: Slab<Topic>,
+    pub(super) ids: HashMap<Rc<str>, usize>,
+    pub(super) topics: Slab<Topic>,
     /// For each engine those that are to be read.
-    unread: Vec<SlotQueue>,
+    pub(super) unread: Vec<SlotQueue>,
     /// For each engine those of whom something is owed to it.
-    owing: Vec<SlotQueue>,
+    pub(super) owing: Vec<SlotQueue>,
     /// When it took too long to read each, the first first.
-    late_at: VecDeque<(Instant, Rc<str>)>,
+    pub(super) late_at: VecDeque<(Instant, Rc<str>)>,
     /// When the audience of each may be told again, the first first.
-    paced: VecDeque<(Instant, Rc<str>)>,
+    pub(super) paced: VecDeque<(Instant, Rc<str>)>,
+    /// When it is to be read again who declares each, the first first.
+    pub(super) unsure: VecDeque<(Instant, Rc<str>)>,
     /// When each is left, the first first. One that has a stake again is not.
-    leaving: VecDeque<(Instant, Rc<str>)>,
+    pub(super) leaving: VecDeque<(Instant, Rc<str>)>,
     /// Whether everyone is heard of.
     have_everyone: bool,
     /// So many at most, of those whom others alone know.
     count_max: usize,
     /// Positions of all that wait.
-    held: usize,
+    pub(super) held: usize,
 }
 
 impl Topics {
@@ -58,6 +57,7 @@ impl Topics {
             owing: vec![SlotQueue::default(); engines],
             late_at: VecDeque::new(),
             paced: VecDeque::new(),
+            unsure: VecDeque::new(),
             leaving: VecDeque::new(),
             have_everyone: false,
             count_max,
@@ -231,80 +231,11 @@ impl Topics {
         }
     }
 
-    /// The next one that is to be left now. It is forgotten, and what it owed was given up.
-    pub(super) fn next_left(&mut self, now: Instant) -> Option<Topic> {
-        while let Some((at, _)) = self.leaving.front()
-            && *at <= now
-        {
-            let (at, id) = self.leaving.pop_front()?;
-            let slot = *self.ids.get(&id)?;
-            let topic = &mut self.topics[slot];
-            if topic.leaves_at != Some(at) {
-                continue;
-            }
-            if topic.reading == Reading::Asked || topic.owes_word || topic.owes_audience {
-                // The answer would be taken for one to a later question.
-                let at = now + LINGER;
-                topic.leaves_at = Some(at);
-                self.leaving.push_back((at, id));
-                continue;
-            }
-            let topic = self.topics.remove(slot);
-            self.ids.remove(&id);
-            self.unread[topic.engine].remove(slot as u32);
-            self.owing[topic.engine].remove(slot as u32);
-            self.held -= topic.held.len();
-            return Some(topic);
-        }
-        None
-    }
-
-    /// Says that an engine was told how many follow a user.
-    pub(super) fn pace(&mut self, id: &Rc<str>, now: Instant) {
-        if let Some(topic) = self.get_mut(id) {
-            topic.is_paced = true;
-            self.paced
-                .push_back((now + AUDIENCE_INTERVAL, Rc::clone(id)));
-        }
-    }
-
-    /// Lets audiences be told again, by now.
-    pub(super) fn end_pauses(&mut self, now: Instant) {
-        while let Some((at, _)) = self.paced.front()
-            && *at <= now
-            && let Some((_, id)) = self.paced.pop_front()
-        {
-            if let Some(topic) = self.get_mut(&id) {
-                topic.is_paced = false;
-                if topic.owes_audience {
-                    self.owe(&id);
-                }
-            }
-        }
-    }
-
     /// Those of whom it is asked how many follow them.
     pub(super) fn asked_about(&self) -> impl Iterator<Item = &Topic> {
         (self.topics.iter())
             .map(|(_, topic)| topic)
             .filter(|topic| topic.audiences.is_some())
-    }
-
-    /// The next one whose reading took too long.
-    pub(super) fn next_late(&mut self, now: Instant) -> Option<Rc<str>> {
-        while let Some((at, _)) = self.late_at.front()
-            && *at <= now
-        {
-            let (_, id) = self.late_at.pop_front()?;
-            let topic = self
-                .get_mut(&id)
-                .filter(|topic| topic.reading != Reading::Done);
-            if let Some(topic) = topic {
-                topic.is_late = true;
-                return Some(id);
-            }
-        }
-        None
     }
 
     /// Has all of an engine be read, once more: it was away. What is on its way to it may be lost.
@@ -372,13 +303,5 @@ impl Topics {
     /// Whether something of an engine's waits for room.
     pub(super) fn has_some_for(&self, engine: usize) -> bool {
         self.unread[engine].first().is_some() || self.owing[engine].first().is_some()
-    }
-
-    /// When [`Topics::next_left`] or [`Topics::next_late`] has something next.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let late = self.late_at.front().map(|(at, _)| *at);
-        let leaving = self.leaving.front().map(|(at, _)| *at);
-        let paced = self.paced.front().map(|(at, _)| *at);
-        late.into_iter().chain(leaving).chain(paced).min()
     }
 }

@@ -61,7 +61,36 @@ impl Nodes {
         let channel = self.names.nodes();
         // A link that has just come up has room.
         let _ = self.engines[index].link.subscribe(&[&channel]);
+        let _ = self.read_life(index, now);
         self.heartbeat_at = now.monotonic;
+    }
+
+    /// Asks whether the engine lost what it had. Of several nodes that find nothing there the first one
+    /// leaves its mark.
+    fn read_life(&mut self, index: usize, now: Now) -> Result<(), NotTaken> {
+        let stamp = self.next_stamp(now);
+        let mark = format!("{}-{}", stamp.node.name(), stamp.sequence);
+        let (name, engine) = (self.names.life(), &mut self.engines[index]);
+        engine
+            .link
+            .command(&[b"SET", name.as_bytes(), mark.as_bytes(), b"NX"])?;
+        engine.link.ask(&[b"GET", name.as_bytes()], TAG)?;
+        engine.questions.push_back(Question::Life);
+        Ok(())
+    }
+
+    /// Asks again who declares those of whom an engine that lost all did not know it.
+    fn read_words_again(&mut self, now: Now) {
+        while let Some((index, id)) = self.topics.next_unsure(now.monotonic) {
+            let (name, engine) = (
+                self.names.user(Of::Connected, &id),
+                &mut self.engines[index],
+            );
+            match engine.link.ask(&[b"HGETALL", name.as_bytes()], TAG) {
+                Ok(()) => engine.questions.push_back(Question::WordsAgain(id)),
+                Err(NotTaken) => return self.topics.doubt(&id, now.monotonic),
+            }
+        }
     }
 
     fn beat(&mut self, now: Now) {
@@ -112,6 +141,7 @@ impl Nodes {
         if now.monotonic >= self.heartbeat_at {
             self.beat(now);
         }
+        self.read_words_again(now);
         for index in 0..self.engines.len() {
             loop {
                 // What finds no room now does in the next round, or the next tick.
