@@ -12,6 +12,10 @@ use crate::relay::Now;
 /// Users that are read with one command: few enough for the least of buffers.
 const READ_AT_ONCE_MAX: usize = 50;
 
+/// An engine is asked and written to so often in one tick, each time as much as [`PENDING_BYTES_MAX`]:
+/// when it comes back, all users at once are to be read.
+const ROUNDS_MAX: usize = 4;
+
 impl Nodes {
     /// Asks an engine for those that are to be read, as far as it takes more.
     fn read_topics(&mut self, index: usize) -> Result<(), NotTaken> {
@@ -143,7 +147,7 @@ impl Nodes {
         }
         self.read_words_again(now);
         for index in 0..self.engines.len() {
-            loop {
+            for _ in 0..ROUNDS_MAX {
                 // What finds no room now does in the next round, or the next tick.
                 let _ = self.read_index(index);
                 let _ = self.read_topics(index);
