@@ -20,7 +20,7 @@ fn run(runner: &mut Client, places: std::ops::Range<u64>) {
 }
 
 /// Where user 5 was, in degrees north, as a node answers it.
-fn places(node: &Server) -> Vec<f64> {
+pub(super) fn places(node: &Server) -> Vec<f64> {
     let answer: Value = serde_json::from_str(&node.get("/trail?id=5").body).expect("JSON");
     let places = answer["geometry"]["coordinates"].as_array().cloned();
     let place = |it: &Value| it[1].as_f64().expect("a number");
