@@ -1,9 +1,6 @@
 //! A stream that follows a script, a peer's frames, and a connection driven as the loop drives it.
 
-use std::any::Any;
-use std::cell::Cell;
 use std::collections::VecDeque;
-use std::fmt::Debug;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
@@ -16,29 +13,11 @@ use spectate::server::wire::flush::Flushed;
 use spectate::server::wire::frames::Frames;
 use spectate::server::wire::outbox::{Gather, Mark};
 use spectate::server::wire::reader::Reader;
-use spectate::server::wire::stream::Stream;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 
-/// What lies between what the script says and the connection: the peer's side of TLS.
-pub(crate) trait Layer: Debug + Any {
-    /// The next bytes for the connection; `None` if what comes next is no bytes.
-    fn read(&mut self, steps: &mut VecDeque<Step>, buffer: &mut [u8]) -> io::Result<Option<usize>>;
-
-    /// What is inside the bytes that the connection wrote.
-    fn take(&mut self, bytes: &[u8]) -> Vec<u8>;
-
-    /// Whether there is nothing to read that it has said already.
-    fn is_silent(&self) -> bool;
-}
-
-/// Makes a connection that this script is for.
-pub(crate) type Maker = fn(Vec<Step>) -> Driver;
-
-thread_local! {
-    /// What makes connections if they are not plain though a test does not say so.
-    pub(crate) static MAKER: Cell<Option<Maker>> = const { Cell::new(None) };
-}
+use super::peer::Peer;
+use super::transport::{Cut, Transport};
 
 /// What the next read brings.
 #[derive(Clone, Debug)]
@@ -53,8 +32,13 @@ pub(crate) enum Step {
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     pub(crate) steps: VecDeque<Step>,
-    /// If there is one, steps and what was written are what is inside.
-    pub(crate) layer: Option<Box<dyn Layer>>,
+    /// The peer's side of TLS: with it, steps and what was written are what is inside.
+    pub(crate) peer: Option<Box<Peer>>,
+    pub(crate) cut: Cut,
+    /// How many bytes were read.
+    pub(crate) read: usize,
+    /// Whether the last of them were the end of a piece, behind which an event tells of the next.
+    is_cut: bool,
     /// Bytes that writes take before they block.
     pub(crate) room: usize,
     /// How many took something.
@@ -67,15 +51,22 @@ pub(crate) struct Script {
 impl Script {
     /// Whether nothing comes any more.
     fn is_read(&self) -> bool {
-        let is_silent = self.layer.as_ref().is_none_or(|layer| layer.is_silent());
-        self.steps.is_empty() && is_silent
+        self.steps.is_empty() && self.peer.as_ref().is_none_or(|peer| peer.is_silent())
     }
-}
 
-impl Read for Script {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(layer) = &mut self.layer
-            && let Some(taken) = layer.read(&mut self.steps, buffer)?
+    /// Whether an event is to tell of one more piece.
+    fn arrives(&self) -> bool {
+        let says_more = matches!(self.steps.front(), Some(Step::Bytes(_)));
+        self.is_cut
+            && match &self.peer {
+                None => says_more,
+                Some(peer) => !peer.is_silent() || says_more && !peer.is_shaking_hands(),
+            }
+    }
+
+    fn next(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(peer) = &mut self.peer
+            && let Some(taken) = peer.read(&mut self.steps, buffer)?
         {
             return Ok(taken);
         }
@@ -99,6 +90,20 @@ impl Read for Script {
     }
 }
 
+impl Read for Script {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_cut {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let piece_bytes_max = self.cut.piece_bytes_max(self.read);
+        let room = buffer.len().min(piece_bytes_max);
+        let taken = self.next(&mut buffer[..room])?;
+        self.read += taken;
+        self.is_cut = taken == piece_bytes_max;
+        Ok(taken)
+    }
+}
+
 impl Write for Script {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.breaks {
@@ -110,11 +115,10 @@ impl Write for Script {
         }
         self.room -= taken;
         self.writes += 1;
-        if let Some(layer) = &mut self.layer {
-            self.written.extend(layer.take(&bytes[..taken]));
-            return Ok(taken);
+        match &mut self.peer {
+            Some(peer) => self.written.extend(peer.take(&bytes[..taken])),
+            None => self.written.extend_from_slice(&bytes[..taken]),
         }
-        self.written.extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }
 
@@ -136,6 +140,7 @@ pub(crate) const UNSENT_BYTES_MAX: usize = 1024 * 1024;
 
 /// A connection and what the loop lends it.
 pub(crate) struct Driver {
+    transport: Transport,
     pub(crate) connection: Connection<Script>,
     pub(crate) reader: Reader,
     pub(crate) frames: Frames,
@@ -152,32 +157,16 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(steps: impl IntoIterator<Item = Step>) -> Driver {
-        match MAKER.get() {
-            Some(make) => make(steps.into_iter().collect()),
-            None => Driver::with(steps, None, Stream::plain),
-        }
-    }
-
-    /// The same with a layer between.
-    pub(crate) fn with(
-        steps: impl IntoIterator<Item = Step>,
-        layer: Option<Box<dyn Layer>>,
-        stream: impl FnOnce(Script) -> Stream<Script>,
-    ) -> Driver {
+    /// A connection that was just accepted.
+    pub(crate) fn new(transport: Transport, steps: impl IntoIterator<Item = Step>) -> Driver {
         let now = Instant::now();
-        // An empty read is the end of a stream.
-        let steps = steps
-            .into_iter()
-            .filter(|step| !matches!(step, Step::Bytes(bytes) if bytes.is_empty()));
         let script = Script {
-            steps: steps.collect(),
             room: usize::MAX,
-            layer,
             ..Script::default()
         };
-        Driver {
-            connection: Connection::new(stream(script), now),
+        let mut driver = Driver {
+            transport,
+            connection: Connection::new(transport.stream(script), now),
             reader: Reader::new(MESSAGE_BYTES_MAX),
             frames: Frames::default(),
             gather: Gather::default(),
@@ -187,20 +176,43 @@ impl Driver {
             now,
             heard: Vec::new(),
             end: None,
+        };
+        driver.then_all(steps);
+        driver
+    }
+
+    /// The same with a TLS handshake, if there is one, behind it.
+    pub(crate) fn ready(transport: Transport, steps: impl IntoIterator<Item = Step>) -> Driver {
+        let mut driver = Driver::new(transport, []);
+        while driver.connection.is_shaking_hands() || driver.connection.owes() {
+            driver.turn(false);
+            driver.flush();
         }
+        driver.then_all(steps);
+        driver
     }
 
     /// A connection that is open already, with nothing left to write.
-    pub(crate) fn open() -> Driver {
-        let mut driver = Driver::new([Step::Bytes(request().to_vec())]);
+    pub(crate) fn open(transport: Transport) -> Driver {
+        let mut driver = Driver::new(transport, [Step::Bytes(request().to_vec())]);
         driver.run();
-        assert!(driver.connection.is_open());
+        assert!(driver.connection.is_open(), "{:?}", driver.heard);
         driver.written();
         driver
     }
 
-    /// One turn, as an event would start it.
+    /// One turn, as an event would start it, and one more for each piece that comes behind a cut.
     pub(crate) fn turn(&mut self, hung_up: bool) -> bool {
+        loop {
+            let more = self.turn_once(hung_up);
+            if more || self.end.is_some() || !self.connection.socket_mut().arrives() {
+                return more;
+            }
+        }
+    }
+
+    pub(crate) fn turn_once(&mut self, hung_up: bool) -> bool {
+        self.connection.socket_mut().is_cut = false;
         self.connection.begin_turn(&mut self.reader);
         let more = loop {
             match self.connection.read(&mut self.reader, hung_up, self.now) {
@@ -266,8 +278,30 @@ impl Driver {
         std::mem::take(&mut self.connection.socket_mut().written)
     }
 
+    /// The peer's side of TLS.
+    pub(crate) fn peer(&mut self) -> &mut Peer {
+        let peer = self.connection.socket_mut().peer.as_deref_mut();
+        peer.expect("TLS")
+    }
+
     pub(crate) fn then(&mut self, step: Step) {
-        self.connection.socket_mut().steps.push_back(step);
+        // An empty read is the end of a stream.
+        if !matches!(&step, Step::Bytes(bytes) if bytes.is_empty()) {
+            self.connection.socket_mut().steps.push_back(step);
+        }
+    }
+
+    fn then_all(&mut self, steps: impl IntoIterator<Item = Step>) {
+        steps.into_iter().for_each(|step| self.then(step));
+    }
+}
+
+impl Drop for Driver {
+    /// Whoever fails says over what.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{:?}", self.transport);
+        }
     }
 }
 
