@@ -8,8 +8,7 @@ use std::sync::{Arc, LazyLock};
 use rustls::client::Resumption;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{
-    AlertDescription, ClientConfig, ClientConnection, Error, RootCertStore, ServerConfig,
-    SupportedProtocolVersion,
+    ClientConfig, ClientConnection, Error, RootCertStore, ServerConfig, SupportedProtocolVersion,
 };
 use spectate::server::wire::tls::Session;
 
@@ -28,8 +27,10 @@ pub(crate) struct Peer {
     rest: usize,
     /// Whether the connection said that it sends no more.
     pub(crate) has_heard_end: bool,
-    /// What it said about the end, if that was not in order.
-    pub(crate) alert: Option<AlertDescription>,
+    /// What ended the session, if that was not in order.
+    pub(crate) fault: Option<Error>,
+    /// Whether somebody changed what it said: then it may hear anything.
+    pub(crate) is_disturbed: bool,
 }
 
 /// What both sides are set up with: a certificate of our own making.
@@ -81,7 +82,8 @@ impl Peer {
             header: Vec::new(),
             rest: 0,
             has_heard_end: false,
-            alert: None,
+            fault: None,
+            is_disturbed: false,
         };
         let session = Session::new(Arc::clone(&SIDES.server)).expect("random numbers");
         (peer, session)
@@ -98,15 +100,15 @@ impl Peer {
         self.rustls.send_close_notify();
     }
 
-    /// Changes its keys, and wants the connection to do the same.
-    pub(crate) fn change_keys(&mut self) {
-        self.rustls.refresh_traffic_keys().expect("TLS 1.3");
+    /// Changes its keys, and wants the connection to do the same: `false` where that cannot be done.
+    pub(crate) fn change_keys(&mut self) -> bool {
+        self.rustls.refresh_traffic_keys().is_ok()
     }
 
     /// Encrypts what can be said: all that the script says at once, a record for each step.
     pub(crate) fn speak(&mut self, steps: &mut VecDeque<Step>) {
         self.send();
-        while !self.rustls.is_handshaking()
+        while self.can_speak()
             && let Some(Step::Bytes(bytes)) = steps.front()
         {
             self.rustls.writer().write_all(bytes).expect("room");
@@ -130,9 +132,9 @@ impl Peer {
     ) -> io::Result<Option<usize>> {
         self.speak(steps);
         if self.ciphertext.is_empty() {
-            return match self.rustls.is_handshaking() {
-                true => Err(ErrorKind::WouldBlock.into()),
-                false => Ok(None),
+            return match steps.front() {
+                Some(Step::Bytes(_)) => Err(ErrorKind::WouldBlock.into()),
+                _ => Ok(None),
             };
         }
         io::Read::read(&mut self.ciphertext, buffer).map(Some)
@@ -142,15 +144,15 @@ impl Peer {
     pub(crate) fn take(&mut self, mut ciphertext: &[u8]) -> Vec<u8> {
         self.count_records(ciphertext);
         let mut plaintext = Vec::new();
-        while !ciphertext.is_empty() {
+        while !ciphertext.is_empty() && self.fault.is_none() {
             self.rustls.read_tls(&mut ciphertext).expect("bytes");
             match self.rustls.process_new_packets() {
                 Ok(state) => self.has_heard_end |= state.peer_has_closed(),
-                Err(Error::AlertReceived(alert)) => {
-                    self.alert = Some(alert);
-                    return plaintext;
+                Err(error) => {
+                    let is_alert = matches!(error, Error::AlertReceived(_));
+                    assert!(is_alert || self.is_disturbed, "{error}");
+                    self.fault = Some(error);
                 }
-                Err(error) => panic!("{error}"),
             }
             match io::Read::read_to_end(&mut self.rustls.reader(), &mut plaintext) {
                 Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
@@ -178,9 +180,9 @@ impl Peer {
         }
     }
 
-    /// Whether a handshake goes on, as far as it knows.
-    pub(crate) fn is_shaking_hands(&self) -> bool {
-        self.rustls.is_handshaking()
+    /// Whether it has shaken hands, and nothing ended that.
+    pub(crate) fn can_speak(&self) -> bool {
+        !self.rustls.is_handshaking() && self.fault.is_none()
     }
 
     /// Whether there is nothing to read that it has said already.

@@ -41,7 +41,9 @@ pub(crate) struct Script {
     is_cut: bool,
     /// Bytes that writes take before they block.
     pub(crate) room: usize,
-    /// How many took something.
+    /// How many they took.
+    pub(crate) taken: usize,
+    /// How many of them took something.
     pub(crate) writes: usize,
     /// Whether writes fail.
     pub(crate) breaks: bool,
@@ -49,19 +51,33 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// Whether nothing comes any more.
-    fn is_read(&self) -> bool {
-        self.steps.is_empty() && self.peer.as_ref().is_none_or(|peer| peer.is_silent())
+    /// One that says nothing and takes all.
+    pub(crate) fn new() -> Script {
+        Script {
+            room: usize::MAX,
+            ..Script::default()
+        }
     }
 
-    /// Whether an event is to tell of one more piece.
-    fn arrives(&self) -> bool {
-        let says_more = matches!(self.steps.front(), Some(Step::Bytes(_)));
-        self.is_cut
-            && match &self.peer {
-                None => says_more,
-                Some(peer) => !peer.is_silent() || says_more && !peer.is_shaking_hands(),
-            }
+    /// Whether something is to be read.
+    pub(crate) fn has_more(&self) -> bool {
+        match (self.steps.front(), &self.peer) {
+            (_, Some(peer)) if !peer.is_silent() => true,
+            (Some(Step::Bytes(_)), Some(peer)) => peer.can_speak(),
+            (step, _) => step.is_some(),
+        }
+    }
+
+    /// Whether it is behind a cut: an event is to tell of it.
+    pub(crate) fn arrives(&self) -> bool {
+        let is_silent = self.peer.as_ref().is_none_or(|peer| peer.is_silent());
+        let waits = is_silent && matches!(self.steps.front(), Some(Step::WouldBlock));
+        self.is_cut && self.has_more() && !waits
+    }
+
+    /// An event tells of the next piece.
+    pub(crate) fn arrive(&mut self) {
+        self.is_cut = false;
     }
 
     fn next(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -114,6 +130,7 @@ impl Write for Script {
             return Err(ErrorKind::WouldBlock.into());
         }
         self.room -= taken;
+        self.taken += taken;
         self.writes += 1;
         match &mut self.peer {
             Some(peer) => self.written.extend(peer.take(&bytes[..taken])),
@@ -160,13 +177,9 @@ impl Driver {
     /// A connection that was just accepted.
     pub(crate) fn new(transport: Transport, steps: impl IntoIterator<Item = Step>) -> Driver {
         let now = Instant::now();
-        let script = Script {
-            room: usize::MAX,
-            ..Script::default()
-        };
         let mut driver = Driver {
             transport,
-            connection: Connection::new(transport.stream(script), now),
+            connection: Connection::new(transport.stream(Script::new()), now),
             reader: Reader::new(MESSAGE_BYTES_MAX),
             frames: Frames::default(),
             gather: Gather::default(),
@@ -212,7 +225,7 @@ impl Driver {
     }
 
     pub(crate) fn turn_once(&mut self, hung_up: bool) -> bool {
-        self.connection.socket_mut().is_cut = false;
+        self.connection.socket_mut().arrive();
         self.connection.begin_turn(&mut self.reader);
         let more = loop {
             match self.connection.read(&mut self.reader, hung_up, self.now) {
@@ -259,7 +272,7 @@ impl Driver {
     /// Turns until the script is read and answered or the connection ends, with a flush after each.
     pub(crate) fn run(&mut self) {
         let mut has_answered = false;
-        while self.end.is_none() && (has_answered || !self.connection.socket_mut().is_read()) {
+        while self.end.is_none() && (has_answered || self.connection.socket_mut().has_more()) {
             self.turn(false);
             self.flush();
             has_answered = self.connection.has_answered(self.now);

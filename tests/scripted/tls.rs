@@ -164,9 +164,7 @@ fn at_rest_a_connection_by_tls_holds_no_buffer() {
         owe(&mut driver, b"position", 0);
         driver.run();
         driver.flush();
-        let shown = format!("{:?}", driver.connection);
-        let nothing = "incoming_bytes: 0, plaintext_bytes: 0, unsent_bytes: 0";
-        assert!(shown.contains(nothing), "{shown}");
+        assert_eq!(driver.connection.stream_heap_bytes(), 0);
     }
 }
 
@@ -232,6 +230,54 @@ fn what_is_no_tls_ends_with_an_alert_and_then_the_write_side_is_shut() {
 }
 
 #[test]
+fn a_fault_behind_half_a_message_ends_the_session_and_not_the_server() {
+    // A message of 255 bytes, of which a record has 36, and then what may not stand there.
+    let half = [&[22, 3, 1, 0, 40, 1, 0, 0, 255][..], &[1; 36]].concat();
+    // A message that is never whole, though much of it comes.
+    let endless = [&[22, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff][..], &[1; 16_380]].concat();
+    let more = [&[22, 3, 1, 0x40, 0][..], &[1; 16_384]].concat();
+    for bytes in [
+        [&half[..], &[21, 3, 3, 0, 2, 1, 0]].concat(),
+        [&half[..], &[0; 5]].concat(),
+        [&half[..], &[23, 3, 3, 0, 1, 0]].concat(),
+        [&half[..], &[20, 3, 3, 0, 1, 2]].concat(),
+        [&endless[..], &more].concat(),
+    ] {
+        for cut in [Cut::Nowhere, Cut::Every(1)] {
+            let mut driver = Driver::new(TLS[1].cut(cut), []);
+            driver.connection.socket_mut().peer = None;
+            driver.then(Step::Bytes(bytes.clone()));
+            while driver.turn(false) {}
+            assert_eq!(driver.end, Some(CloseReason::TlsFailed), "{bytes:?}");
+            assert!(driver.connection.close(CloseReason::TlsFailed, driver.now));
+            driver.flush();
+            assert!(driver.connection.is_finished());
+            assert_eq!(driver.connection.stream_heap_bytes(), 0);
+        }
+    }
+}
+
+#[test]
+fn behind_the_last_word_nothing_is_answered() {
+    for transport in TLS {
+        let mut driver = Driver::open(transport);
+        assert!(driver.connection.close(CloseReason::Binary, driver.now));
+        driver.flush();
+        assert!(driver.connection.is_finished());
+        driver.written();
+        // What would be answered by a change of keys, and what would be by an alert.
+        driver.peer().change_keys();
+        driver.then(Step::Bytes(text("{}")));
+        driver.run();
+        driver.connection.socket_mut().peer = None;
+        driver.then(Step::Bytes(vec![0; 100]));
+        driver.run();
+        assert!(!driver.connection.owes() && driver.written().is_empty());
+        assert_eq!((driver.end, driver.heard.len()), (None, 1));
+    }
+}
+
+#[test]
 fn a_request_without_tls_is_told_to_use_https() {
     for cut in 1..20 {
         let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -265,7 +311,7 @@ fn who_does_not_shake_hands_in_time_is_dropped_however_it_drips() {
 fn a_change_of_keys_is_followed_in_both_directions() {
     let mut driver = Driver::open(TLS[1]);
     for round in 0..3 {
-        driver.peer().change_keys();
+        assert!(driver.peer().change_keys());
         driver.then(Step::Bytes(text("{}")));
         driver.then(Step::Bytes(ping("p")));
         driver.run();

@@ -107,6 +107,11 @@ impl<S: Read + Write> Connection<S> {
         self.stream.is_shaking_hands()
     }
 
+    /// How much its stream takes on the heap beside the socket and the keys, in bytes.
+    pub fn stream_heap_bytes(&self) -> usize {
+        self.stream.heap_bytes()
+    }
+
     /// Whether anything is owed.
     pub fn owes(&self) -> bool {
         !self.outbox.is_empty() || self.stream.owed() > 0

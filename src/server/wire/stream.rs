@@ -69,12 +69,17 @@ impl<S> Stream<S> {
 
     /// Whether a TLS handshake goes on.
     pub(super) fn is_shaking_hands(&self) -> bool {
-        (self.tls.as_deref()).is_some_and(|tls| !tls.is_broken() && tls.is_shaking_hands())
+        (self.tls.as_deref()).is_some_and(|tls| !tls.is_deaf() && tls.is_shaking_hands())
     }
 
     /// Bytes that it owes the socket: a handshake's, or what was written and is encrypted.
     pub(super) fn owed(&self) -> usize {
         self.tls.as_deref().map_or(0, |tls| tls.unsent.len())
+    }
+
+    /// How much its buffers take on the heap, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.tls.as_deref().map_or(0, Session::heap_bytes)
     }
 
     /// Whether it owes some that the socket may take.
@@ -123,7 +128,7 @@ impl<S: Read + Write> Stream<S> {
             self.tls = None;
             return Ok(Received::NoTls);
         }
-        let count = match tls.is_broken() {
+        let count = match tls.is_deaf() {
             // As behind any goodbye.
             true => 0,
             false => (tls.receive(ciphertext, room))

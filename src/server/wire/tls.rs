@@ -4,8 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
+};
 use rustls::{Error, ServerConfig};
 
 /// A record of TLS 1.2, with its header and the most that encryption adds (RFC 5246, 6.2.3).
@@ -56,13 +58,9 @@ pub struct Session {
 }
 
 impl fmt::Debug for Session {
-    /// Without its keys; the room that its buffers take.
+    /// Without its keys and what it was told.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("incoming_bytes", &self.incoming.capacity())
-            .field("plaintext_bytes", &self.plaintext.capacity())
-            .field("unsent_bytes", &self.unsent.capacity())
-            .finish_non_exhaustive()
+        f.debug_struct("Session").finish_non_exhaustive()
     }
 }
 
@@ -86,6 +84,11 @@ impl Session {
         })
     }
 
+    /// How much its buffers take on the heap, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.incoming.capacity() + self.plaintext.capacity() + self.unsent.capacity()
+    }
+
     /// Whether nothing of the connection's own can be said yet.
     pub(super) fn is_shaking_hands(&self) -> bool {
         self.rustls.is_handshaking()
@@ -103,9 +106,10 @@ impl Session {
         self.has_ended && self.plaintext.is_empty()
     }
 
-    /// Whether a fault has ended it: nothing can be read any more.
-    pub(super) fn is_broken(&self) -> bool {
-        self.is_broken
+    /// Whether nothing is read any more: a fault has ended it, or the last word was said. What rustls
+    /// would answer then, nobody is to hear.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.is_broken || self.is_shut
     }
 
     /// Whether something was decrypted that found no room.
@@ -132,11 +136,10 @@ impl Session {
         self.incoming.extend_from_slice(ciphertext);
         let outcome = self.advance(room);
         if outcome.is_err() {
+            self.encode_alert();
             self.is_broken = true;
             self.incoming = Vec::new();
             self.plaintext = Vec::new();
-            // The alert is all that comes, and the fault again.
-            let _ = self.advance(&mut []);
         }
         outcome
     }
@@ -147,45 +150,38 @@ impl Session {
         let outcome = loop {
             let rest = &mut self.incoming[consumed..];
             let UnbufferedStatus { mut discard, state } = self.rustls.process_tls_records(rest);
-            let is_all = match state {
-                Err(error) => break Err(Fault(error)),
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                    while let Some(record) = traffic.next_record() {
-                        let record = match record {
-                            Ok(record) => record,
-                            Err(error) => return Err(Fault(error)),
-                        };
-                        discard += record.discard;
-                        let fits = record.payload.len().min(room.len() - count);
-                        let (now, later) = record.payload.split_at(fits);
-                        room[count..count + fits].copy_from_slice(now);
-                        self.plaintext.extend_from_slice(later);
-                        count += fits;
-                    }
-                    false
-                }
-                Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    let begin = self.unsent.len();
-                    if let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) {
-                        self.unsent.resize(begin + size.required_size, 0);
-                        // It has said how much it needs.
-                        let _ = data.encode(&mut self.unsent[begin..]);
-                    }
-                    false
+            let end = match state {
+                Err(error) => Some(Err(Fault(error))),
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
+                    let record = match traffic.next_record() {
+                        None => break None,
+                        Some(Err(error)) => break Some(Err(Fault(error))),
+                        Some(Ok(record)) => record,
+                    };
+                    discard += record.discard;
+                    let fits = record.payload.len().min(room.len() - count);
+                    let (now, later) = record.payload.split_at(fits);
+                    room[count..count + fits].copy_from_slice(now);
+                    self.plaintext.extend_from_slice(later);
+                    count += fits;
+                },
+                Ok(ConnectionState::EncodeTlsData(data)) => {
+                    append(data, &mut self.unsent);
+                    None
                 }
                 Ok(ConnectionState::TransmitTlsData(data)) => {
                     data.done();
-                    false
+                    None
                 }
                 Ok(ConnectionState::PeerClosed) => {
                     self.has_ended = true;
-                    false
+                    None
                 }
-                Ok(_) => true,
+                Ok(_) => Some(Ok(count)),
             };
             consumed += discard;
-            if is_all {
-                break Ok(count);
+            if let Some(outcome) = end {
+                break outcome;
             }
         };
         self.incoming.drain(..consumed);
@@ -196,6 +192,16 @@ impl Session {
             return Err(Fault(Error::General("a message is too long".to_owned())));
         }
         outcome
+    }
+
+    /// After a fault: if rustls tells the peer why, it does that before it looks at what is here.
+    /// Asked twice it would look, find the next fault and panic, as it would if that were gone: it
+    /// holds places in the beginning of a message.
+    fn encode_alert(&mut self) {
+        let status = self.rustls.process_tls_records(&mut self.incoming);
+        if let Ok(ConnectionState::EncodeTlsData(data)) = status.state {
+            append(data, &mut self.unsent);
+        }
     }
 
     /// How much may be encrypted before the socket has taken it.
@@ -249,4 +255,14 @@ impl Session {
     }
 }
 
-type Writing<'c> = rustls::unbuffered::WriteTraffic<'c, rustls::server::ServerConnectionData>;
+/// Appends what rustls says itself.
+fn append(mut data: EncodeTlsData<ServerConnectionData>, to: &mut Vec<u8>) {
+    let begin = to.len();
+    if let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) {
+        to.resize(begin + size.required_size, 0);
+        // It has said how much it needs.
+        let _ = data.encode(&mut to[begin..]);
+    }
+}
+
+type Writing<'c> = WriteTraffic<'c, ServerConnectionData>;
