@@ -4,7 +4,7 @@
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
-use super::tls::Session;
+use super::tls::{Fault, Session};
 
 /// Most ciphertext asked for in one read(2).
 const CIPHERTEXT_BYTES_MAX: usize = 8 * 1024;
@@ -72,6 +72,11 @@ impl<S> Stream<S> {
         (self.tls.as_deref()).is_some_and(|tls| !tls.is_deaf() && tls.is_shaking_hands())
     }
 
+    /// What ended its session, if that was a fault.
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        self.tls.as_deref().and_then(Session::fault)
+    }
+
     /// Bytes that it owes the socket: a handshake's, or what was written and is encrypted.
     pub(super) fn owed(&self) -> usize {
         self.tls.as_deref().map_or(0, |tls| tls.unsent.len())
@@ -131,8 +136,7 @@ impl<S: Read + Write> Stream<S> {
         let count = match tls.is_deaf() {
             // As behind any goodbye.
             true => 0,
-            false => (tls.receive(ciphertext, room))
-                .map_err(|fault| io::Error::new(ErrorKind::InvalidData, fault))?,
+            false => (tls.receive(ciphertext, room)).ok_or(ErrorKind::InvalidData)?,
         };
         // A record may hold more than the room, and the end behind it.
         let is_all = is_all && !tls.has_plaintext() && !tls.has_ended();

@@ -26,17 +26,20 @@ const SEAL_BYTES_MAX: usize = 256;
 /// The first byte of whoever speaks TLS: a record with a handshake message (RFC 8446, 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
 
+/// Most of what is told of a fault: some name all that might have come instead.
+const FAULT_BYTES_MAX: usize = 120;
+
 /// The end of a session by a fault: of the peer's, most often.
 #[derive(Debug)]
-pub(super) struct Fault(Error);
+pub struct Fault(Error);
 
 impl fmt::Display for Fault {
+    /// As rustls puts it; nothing in it is the peer's own text.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        self.0.fmt(f)
+        let text = self.0.to_string();
+        f.write_str(&text[..text.floor_char_boundary(FAULT_BYTES_MAX)])
     }
 }
-
-impl std::error::Error for Fault {}
 
 /// One side of a TLS session: the server's.
 pub struct Session {
@@ -54,7 +57,7 @@ pub struct Session {
     has_begun: bool,
     has_ended: bool,
     is_shut: bool,
-    is_broken: bool,
+    fault: Option<Fault>,
 }
 
 impl fmt::Debug for Session {
@@ -80,7 +83,7 @@ impl Session {
             has_begun: false,
             has_ended: false,
             is_shut: false,
-            is_broken: false,
+            fault: None,
         })
     }
 
@@ -109,7 +112,12 @@ impl Session {
     /// Whether nothing is read any more: a fault has ended it, or the last word was said. What rustls
     /// would answer then, nobody is to hear.
     pub(super) fn is_deaf(&self) -> bool {
-        self.is_broken || self.is_shut
+        self.fault.is_some() || self.is_shut
+    }
+
+    /// What ended it, if that was a fault.
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
     }
 
     /// Whether something was decrypted that found no room.
@@ -128,20 +136,22 @@ impl Session {
         count
     }
 
-    /// Takes in what came, and decrypts into the room all that is whole; says how much that is. After
-    /// a fault [`Session::unsent`] holds the alert that tells the peer.
-    pub(super) fn receive(&mut self, ciphertext: &[u8], room: &mut [u8]) -> Result<usize, Fault> {
+    /// Takes in what came, and decrypts into the room all that is whole; says how much that is, or
+    /// nothing after a fault: then [`Session::unsent`] holds the alert that tells the peer.
+    pub(super) fn receive(&mut self, ciphertext: &[u8], room: &mut [u8]) -> Option<usize> {
         self.has_begun = true;
         self.incoming.reserve_exact(ciphertext.len());
         self.incoming.extend_from_slice(ciphertext);
-        let outcome = self.advance(room);
-        if outcome.is_err() {
-            self.encode_alert();
-            self.is_broken = true;
-            self.incoming = Vec::new();
-            self.plaintext = Vec::new();
+        match self.advance(room) {
+            Ok(count) => Some(count),
+            Err(fault) => {
+                self.encode_alert();
+                self.fault = Some(fault);
+                self.incoming = Vec::new();
+                self.plaintext = Vec::new();
+                None
+            }
         }
-        outcome
     }
 
     /// Has rustls do all that it can with what is here.
@@ -194,12 +204,13 @@ impl Session {
         outcome
     }
 
-    /// After a fault: if rustls tells the peer why, it does that before it looks at what is here.
-    /// Asked twice it would look, find the next fault and panic, as it would if that were gone: it
-    /// holds places in the beginning of a message.
+    /// After a fault: what rustls says to that. Asked for more it would look for records, and panic
+    /// where what came is gone, for it holds places in the beginning of a message.
     fn encode_alert(&mut self) {
-        let status = self.rustls.process_tls_records(&mut self.incoming);
-        if let Ok(ConnectionState::EncodeTlsData(data)) = status.state {
+        while self.rustls.wants_write()
+            && let Ok(ConnectionState::EncodeTlsData(data)) =
+                (self.rustls.process_tls_records(&mut self.incoming)).state
+        {
             append(data, &mut self.unsent);
         }
     }
@@ -238,7 +249,7 @@ impl Session {
         bytes_max: usize,
         encode: impl FnOnce(&mut Writing, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> bool {
-        if self.is_broken || self.is_shut {
+        if self.fault.is_some() || self.is_shut {
             return false;
         }
         // Nothing is decrypted here: all that was whole was decrypted when it came.
