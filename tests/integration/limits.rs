@@ -6,8 +6,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use tungstenite::{Error, Message};
 
+use crate::state::{Folder, publish};
 use crate::support::{
     Answer, Client, Server, assert_last_known, error, frame, program, read_head, reset, socket,
     socket_from, text_frame, upgrade, wait_for_exit,
@@ -251,6 +253,28 @@ fn who_waits_for_a_descriptor_gets_one_when_it_is_free() {
     silent.clear();
     assert!(read_head(&mut waiting).starts_with("HTTP/1.1 101 "));
     witness.barrier();
+}
+
+#[test]
+fn with_no_descriptor_left_a_stop_says_goodbye_to_all_and_keeps_the_state() {
+    let folder = Folder::new();
+    let state = folder.path("state");
+    let state = state.to_str().expect("UTF-8");
+    let flags = ["--listen", "127.0.0.1:0", "--drain", "3s", "--state", state];
+    let server = Server::run(limited(64, &[&["serve"], &flags[..]].concat()));
+    let mut clients: Vec<Client> = (0..10).map(|_| server.join("5", "[]")).collect();
+    publish(&server, r#"{"userId":7,"lat":1,"lng":2}"#);
+    let flood: Vec<TcpStream> = (0..200).map(|_| server.socket()).collect();
+    wait_until_none_is_left(&server);
+    server.signal(Signal::TERM);
+    for client in &mut clients {
+        assert_eq!(client.receive_close().0, 1012);
+    }
+    let (status, _, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    drop(flood);
+    let (_, last_known) = folder.serve(&[]).spectator("[7]");
+    assert_last_known(&last_known[0], r#"{"userId":7,"lat":1,"lng":2}"#);
 }
 
 #[test]

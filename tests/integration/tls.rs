@@ -1,5 +1,7 @@
 //! TLS as other programs speak it, and as an operator runs it: versions, resumption, certificates
-//! that change and end, peers that are slow and peers that speak something else.
+//! that change and end.
+
+mod attempts;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,15 +14,12 @@ use rustix::process::Signal;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
-use tungstenite::{Message, WebSocket};
+use tungstenite::Message;
 
 use crate::certificates::{Ca, Pair};
 use crate::needs;
 use crate::scratch::Scratch;
-use crate::slow::{FILLER, fall_behind, position};
-use crate::support::{
-    Server, WAIT, narrow_socket, program, read_head, socket, upgrade, wait_for_exit,
-};
+use crate::support::{Server, WAIT, program, read_head, socket, upgrade, wait_for_exit};
 
 type Stream = StreamOwned<ClientConnection, TcpStream>;
 
@@ -524,169 +523,6 @@ fn pages_of_the_same_host_and_port_connect_by_https_alone() {
             assert_eq!(goodbye[2..], 4003u16.to_be_bytes(), "{scheme}");
         }
     }
-}
-
-#[test]
-fn plain_http_at_the_tls_port_is_told_to_use_https() {
-    let site = Site::new("plain", &[]);
-    let mut stream = socket(site.address());
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .expect("a server that reads");
-    let mut answer = String::new();
-    stream
-        .read_to_string(&mut answer)
-        .expect("an answer and a regular end");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
-    assert!(
-        body.contains("https://") && body.lines().count() == 1,
-        "{body}"
-    );
-}
-
-#[test]
-fn garbage_gets_an_alert_and_drip_nothing_within_the_handshake_timeout() {
-    let site = Site::new("garbage", &["--handshake-timeout", "1s"]);
-    for garbage in [
-        &b"\x00\x00\x00\x00\x00\x00"[..],
-        b"\x16\x03\x01\xff\xff",
-        &[0x80; 300],
-    ] {
-        let mut stream = socket(site.address());
-        stream.write_all(garbage).expect("a server that reads");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).expect("a regular end");
-        assert_eq!(answer.first(), Some(&21), "an alert: {answer:?}");
-    }
-    site.server.wait_for_closed("tls_failed", 3.0);
-    // A ClientHello that never ends, and one that never begins.
-    let mut hello = vec![
-        0x16, 0x03, 0x01, 0x01, 0x00, 0x01, 0x00, 0x00, 0xfc, 0x03, 0x03,
-    ];
-    hello.resize(100, 1);
-    for begin in [&hello[..], b""] {
-        let mut stream = socket(site.address());
-        stream.write_all(begin).expect("a server that reads");
-        let mut answer = Vec::new();
-        // It may be reset, as nothing was said that could be answered.
-        let _ = stream.read_to_end(&mut answer);
-        assert_eq!(answer, b"");
-    }
-    site.server.wait_for_closed("handshake_timeout", 2.0);
-    // One that has shaken hands and asks for nothing goes as well.
-    let mut stream = site.connect();
-    stream
-        .conn
-        .complete_io(&mut stream.sock)
-        .expect("a handshake");
-    site.server.wait_for_closed("handshake_timeout", 3.0);
-}
-
-#[test]
-fn renegotiation_is_refused_and_disturbs_nobody() {
-    let site = Site::new("renegotiation", &[]);
-    let Some(openssl) = needs::program(&["openssl"], "openssl") else {
-        return;
-    };
-    let mut command = Command::new(openssl);
-    command.args([
-        "s_client",
-        "-tls1_2",
-        "-legacy_renegotiation",
-        "-connect",
-        &site.address().to_string(),
-    ]);
-    let (_, text) = said(command, b"R\nR\nR\n");
-    assert!(text.contains("RENEGOTIATING"), "{text}");
-    assert!(
-        !text.contains("Verify return code: 0"),
-        "it was never done: {text}"
-    );
-    check_health(&mut site.connect());
-}
-
-#[test]
-fn in_a_rush_of_handshakes_those_who_are_in_have_their_turn() {
-    const RUSH: usize = 400;
-    let site = Site::new("rush", &[]);
-    let config = site.config();
-    let mut witness = site.server.connect();
-    let sockets: Vec<TcpStream> = (0..RUSH).map(|_| socket(site.address())).collect();
-    witness.barrier();
-    // All come at once.
-    site.server.signal(Signal::STOP);
-    for mut socket in &sockets {
-        let name = ServerName::try_from("localhost").expect("a name");
-        let mut client = ClientConnection::new(Arc::clone(&config), name).expect("a client");
-        client.write_tls(&mut socket).expect("a connection");
-    }
-    witness.send(r#"{"ping":1}"#);
-    site.server.signal(Signal::CONT);
-    witness.receive();
-    site.server.signal(Signal::STOP);
-    let is_answered = |socket: &&TcpStream| {
-        socket.set_nonblocking(true).expect("a socket");
-        socket.peek(&mut [0]).is_ok()
-    };
-    let answered = sockets.iter().filter(is_answered).count();
-    assert!(
-        answered < RUSH * 2 / 3,
-        "{answered} handshakes came before a pong"
-    );
-    site.server.signal(Signal::CONT);
-    let mut answers = sockets.into_iter().map(|mut socket| {
-        socket.set_nonblocking(false).expect("a socket");
-        socket.read(&mut [0; 8]).expect("an answer")
-    });
-    assert!(answers.all(|bytes| bytes > 0), "and all are answered");
-}
-
-/// The next text message by TLS.
-fn receive(client: &mut WebSocket<Stream>) -> String {
-    loop {
-        match client.read().expect("a server that writes") {
-            Message::Text(text) => return text.as_str().to_owned(),
-            Message::Ping(_) | Message::Pong(_) => {}
-            other => panic!("no text message: {other:?}"),
-        }
-    }
-}
-
-#[test]
-fn one_that_reads_nothing_by_tls_costs_little_and_resumes_with_the_newest() {
-    let site = Site::new("slow", &["--log-level", "warn"]);
-    let stream = open(narrow_socket(site.address()), site.config());
-    let (mut slow, _) = tungstenite::client(site.url("wss"), stream).expect("an upgrade");
-    let hello = format!(r#"{{"initialRequest":true,"following":[5,6,{FILLER}]}}"#);
-    slow.send(Message::text(hello))
-        .expect("a server that reads");
-    slow.send(Message::text(r#"{"ping":1}"#))
-        .expect("a server that reads");
-    receive(&mut slow);
-    let mut gateway = site.server.connect();
-    let before = site.server.memory_kib();
-    fall_behind(&site.server, &mut gateway);
-    for lat in 0..5000 {
-        gateway.send(&position(5, lat));
-        gateway.send(&position(6, lat));
-    }
-    gateway.barrier();
-    let now = site.server.memory_kib();
-    assert!(
-        now < before + 2048,
-        "{before} KiB before, {now} KiB with it behind"
-    );
-    // What was encrypted when it fell behind, and then the newest of each runner, once.
-    let (mut old, mut newest) = (0, Vec::new());
-    while newest.len() < 2 {
-        let text = receive(&mut slow);
-        match [5, 6].iter().any(|user| text == position(*user, 4999)) {
-            true => newest.push(text),
-            false => old += usize::from(!text.contains(&format!("{FILLER}"))),
-        }
-    }
-    assert_eq!(old, 0, "positions of 5 and 6 that were not the newest");
 }
 
 #[test]

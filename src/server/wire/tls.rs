@@ -4,8 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
+};
 use rustls::{Error, ServerConfig};
 
 /// A record of TLS 1.2, with its header and the most that encryption adds (RFC 5246, 6.2.3).
@@ -24,17 +26,20 @@ const SEAL_BYTES_MAX: usize = 256;
 /// The first byte of whoever speaks TLS: a record with a handshake message (RFC 8446, 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
 
+/// Most of what is told of a fault: some name all that might have come instead.
+const FAULT_BYTES_MAX: usize = 120;
+
 /// The end of a session by a fault: of the peer's, most often.
 #[derive(Debug)]
-pub(super) struct Fault(Error);
+pub struct Fault(Error);
 
 impl fmt::Display for Fault {
+    /// As rustls puts it; nothing in it is the peer's own text.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        self.0.fmt(f)
+        let text = self.0.to_string();
+        f.write_str(&text[..text.floor_char_boundary(FAULT_BYTES_MAX)])
     }
 }
-
-impl std::error::Error for Fault {}
 
 /// One side of a TLS session: the server's.
 pub struct Session {
@@ -52,17 +57,13 @@ pub struct Session {
     has_begun: bool,
     has_ended: bool,
     is_shut: bool,
-    is_broken: bool,
+    fault: Option<Fault>,
 }
 
 impl fmt::Debug for Session {
-    /// Without its keys; the room that its buffers take.
+    /// Without its keys and what it was told.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("incoming_bytes", &self.incoming.capacity())
-            .field("plaintext_bytes", &self.plaintext.capacity())
-            .field("unsent_bytes", &self.unsent.capacity())
-            .finish_non_exhaustive()
+        f.debug_struct("Session").finish_non_exhaustive()
     }
 }
 
@@ -82,8 +83,13 @@ impl Session {
             has_begun: false,
             has_ended: false,
             is_shut: false,
-            is_broken: false,
+            fault: None,
         })
+    }
+
+    /// How much its buffers take on the heap, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.incoming.capacity() + self.plaintext.capacity() + self.unsent.capacity()
     }
 
     /// Whether nothing of the connection's own can be said yet.
@@ -103,9 +109,15 @@ impl Session {
         self.has_ended && self.plaintext.is_empty()
     }
 
-    /// Whether a fault has ended it: nothing can be read any more.
-    pub(super) fn is_broken(&self) -> bool {
-        self.is_broken
+    /// Whether nothing is read any more: a fault has ended it, or the last word was said. What rustls
+    /// would answer then, nobody is to hear.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.fault.is_some() || self.is_shut
+    }
+
+    /// What ended it, if that was a fault.
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
     }
 
     /// Whether something was decrypted that found no room.
@@ -124,21 +136,22 @@ impl Session {
         count
     }
 
-    /// Takes in what came, and decrypts into the room all that is whole; says how much that is. After
-    /// a fault [`Session::unsent`] holds the alert that tells the peer.
-    pub(super) fn receive(&mut self, ciphertext: &[u8], room: &mut [u8]) -> Result<usize, Fault> {
+    /// Takes in what came, and decrypts into the room all that is whole; says how much that is, or
+    /// nothing after a fault: then [`Session::unsent`] holds the alert that tells the peer.
+    pub(super) fn receive(&mut self, ciphertext: &[u8], room: &mut [u8]) -> Option<usize> {
         self.has_begun = true;
         self.incoming.reserve_exact(ciphertext.len());
         self.incoming.extend_from_slice(ciphertext);
-        let outcome = self.advance(room);
-        if outcome.is_err() {
-            self.is_broken = true;
-            self.incoming = Vec::new();
-            self.plaintext = Vec::new();
-            // The alert is all that comes, and the fault again.
-            let _ = self.advance(&mut []);
+        match self.advance(room) {
+            Ok(count) => Some(count),
+            Err(fault) => {
+                self.encode_alert();
+                self.fault = Some(fault);
+                self.incoming = Vec::new();
+                self.plaintext = Vec::new();
+                None
+            }
         }
-        outcome
     }
 
     /// Has rustls do all that it can with what is here.
@@ -147,45 +160,38 @@ impl Session {
         let outcome = loop {
             let rest = &mut self.incoming[consumed..];
             let UnbufferedStatus { mut discard, state } = self.rustls.process_tls_records(rest);
-            let is_all = match state {
-                Err(error) => break Err(Fault(error)),
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                    while let Some(record) = traffic.next_record() {
-                        let record = match record {
-                            Ok(record) => record,
-                            Err(error) => return Err(Fault(error)),
-                        };
-                        discard += record.discard;
-                        let fits = record.payload.len().min(room.len() - count);
-                        let (now, later) = record.payload.split_at(fits);
-                        room[count..count + fits].copy_from_slice(now);
-                        self.plaintext.extend_from_slice(later);
-                        count += fits;
-                    }
-                    false
-                }
-                Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    let begin = self.unsent.len();
-                    if let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) {
-                        self.unsent.resize(begin + size.required_size, 0);
-                        // It has said how much it needs.
-                        let _ = data.encode(&mut self.unsent[begin..]);
-                    }
-                    false
+            let end = match state {
+                Err(error) => Some(Err(Fault(error))),
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
+                    let record = match traffic.next_record() {
+                        None => break None,
+                        Some(Err(error)) => break Some(Err(Fault(error))),
+                        Some(Ok(record)) => record,
+                    };
+                    discard += record.discard;
+                    let fits = record.payload.len().min(room.len() - count);
+                    let (now, later) = record.payload.split_at(fits);
+                    room[count..count + fits].copy_from_slice(now);
+                    self.plaintext.extend_from_slice(later);
+                    count += fits;
+                },
+                Ok(ConnectionState::EncodeTlsData(data)) => {
+                    append(data, &mut self.unsent);
+                    None
                 }
                 Ok(ConnectionState::TransmitTlsData(data)) => {
                     data.done();
-                    false
+                    None
                 }
                 Ok(ConnectionState::PeerClosed) => {
                     self.has_ended = true;
-                    false
+                    None
                 }
-                Ok(_) => true,
+                Ok(_) => Some(Ok(count)),
             };
             consumed += discard;
-            if is_all {
-                break Ok(count);
+            if let Some(outcome) = end {
+                break outcome;
             }
         };
         self.incoming.drain(..consumed);
@@ -196,6 +202,17 @@ impl Session {
             return Err(Fault(Error::General("a message is too long".to_owned())));
         }
         outcome
+    }
+
+    /// After a fault: what rustls says to that. Asked for more it would look for records, and panic
+    /// where what came is gone, for it holds places in the beginning of a message.
+    fn encode_alert(&mut self) {
+        while self.rustls.wants_write()
+            && let Ok(ConnectionState::EncodeTlsData(data)) =
+                (self.rustls.process_tls_records(&mut self.incoming)).state
+        {
+            append(data, &mut self.unsent);
+        }
     }
 
     /// How much may be encrypted before the socket has taken it.
@@ -232,7 +249,7 @@ impl Session {
         bytes_max: usize,
         encode: impl FnOnce(&mut Writing, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> bool {
-        if self.is_broken || self.is_shut {
+        if self.fault.is_some() || self.is_shut {
             return false;
         }
         // Nothing is decrypted here: all that was whole was decrypted when it came.
@@ -249,4 +266,14 @@ impl Session {
     }
 }
 
-type Writing<'c> = rustls::unbuffered::WriteTraffic<'c, rustls::server::ServerConnectionData>;
+/// Appends what rustls says itself.
+fn append(mut data: EncodeTlsData<ServerConnectionData>, to: &mut Vec<u8>) {
+    let begin = to.len();
+    if let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) {
+        to.resize(begin + size.required_size, 0);
+        // It has said how much it needs.
+        let _ = data.encode(&mut to[begin..]);
+    }
+}
+
+type Writing<'c> = WriteTraffic<'c, ServerConnectionData>;
