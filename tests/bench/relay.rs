@@ -8,7 +8,8 @@ use crate::crowd::{Crowd, PATIENCE, Receiving};
 use crate::figures::{self, Outcome};
 use crate::flight::{Flight, Graph};
 use crate::machine::Cores;
-use crate::process::{Mark, Process, Program};
+use crate::process::{Process, Program};
+use crate::span::Mark;
 use crate::wire;
 
 /// Time before the measured span.
@@ -96,7 +97,7 @@ pub(crate) fn gather(
     graph: &Graph,
     sockets: &[Receiving],
 ) -> Result<Crowd, String> {
-    let mut crowd = Crowd::connect(process.address, sockets)?;
+    let mut crowd = process.connect(sockets)?;
     for (index, following) in graph.following.iter().enumerate() {
         let user = (index < graph.runners).then_some(index as u32);
         crowd.send(index, wire::hello(user, following).as_bytes());
@@ -159,11 +160,12 @@ pub(crate) fn run(
         };
         if first.is_none() && is_warm {
             flight.measured_from_ns = crowd.now_ns();
-            first = Some((Mark::take(&process), delivered, crowd.tally.reads, seconds));
+            let counts = (delivered, crowd.tally.reads, crowd.writes());
+            first = Some((Mark::take(&process), counts, seconds));
         }
         let is_over = first.as_ref().is_some_and(|first| match length {
-            Length::Seconds(wanted) => seconds - first.3 >= wanted,
-            Length::Deliveries(wanted) => delivered - first.1 >= wanted,
+            Length::Seconds(wanted) => seconds - first.2 >= wanted,
+            Length::Deliveries(wanted) => delivered - first.1.0 >= wanted,
         });
         if delivered > progress.0 {
             progress = (delivered, Instant::now());
@@ -175,14 +177,15 @@ pub(crate) fn run(
         crowd.pump(turn(cores), &mut flight)?;
     }
     let last = Mark::take(&process);
-    let (rss_kib, delivered, reads) = (process.rss_kib(), flight.delivered, crowd.tally.reads);
+    let (rss_kib, delivered) = (process.rss_kib(), flight.delivered);
+    let (reads, writes) = (crowd.tally.reads, crowd.writes());
     land(&mut crowd, &mut flight)?;
 
     let mut outcome = Outcome {
         wrong: verdict(&mut process, &crowd, &flight),
         ..Outcome::default()
     };
-    let Some((first, delivered_before, reads_before, _)) = first else {
+    let Some((first, (delivered_before, reads_before, writes_before), _)) = first else {
         outcome.wrong.push("nothing arrives".to_owned());
         return Ok(outcome);
     };
@@ -203,6 +206,10 @@ pub(crate) fn run(
         (
             &figures::PER_READ,
             deliveries / ((reads - reads_before) as f64).max(1.0),
+        ),
+        (
+            &figures::PER_WRITE,
+            deliveries / (span.segments.saturating_sub(writes - writes_before) as f64).max(1.0),
         ),
     ];
     Ok(outcome)
