@@ -190,13 +190,32 @@ impl Process {
 
     /// Stops it as an operator does, and waits for its end.
     pub(crate) fn stop(mut self) -> Result<(), String> {
-        let signalled = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        signalled.map_err(|error| error.to_string())?;
+        signal(self.child.id(), Signal::TERM)?;
         let status = self.child.wait().map_err(|error| error.to_string())?;
         match status.success() {
             true => Ok(()),
             false => Err(format!("the server ended with {status}")),
         }
+    }
+
+    /// Has it, and the proxy before it, stand still.
+    pub(crate) fn hold(&self) -> Result<(), String> {
+        for pid in self.pids() {
+            signal(pid, Signal::STOP)?;
+            wait_for_state(pid, "T")?;
+        }
+        Ok(())
+    }
+
+    /// Lets them go on: the proxy first, until it has handed on all that came.
+    pub(crate) fn let_go(&self) -> Result<(), String> {
+        for pid in self.pids().into_iter().rev() {
+            signal(pid, Signal::CONT)?;
+            if pid != self.child.id() {
+                wait_for_state(pid, "S")?;
+            }
+        }
+        Ok(())
     }
 
     /// Its resident memory, with that of the proxy before it.
@@ -261,6 +280,23 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn signal(pid: u32, signal: Signal) -> Result<(), String> {
+    let pid = Pid::from_raw(pid.cast_signed()).ok_or("no process")?;
+    kill_process(pid, signal).map_err(|error| error.to_string())
+}
+
+/// Waits until a process is in a state of proc_pid_stat(5).
+fn wait_for_state(pid: u32, state: &str) -> Result<(), String> {
+    let began = Instant::now();
+    let is_in = || read(&format!("/proc/{pid}/stat")).contains(&format!(") {state} "));
+    while !is_in() {
+        if began.elapsed() > PATIENCE {
+            return Err(format!("process {pid} is not in state {state}"));
+        }
+    }
+    Ok(())
 }
 
 /// A size in proc_pid_status(5).

@@ -23,6 +23,9 @@ pub(crate) const FIXED_RATE_WINDOW: usize = 256;
 pub(crate) enum Load {
     /// As soon as fewer than so many of its messages are under way.
     Closed { in_flight: usize },
+    /// So many at once, when all that went before have arrived. The server stands still while they are
+    /// sent: it finds them all waiting, as one that is too slow does, however fast the load is.
+    Burst { of_each: usize },
     /// So many messages a second, all runners together, evenly spread.
     Rate { per_second: f64 },
 }
@@ -66,7 +69,7 @@ impl Pace {
     ) {
         loop {
             let due_ns = match self.load {
-                Load::Closed { .. } => now_ns,
+                Load::Closed { .. } | Load::Burst { .. } => now_ns,
                 Load::Rate { per_second } => {
                     self.began_ns + (self.sent as f64 * 1e9 / per_second) as u64
                 }
@@ -143,7 +146,7 @@ pub(crate) fn run(
         &vec![Receiving::Usual; graph.following.len()],
     )?;
     let window = match load {
-        Load::Closed { in_flight } => in_flight,
+        Load::Closed { in_flight: window } | Load::Burst { of_each: window } => window,
         Load::Rate { .. } => FIXED_RATE_WINDOW,
     };
     let mut flight = Flight::new(graph, window, usize::MAX)?;
@@ -173,7 +176,15 @@ pub(crate) fn run(
         if is_over || progress.1.elapsed() > PATIENCE {
             break;
         }
-        pace.publish(&mut crowd, &mut flight);
+        match load {
+            Load::Burst { .. } if flight.in_flight > 0 => {}
+            Load::Burst { .. } => {
+                process.hold()?;
+                pace.publish(&mut crowd, &mut flight);
+                process.let_go()?;
+            }
+            _ => pace.publish(&mut crowd, &mut flight),
+        }
         crowd.pump(turn(cores), &mut flight)?;
     }
     let last = Mark::take(&process);

@@ -11,15 +11,15 @@ use crate::scenario::{Case, Contender, Rivals, Setting, Work};
 /// Followers that do nothing but connect: a handshake costs the load as much as the server.
 const IDLE: usize = 4000;
 
-/// The loads of other scenarios under which something differs: a pace that leaves the server time, and
-/// as fast as it goes.
+/// Loads of other scenarios: at a pace that leaves the server time, as fast as it goes, and in bursts, so
+/// that each write carries as much with TLS as without.
 pub(crate) fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
     let span = Length::Seconds(setting.seconds);
     let crowd = |wanted: usize| Fitting::new(wanted, setting.connections_max / 3);
     let case = |words: String, graph: Graph, load: Load| {
         Case::relay(scenario, words, graph, load, span).against(Rivals::Plain)
     };
-    let closed = |in_flight| Load::Closed { in_flight };
+    let burst = |of_each| Load::Burst { of_each };
     let (star, race, users) = (crowd(1000), crowd(5000), crowd(1000));
     let race_of = |pace: &str| format!("race: 10 runners {pace}, {race} followers of all ten");
     let idle = crowd(IDLE);
@@ -40,22 +40,27 @@ pub(crate) fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
         case(
             "ring: 100 users, each follows itself and the next, 16 in flight".to_owned(),
             ring(100),
-            closed(16),
+            Load::Closed { in_flight: 16 },
         ),
         case(
-            format!("star: 1 runner, {star} followers, 8 in flight"),
+            "ring: 100 users, each follows itself and the next, bursts of 16 of each".to_owned(),
+            ring(100),
+            burst(16),
+        ),
+        case(
+            format!("star: 1 runner, {star} followers, bursts of 8"),
             Graph::all_follow_all(1, star.count),
-            closed(8),
+            burst(8),
         ),
         case(
-            race_of("each 2 in flight"),
+            race_of("in bursts of 2 of each"),
             Graph::all_follow_all(10, race.count),
-            closed(2),
+            burst(2),
         ),
         case(
-            format!("mesh: {users} users, each follows 20 random others, 4 in flight"),
+            format!("mesh: {users} users, each follows 20 random others, bursts of 4 of each"),
             mesh(users.count, 20),
-            closed(4),
+            burst(4),
         ),
         Case::of(
             scenario,
