@@ -29,8 +29,9 @@ pub(crate) struct Peer {
     pub(crate) has_heard_end: bool,
     /// What ended the session, if that was not in order.
     pub(crate) fault: Option<Error>,
-    /// Whether somebody changed what it said: then it may hear anything.
+    /// Whether somebody changed what it said: then it may hear anything, and says its last word once.
     pub(crate) is_disturbed: bool,
+    has_ended: bool,
 }
 
 /// What both sides are set up with: a certificate of our own making.
@@ -84,6 +85,7 @@ impl Peer {
             has_heard_end: false,
             fault: None,
             is_disturbed: false,
+            has_ended: false,
         };
         let session = Session::new(Arc::clone(&SIDES.server)).expect("random numbers");
         (peer, session)
@@ -98,6 +100,7 @@ impl Peer {
     /// Says that it sends no more.
     pub(crate) fn end(&mut self) {
         self.rustls.send_close_notify();
+        self.has_ended = true;
     }
 
     /// Changes its keys, and wants the connection to do the same: `false` where that cannot be done.
@@ -144,7 +147,8 @@ impl Peer {
     pub(crate) fn take(&mut self, mut ciphertext: &[u8]) -> Vec<u8> {
         self.count_records(ciphertext);
         let mut plaintext = Vec::new();
-        while !ciphertext.is_empty() && self.fault.is_none() {
+        let is_deaf = self.is_disturbed && self.has_ended;
+        while !ciphertext.is_empty() && self.fault.is_none() && !is_deaf {
             self.rustls.read_tls(&mut ciphertext).expect("bytes");
             match self.rustls.process_new_packets() {
                 Ok(state) => self.has_heard_end |= state.peer_has_closed(),

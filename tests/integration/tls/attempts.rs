@@ -300,7 +300,7 @@ fn keys_may_be_changed_and_not_without_end() {
 
 #[test]
 fn who_leaves_in_the_middle_of_a_handshake_leaves_nothing_behind() {
-    let site = Site::new("leaves", &[]);
+    let site = Site::new("leaves", &["--handshake-timeout", "60s"]);
     let mut witness = site.server.connect();
     witness.barrier();
     let before = site.server.descriptors();
