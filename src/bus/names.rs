@@ -8,7 +8,7 @@
 //! | hash `PREFIX:c:ID` | the nodes on which a connection is open that declared the user |
 //! | hash and channel `PREFIX:a:ID` | how many follow the user, by node |
 //! | list `PREFIX:t:ID` | the user's trail |
-//! | channel `PREFIX:nodes` | heartbeats, and the ids of users that are new to the service |
+//! | hash and channel `PREFIX:nodes` | when each node said last that it is there; heartbeats, and the ids of users that are new to the service |
 //! | key `PREFIX:life` | a mark that is gone when the engine lost all that it had |
 //! | hash `PREFIX:i:N` | the ids of users that are known to it, in [`INDEX_PARTS`] parts |
 //! | key, hash, list and channel `PREFIX:probe:…` | nothing: whether they may be used |

@@ -10,6 +10,9 @@ use crate::point::TrailPoint;
 use crate::protocol::{ClientMessage, decode, encode_position};
 use crate::relay::RunnerKey;
 
+/// Taken in at once, at most: of a node that dies all runners are told of.
+const TOLD_MAX: usize = 2048;
+
 impl Server {
     /// Takes in what came from other nodes.
     pub(super) fn hear(&mut self) {
@@ -22,7 +25,10 @@ impl Server {
     }
 
     fn take_in(&mut self) {
-        while let Some(told) = self.nodes.as_mut().and_then(|nodes| nodes.next_told()) {
+        for _ in 0..TOLD_MAX {
+            let Some(told) = self.nodes.as_mut().and_then(|nodes| nodes.next_told()) else {
+                return;
+            };
             self.take_in_one(told);
             self.relieve();
         }

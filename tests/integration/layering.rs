@@ -178,6 +178,8 @@ const FLOORS: &[&str] = &[
     "server/state/restore.rs",
     "server/metrics.rs",
     "server/nodes/lookup.rs",
+    "server/nodes/questions.rs",
+    "server/nodes/resync.rs",
     "server/nodes/topic.rs",
     "server/nodes/topics.rs",
     "server/nodes/timed.rs",

@@ -1,6 +1,7 @@
 //! What the engines answer: what they kept of a user, and who everyone is. Must never know who asked.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::Told;
 use super::hearing::{Ear, count, since, text};
@@ -76,7 +77,7 @@ impl Ear<'_> {
     }
 
     /// The newest position of a user, as the engine kept it.
-    pub(super) fn read_last_known(&mut self, id: &Rc<str>, value: Value) {
+    pub(super) fn read_last_known(&mut self, id: &Rc<str>, value: Value, is_alone: bool) {
         let kept = match value {
             Value::Blob(payload) => match Envelope::read(payload, self.node) {
                 Ok(envelope) if envelope.kind.is_kept() => Some(envelope),
@@ -113,7 +114,12 @@ impl Ear<'_> {
                             age: Some(age).filter(|_| !std::mem::take(&mut topic.is_newcomer)),
                         });
                     }
-                    Heard::Newer => topic.owes_position = false,
+                    Heard::Newer => {
+                        topic.owes_position = false;
+                        if envelope.kind == Kind::Goodbye && held.is_empty() {
+                            self.told.push_back(Told::Goodbye(Rc::clone(id)));
+                        }
+                    }
                     Heard::Known => {}
                     Heard::Overwrote => topic.owes_position |= topic.is_newest_of(own),
                 }
@@ -125,7 +131,7 @@ impl Ear<'_> {
         if !held.is_empty() {
             self.released.push((Rc::clone(id), held));
         }
-        if !self.has_trails {
+        if is_alone {
             self.told.push_back(Told::Read(Rc::clone(id)));
         }
     }
@@ -143,6 +149,25 @@ impl Ear<'_> {
         }
         self.told.push_back(Told::Trail(Rc::clone(id), points));
         self.told.push_back(Told::Read(Rc::clone(id)));
+    }
+
+    /// When each node said last that it is there, in unix seconds.
+    pub(super) fn read_nodes(&mut self, value: Value) {
+        let Value::Map(mut fields) = value else {
+            return;
+        };
+        let now_s = self.now.unix_ms as u64 / 1000;
+        while let (Some(node), Some(said_s)) = (fields.next(), fields.next()) {
+            let said_s = text(said_s).and_then(|text| text.parse::<u64>().ok());
+            match text(node).and_then(Node::new).zip(said_s) {
+                Some((node, _)) if node == self.node => {}
+                Some((node, said_s)) => {
+                    let age = Duration::from_secs(now_s.saturating_sub(said_s));
+                    self.peers.hear_of(node, age);
+                }
+                None => self.counts.ignore(Ignored::Malformed),
+            }
+        }
     }
 
     /// Users in a part of the index, each with when it was told last.

@@ -1,7 +1,6 @@
 //! One engine: its socket, which is opened again for ever, and what is said over it. Must never
 //! know what nodes say to one another.
 
-use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -12,14 +11,23 @@ use mio::{Interest, Registry, Token};
 
 use super::address::EngineAddress;
 use super::lookup::Lookup;
-use super::topic::Question;
-use crate::bus::{Incoming, Link, Login, Names, News, Trouble, VALUE_BYTES_MAX, Value};
+use super::questions::{Question, Questions};
+use super::resync::Resync;
+use crate::bus::{
+    Incoming, Link, Login, Names, News, NotTaken, Tag, Trouble, VALUE_BYTES_MAX, Value,
+};
 use crate::server::memory::BUS_IN_BYTES_MAX;
 
 /// Read in one tick at most, so that much of it delays the others by little. It is more than what
 /// makes positions be passed over that newer ones follow.
 const READ_BYTES_MAX: usize = 512 * 1024;
 const _: () = assert!(BUS_IN_BYTES_MAX as usize >= 2 * (VALUE_BYTES_MAX + READ_BYTES_MAX));
+
+/// So much of what a link may hold is left to positions of this tick.
+pub(super) const PENDING_BYTES_MAX: usize = 64 * 1024;
+
+/// Answers come in the order of the questions: there is nothing to find them by.
+const TAG: Tag = Tag(0);
 
 /// Room for one read.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -36,7 +44,8 @@ pub(super) struct Engine {
     /// Whether there may be something to read.
     is_readable: bool,
     /// What was asked and not answered yet.
-    pub(super) questions: VecDeque<Question>,
+    pub(super) questions: Questions,
+    pub(super) resync: Resync,
     /// How often it was connected anew.
     pub(super) reconnects: u64,
     was_up: bool,
@@ -73,7 +82,8 @@ impl Engine {
             socket: Socket::None,
             piece: Vec::new(),
             is_readable: false,
-            questions: VecDeque::new(),
+            questions: Questions::default(),
+            resync: Resync::new(),
             reconnects: 0,
             was_up: false,
             life: None,
@@ -125,7 +135,13 @@ impl Engine {
 
     /// Whether there is something to do by now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.is_readable || self.link.deadline().is_some_and(|deadline| now >= deadline)
+        self.is_readable || self.deadline().is_some_and(|deadline| now >= deadline)
+    }
+
+    /// When there is something to do if nothing happens until then.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let deadlines = [self.link.deadline(), self.resync.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Whether something happened that was not looked at yet.
@@ -243,7 +259,8 @@ impl Engine {
             self.socket = Socket::None;
             self.passed_over_before = self.passed_over();
             self.incoming = Incoming::default();
-            self.questions.clear();
+            self.questions = Questions::default();
+            self.resync.lost();
             changed = Some(Changed::Down);
         }
         changed
@@ -270,6 +287,19 @@ impl Engine {
                 Err(error) => return self.link.failed(Trouble::Lost(error.to_string()), now),
             }
         }
+    }
+
+    /// Asks something, and keeps in mind what.
+    pub(super) fn ask(&mut self, arguments: &[&[u8]], question: Question) -> Result<(), NotTaken> {
+        self.link.ask(arguments, TAG)?;
+        self.questions.push(question);
+        Ok(())
+    }
+
+    /// Whether more may be asked now: it is up, and neither what is written nor what is awaited is much.
+    pub(super) fn may_be_asked(&self) -> bool {
+        let has_room = self.link.pending_bytes() <= PENDING_BYTES_MAX;
+        self.link.is_up() && has_room && !self.questions.are_many()
     }
 
     /// Positions of which newer ones had come with them.

@@ -12,6 +12,8 @@ mod everyone;
 mod hearing;
 mod lookup;
 mod peers;
+mod questions;
+mod resync;
 mod telling;
 mod timed;
 mod told;
@@ -27,7 +29,7 @@ use data_encoding::BASE64URL_NOPAD;
 use mio::{Registry, Token};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::bus::{Login, Names, Node, Stamp, Tag};
+use crate::bus::{Login, Names, Node, Stamp};
 use crate::relay::Now;
 use crate::server::config::Config;
 use crate::server::memory::topics_max;
@@ -40,15 +42,6 @@ use peers::Peers;
 pub(super) use told::Told;
 pub(super) use topic::Word;
 use topics::Topics;
-
-/// How often a node says that it is there.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
-
-/// Answers come in the order of the questions: there is nothing to find them by.
-const TAG: Tag = Tag(0);
-
-/// So much of what a link may hold is left to positions of this tick.
-const PENDING_BYTES_MAX: usize = 64 * 1024;
 
 /// Positions are kept for this long at least, so that a node of short memory does not empty the
 /// engine for the others.
@@ -157,6 +150,9 @@ impl Nodes {
             self.hear(index, now);
             self.look_after(index, now);
             let engine = &mut self.engines[index];
+            if engine.resync.take_due(now.monotonic) {
+                self.topics.lose(index);
+            }
             if engine.is_to_connect(now.monotonic) {
                 engine.connect(registry, token, now.monotonic);
             }
@@ -181,6 +177,7 @@ impl Nodes {
             }
             Some(Changed::Up) => {
                 self.topics.lose(index);
+                self.peers.listen_again();
                 if self.topics.have_everyone() {
                     self.seeking.begin(index);
                 }
@@ -219,16 +216,19 @@ impl Nodes {
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let engines = self.engines.iter().enumerate();
         let engines = engines.filter_map(|(index, engine)| {
-            let link = &engine.link;
+            let is_to_be_read =
+                self.topics.is_unread(index) || !self.seeking.parts[index].is_empty();
+            let may_read = is_to_be_read && engine.may_be_asked();
             // With more in it, the socket takes no more and will say when it does.
-            let is_ready = link.is_up() && link.pending_bytes() == 0;
-            let has_some = self.topics.has_some_for(index) || !self.seeking.parts[index].is_empty();
-            match is_ready && has_some || engine.has_events() {
+            let is_ready = engine.link.is_up() && engine.link.pending_bytes() == 0;
+            match is_ready && (may_read || self.topics.is_owing(index)) || engine.has_events() {
                 true => Some(now),
-                false => link.deadline(),
+                false => engine.deadline(),
             }
         });
+        let told = (!self.told.is_empty()).then_some(now);
         engines
+            .chain(told)
             .chain(self.topics.next_deadline())
             .chain([self.heartbeat_at, self.everyone_deadline(now)])
             .min()

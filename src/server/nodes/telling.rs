@@ -4,8 +4,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::engine::PENDING_BYTES_MAX;
 use super::topic::{Position, Reading, Word};
-use super::{Nodes, PENDING_BYTES_MAX, Scratch, Told};
+use super::{Nodes, Scratch, Told};
 use crate::bus::{Envelope, Kind, Link, Names, Newest, NotTaken, Of};
 use crate::relay::{Now, Stake};
 use crate::server::memory::BUS_ASKED_MAX;
@@ -13,10 +14,6 @@ use crate::server::memory::BUS_ASKED_MAX;
 /// A position that outlived a restart counts as older by so much: its age is that of a file, and what
 /// an engine kept in the meantime is the truth.
 const RESTORED_MARGIN: Duration = Duration::from_secs(1);
-
-/// How long a goodbye is kept, in milliseconds: whoever reads the key in the meantime knows that it
-/// is newer than the position before it.
-const GOODBYE_MS: u64 = 60_000;
 
 impl Nodes {
     /// Notes the stake in a user, and our word of it.
@@ -73,6 +70,7 @@ impl Nodes {
     /// Takes back our words of all users, for this node is about to end.
     pub(in crate::server) fn end(&mut self) {
         self.topics.take_back_words();
+        self.sign_off();
     }
 
     /// Publishes a position that was received here.
@@ -140,22 +138,12 @@ impl Nodes {
         let stamp = self.next_stamp(now);
         self.topics.take_held(id);
         let topic = self.topics.get_or_new(id, now.monotonic);
-        topic.owes_position = false;
         let stamp = topic.stamp(stamp);
-        let envelope = Envelope {
-            kind: Kind::Goodbye,
-            stamp,
-            fix_ms: None,
-            json: "",
-        };
-        topic.newest = Some(Newest::published(stamp));
-        let link = &mut self.engines[topic.engine].link;
-        let scratch = &mut self.scratch;
-        let _ = keep(link, &self.names, scratch, id, envelope, GOODBYE_MS);
+        topic.newest = Some(Newest::heard_first(stamp));
+        topic.owes_position = true;
         topic.points.clear();
-        let trail = self.names.user(Of::Trail, id);
-        // Empties it, with the rights that there are.
-        let _ = link.command(&[b"LTRIM", trail.as_bytes(), b"1", b"0"]);
+        // Where there is no room it is owed, like a position.
+        let _ = self.publish_again(id, None);
     }
 
     /// The next user whose newest position is owed to an engine that takes it. It is to be given
@@ -217,8 +205,14 @@ impl Nodes {
                 };
                 (Kind::Position, fix_ms, json, ttl_ms)
             }
-            // It said goodbye, or nobody remembers.
-            None => (Kind::Goodbye, None, "", GOODBYE_MS),
+            // It said goodbye, or nobody remembers. That is kept as long as a position, of which it
+            // says that it is over.
+            None => (
+                Kind::Goodbye,
+                None,
+                "",
+                self.forget_after.as_millis() as u64,
+            ),
         };
         let envelope = Envelope {
             kind,
@@ -231,6 +225,11 @@ impl Nodes {
             Ok(()) => {
                 newest.set_again();
                 self.counts.published += u64::from(kind == Kind::Position);
+                if kind == Kind::Goodbye {
+                    let trail = self.names.user(Of::Trail, id);
+                    // Empties it, with the rights that there are.
+                    let _ = link.command(&[b"LTRIM", trail.as_bytes(), b"1", b"0"]);
+                }
                 Ok(())
             }
             Err(NotTaken) => {

@@ -25,7 +25,7 @@ impl Topics {
             if topic.leaves_at != Some(at) {
                 continue;
             }
-            if topic.reading == Reading::Asked || topic.owes_word || topic.owes_audience {
+            if topic.reading == Reading::Asked || topic.owes_some_word() {
                 // The answer would be taken for one to a later question.
                 let at = now + LINGER;
                 topic.leaves_at = Some(at);
@@ -35,6 +35,7 @@ impl Topics {
             let topic = self.topics.remove(slot);
             self.ids.remove(&id);
             self.unread[topic.engine].remove(slot as u32);
+            self.untrailed[topic.engine].remove(slot as u32);
             self.owing[topic.engine].remove(slot as u32);
             self.held -= topic.held.len();
             return Some(topic);

@@ -7,25 +7,6 @@ use crate::bus::{Newest, Node, Stamp};
 use crate::point::TrailPoint;
 use crate::relay::Stake;
 
-/// What was asked of an engine; the answers come in the order of the questions.
-#[derive(Clone, Debug)]
-pub(super) enum Question {
-    /// The newest position.
-    LastKnown(Rc<str>),
-    /// The mark of an engine that has lost nothing.
-    Life,
-    /// What each node says of the user.
-    Words(Rc<str>),
-    /// The same, when all have had time to say it again.
-    WordsAgain(Rc<str>),
-    /// How many follow the user, by node.
-    Audiences(Rc<str>),
-    /// Points of the user's trail.
-    Trail(Rc<str>),
-    /// Who is in a part of the index.
-    Index,
-}
-
 /// How far what the engine knows of a user has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
@@ -90,6 +71,8 @@ pub(super) struct Topic {
     pub(super) is_newcomer: bool,
     /// Whether reading it took too long.
     pub(super) is_late: bool,
+    /// Whether its trail is to be read once all positions were: it was read before.
+    pub(super) has_old_trail: bool,
 }
 
 impl Topic {
@@ -106,6 +89,11 @@ impl Topic {
     /// Whether it is to be told to the index.
     pub(super) fn owes_index(&self) -> bool {
         !self.is_indexed && (self.stake.is_declared || self.stake.has_position)
+    }
+
+    /// Whether others wait for something that only this node can say.
+    pub(super) fn owes_some_word(&self) -> bool {
+        self.owes_word || self.owes_audience || self.owes_position
     }
 
     /// Whether the engine is to be given something.

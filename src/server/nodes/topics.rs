@@ -29,6 +29,8 @@ pub(super) struct Topics {
     pub(super) topics: Slab<Topic>,
     /// For each engine those that are to be read.
     pub(super) unread: Vec<SlotQueue>,
+    /// For each engine those of whom the trail alone is to be read.
+    pub(super) untrailed: Vec<SlotQueue>,
     /// For each engine those of whom something is owed to it.
     pub(super) owing: Vec<SlotQueue>,
     /// When it took too long to read each, the first first.
@@ -54,6 +56,7 @@ impl Topics {
             ids: HashMap::new(),
             topics: Slab::new(),
             unread: vec![SlotQueue::default(); engines],
+            untrailed: vec![SlotQueue::default(); engines],
             owing: vec![SlotQueue::default(); engines],
             late_at: VecDeque::new(),
             paced: VecDeque::new(),
@@ -162,6 +165,7 @@ impl Topics {
             is_indexed: false,
             is_newcomer: false,
             is_late: false,
+            has_old_trail: false,
         });
         self.ids.insert(Rc::clone(id), slot);
         self.unread[engine].push(slot as u32);
@@ -238,7 +242,8 @@ impl Topics {
             .filter(|topic| topic.audiences.is_some())
     }
 
-    /// Has all of an engine be read, once more: it was away. What is on its way to it may be lost.
+    /// Has all of an engine be read, once more: it was away, or refused something. What is on its way
+    /// to it may be lost.
     pub(super) fn lose(&mut self, engine: usize) {
         for (slot, topic) in &mut self.topics {
             if topic.engine == engine {
@@ -253,6 +258,7 @@ impl Topics {
                 topic.audiences = None;
                 topic.is_indexed = false;
                 topic.points = Vec::new();
+                topic.has_old_trail = topic.newest.is_some();
                 self.unread[engine].push(slot as u32);
             }
         }
@@ -273,6 +279,20 @@ impl Topics {
             topic.reading = Reading::Asked;
             self.unread[topic.engine].remove(*slot as u32);
         }
+    }
+
+    /// Has a user's trail be read once all positions were.
+    pub(super) fn await_trail(&mut self, id: &str) {
+        if let Some(slot) = self.ids.get(id) {
+            self.untrailed[self.topics[*slot].engine].push(*slot as u32);
+        }
+    }
+
+    /// The next one whose trail is to be read.
+    pub(super) fn next_untrailed(&mut self, engine: usize) -> Option<Rc<str>> {
+        let slot = self.untrailed[engine].first()?;
+        self.untrailed[engine].remove(slot);
+        Some(Rc::clone(&self.topics.get(slot as usize)?.id))
     }
 
     /// Has the engine be given what is owed of a user.
@@ -297,11 +317,11 @@ impl Topics {
 
     /// Whether some of an engine's wait to be read.
     pub(super) fn is_unread(&self, engine: usize) -> bool {
-        self.unread[engine].first().is_some()
+        self.unread[engine].first().is_some() || self.untrailed[engine].first().is_some()
     }
 
-    /// Whether something of an engine's waits for room.
-    pub(super) fn has_some_for(&self, engine: usize) -> bool {
-        self.unread[engine].first().is_some() || self.owing[engine].first().is_some()
+    /// Whether something is owed to an engine.
+    pub(super) fn is_owing(&self, engine: usize) -> bool {
+        self.owing[engine].first().is_some()
     }
 }

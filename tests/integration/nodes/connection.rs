@@ -193,6 +193,7 @@ fn the_metrics_of_the_bus_are_there_with_a_bus_alone() {
         ("spectate_bus_up", "gauge"),
         ("spectate_bus_published_total", "counter"),
         ("spectate_bus_conflated_total", "counter"),
+        ("spectate_bus_refused_total", "counter"),
         ("spectate_bus_received_total", "counter"),
         ("spectate_bus_ignored_total", "counter"),
         ("spectate_bus_subscriptions", "gauge"),
@@ -204,7 +205,7 @@ fn the_metrics_of_the_bus_are_there_with_a_bus_alone() {
     ] {
         assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{name}");
     }
-    assert_eq!(text.matches("# TYPE spectate_bus").count(), 11, "{text}");
+    assert_eq!(text.matches("# TYPE spectate_bus").count(), 12, "{text}");
     assert!(!alone.get("/metrics").body.contains("spectate_bus"));
     if let Some(said) = promtool(&["check", "metrics"], text.as_bytes()) {
         assert_eq!(said, "", "{text}");

@@ -3,6 +3,7 @@
 mod connection;
 mod engine;
 mod everyone;
+mod faults;
 mod positions;
 mod presence;
 mod processes;

@@ -110,9 +110,12 @@ fn runners_of_a_node_that_died_are_not_connected_and_stay_where_they_were() {
     assert_eq!(presence(&mut early), of_five("live", false));
     assert!(died.elapsed().as_secs() < 10, "{:?}", died.elapsed());
     assert_eq!(there.metric("spectate_bus_nodes"), 1.0);
-    let mut late = watcher(&there);
-    assert_eq!(presence(&mut late), of_five("live", false));
-    assert_last_known(&late.receive(), POSITION);
+    // Nor does a node believe it that never heard of it.
+    for node in [&there, &engine.node(&[])] {
+        let mut late = watcher(node);
+        assert_eq!(presence(&mut late), of_five("live", false));
+        assert_last_known(&late.receive(), POSITION);
+    }
 }
 
 #[test]
