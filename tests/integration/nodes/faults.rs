@@ -72,7 +72,7 @@ fn what_an_engine_had_no_memory_for_is_told_again_once_it_has() {
 
 #[test]
 fn many_long_trails_are_read_without_being_owed_more_than_an_engine_allows() {
-    const RUNNERS: u32 = 1000;
+    const RUNNERS: u32 = 4000;
     let limit = ["--client-output-buffer-limit", "pubsub 4mb 4mb 1"];
     let Some(engine) = Engine::start(&limit) else {
         return;
@@ -83,7 +83,8 @@ fn many_long_trails_are_read_without_being_owed_more_than_an_engine_allows() {
          end end"
     );
     engine.say(&["EVAL", &fill, "0"]);
-    let node = engine.node(&["--max-message-bytes", "65536"]);
+    assert_eq!(engine.say(&["LLEN", "spectate:t:4000"]), "240");
+    let node = engine.node(&["--max-message-bytes", "65536", "--max-follows", "5000"]);
     let ids: Vec<String> = (1..=RUNNERS).map(|id| id.to_string()).collect();
     let mut watcher = node.connect();
     watcher.send(&format!(
@@ -92,7 +93,7 @@ fn many_long_trails_are_read_without_being_owed_more_than_an_engine_allows() {
     ));
     (0..RUNNERS).for_each(|_| assert!(watcher.receive().starts_with(r#"{"presence":"#)));
     // Behind all that was asked before.
-    assert_eq!(node.get("/positions?ids=1001").status, 200);
+    assert_eq!(node.get("/positions?ids=4001").status, 200);
     assert_eq!(node.metric("spectate_bus_reconnects_total"), 0.0);
 }
 
