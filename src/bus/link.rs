@@ -4,8 +4,9 @@
 //!
 //! Whoever has the socket does this with it:
 //!
-//! 1. [`Link::is_due`]: connect, and say [`Link::connecting`], then [`Link::connected`], or
-//!    [`Link::failed`] whenever the socket says so. A connection has an [`Incoming`] of its own.
+//! 1. [`Link::is_due`]: connect, and say [`Link::connecting`], where hands are to be shaken
+//!    [`Link::reached`], then [`Link::connected`], or [`Link::failed`] whenever the socket says so. A
+//!    connection has an [`Incoming`] of its own.
 //! 2. Read until the socket would block into [`Incoming::extend`], say [`Link::received`] for what
 //!    came and [`Link::drained`] at the end, then hand each [`Incoming::next`] to [`Link::take`].
 //! 3. Write [`Link::pending`] and say how much of it went with [`Link::wrote`], once a turn.
@@ -54,6 +55,8 @@ enum State {
     },
     Connecting {
         until: Instant,
+        /// Whether somebody is there, who has to shake hands first.
+        is_reached: bool,
     },
     /// Greeted; so many answers are to come until it is up.
     Greeting {
@@ -111,8 +114,28 @@ impl Link {
 
     /// A connection is being made.
     pub(crate) fn connecting(&mut self, now: Instant) {
-        let until = now + CONNECT_MAX;
-        self.state = State::Connecting { until };
+        self.state = State::Connecting {
+            until: now + CONNECT_MAX,
+            is_reached: false,
+        };
+    }
+
+    /// Somebody is there, who has to shake hands before anything is said.
+    pub(crate) fn reached(&mut self, now: Instant) {
+        if let State::Connecting {
+            is_reached: false, ..
+        } = self.state
+        {
+            self.state = State::Connecting {
+                until: now + CONNECT_MAX,
+                is_reached: true,
+            };
+        }
+    }
+
+    /// Whether nothing can be said yet to who is to be connected.
+    pub(crate) fn is_connecting(&self) -> bool {
+        matches!(self.state, State::Connecting { .. })
     }
 
     /// The connection is there.
@@ -249,9 +272,10 @@ impl Link {
         self.outgoing.pending_bytes()
     }
 
-    /// So much of it was written, and the socket takes no more for now or there is no more.
-    pub(crate) fn wrote(&mut self, count: usize, now: Instant) {
-        self.outgoing.wrote(count);
+    /// So much of it was written, of all that was so much is on its way still, and the socket takes
+    /// no more for now or there is no more.
+    pub(crate) fn wrote(&mut self, count: usize, held: usize, now: Instant) {
+        self.outgoing.wrote(count, held);
         if let Some(silence) = self.silence() {
             silence.wrote(now);
         }
@@ -261,7 +285,7 @@ impl Link {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Down { retry_at } => Some(*retry_at),
-            State::Connecting { until } => Some(*until),
+            State::Connecting { until, .. } => Some(*until),
             State::Greeting { silence, .. } | State::Up { silence } => silence.deadline(),
         }
     }
@@ -269,8 +293,12 @@ impl Link {
     /// Does what is due by now.
     pub(crate) fn tick(&mut self, now: Instant) {
         match &mut self.state {
-            State::Connecting { until } if now >= *until => {
-                self.failed(Trouble::Lost("no connection within 5 s".to_owned()), now);
+            State::Connecting { until, is_reached } if now >= *until => {
+                let trouble = match is_reached {
+                    true => Trouble::NoHandshake,
+                    false => Trouble::Lost("no connection within 5 s".to_owned()),
+                };
+                self.failed(trouble, now);
             }
             State::Greeting { silence, .. } | State::Up { silence } => {
                 if silence.is_over() {

@@ -17,6 +17,7 @@ const FLOORS: &[&str] = &[
     "gpx/writer.rs",
     "gpx/mod.rs",
     "logger.rs",
+    "trust.rs",
     "qr.rs",
     "queue/numbers.rs",
     "queue/mod.rs",
@@ -177,7 +178,10 @@ const FLOORS: &[&str] = &[
     "server/state/writing.rs",
     "server/state/restore.rs",
     "server/metrics.rs",
+    "server/nodes/access.rs",
+    "server/nodes/distrust.rs",
     "server/nodes/lookup.rs",
+    "server/nodes/socket.rs",
     "server/nodes/topic.rs",
     "server/nodes/topics.rs",
     "server/nodes/timed.rs",
@@ -315,6 +319,11 @@ const ROOMS: &[Room] = &[
         "logger.rs",
         &["std", "log", "rustix", "simple_logger"],
         SOCKETS,
+    ),
+    (
+        "trust.rs",
+        &["std", "rustls"],
+        &["net::", "mio::", "fs::", "time::", "log::"],
     ),
     (
         "qr.rs",
@@ -465,7 +474,15 @@ const ROOMS: &[Room] = &[
     ),
     (
         "server/nodes/",
-        &["std", "data_encoding", "log", "mio", "ring", "slab"],
+        &[
+            "std",
+            "data_encoding",
+            "log",
+            "mio",
+            "ring",
+            "rustls",
+            "slab",
+        ],
         &["serde_json", "httparse", "Connection", "Relay"],
     ),
     (
@@ -851,6 +868,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("refusal", &["fix", "user"]),
     ("roster", &["user"]),
     ("gpx", &["date"]),
+    ("trust", &[]),
     ("qr", &[]),
     ("queue", &[]),
     ("duration", &[]),
@@ -884,7 +902,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "client",
         &[
-            "auth", "date", "duration", "fix", "gpx", "qr", "roster", "user",
+            "auth", "date", "duration", "fix", "gpx", "qr", "roster", "trust", "user",
         ],
     ),
     (

@@ -89,7 +89,7 @@ impl Peer {
 
     /// The connection's side.
     pub(crate) fn session(&self) -> Session {
-        Session::new(Arc::clone(&self.server)).expect("random numbers")
+        Session::server(Arc::clone(&self.server)).expect("random numbers")
     }
 
     /// How many bytes were read of it.

@@ -86,7 +86,7 @@ impl Certificate {
     /// # Errors
     /// When the machine has nothing to make random numbers from.
     pub(super) fn session(&self) -> Result<Session, Error> {
-        Session::new(Arc::clone(&self.config))
+        Session::server(Arc::clone(&self.config))
     }
 
     /// When it ends, in seconds since the start of 1970 UTC.

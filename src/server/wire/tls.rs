@@ -4,9 +4,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
-use rustls::{Error, ServerConfig};
+use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
+use rustls::{ClientConfig, Error, ServerConfig};
 
 /// A record of TLS 1.2, with its header and the most that encryption adds (RFC 5246, 6.2.3).
 pub const RECORD_BYTES_MAX: usize = 5 + (1 << 14) + 2048;
@@ -24,22 +26,15 @@ const SEAL_BYTES_MAX: usize = 256;
 /// The first byte of whoever speaks TLS: a record with a handshake message (RFC 8446, 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
 
-/// The end of a session by a fault: of the peer's, most often.
-#[derive(Debug)]
-pub(super) struct Fault(Error);
+/// Longest message of a handshake that is taken, with its records: one, as clients send. The
+/// certificates of a server may take several.
+const CLIENT_MESSAGE_BYTES_MAX: usize = RECORD_BYTES_MAX;
+const SERVER_MESSAGE_BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Fault {}
-
-/// One side of a TLS session: the server's.
+/// One side of a TLS session.
 pub struct Session {
-    rustls: UnbufferedServerConnection,
-    /// The beginning of a record.
+    rustls: Side,
+    /// The beginning of a record, or of a message of a handshake.
     incoming: Vec<u8>,
     /// What was decrypted and found no room.
     plaintext: Vec<u8>,
@@ -55,6 +50,11 @@ pub struct Session {
     is_broken: bool,
 }
 
+enum Side {
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
+}
+
 impl fmt::Debug for Session {
     /// Without its keys; the room that its buffers take.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -67,13 +67,29 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// A session of which nothing was said yet.
+    /// The server's side of a session of which nothing was said yet.
     ///
     /// # Errors
     /// When there is nothing to make random numbers from.
-    pub fn new(config: Arc<ServerConfig>) -> Result<Session, Error> {
-        Ok(Session {
-            rustls: UnbufferedServerConnection::new(config)?,
+    pub fn server(config: Arc<ServerConfig>) -> Result<Session, Error> {
+        let rustls = UnbufferedServerConnection::new(config)?;
+        Ok(Session::new(Side::Server(rustls)))
+    }
+
+    /// The side of a client of the server with this name, which is the first to speak.
+    ///
+    /// # Errors
+    /// When there is nothing to make random numbers from.
+    pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Session, Error> {
+        let rustls = UnbufferedClientConnection::new(config, name)?;
+        let mut session = Session::new(Side::Client(rustls));
+        session.advance(&mut [])?;
+        Ok(session)
+    }
+
+    fn new(rustls: Side) -> Session {
+        Session {
+            rustls,
             incoming: Vec::new(),
             plaintext: Vec::new(),
             unsent: Vec::new(),
@@ -83,12 +99,15 @@ impl Session {
             has_ended: false,
             is_shut: false,
             is_broken: false,
-        })
+        }
     }
 
     /// Whether nothing of the connection's own can be said yet.
     pub(super) fn is_shaking_hands(&self) -> bool {
-        self.rustls.is_handshaking()
+        match &self.rustls {
+            Side::Server(rustls) => rustls.is_handshaking(),
+            Side::Client(rustls) => rustls.is_handshaking(),
+        }
     }
 
     /// Whether what a peer begins with is no TLS, but a request.
@@ -126,7 +145,7 @@ impl Session {
 
     /// Takes in what came, and decrypts into the room all that is whole; says how much that is. After
     /// a fault [`Session::unsent`] holds the alert that tells the peer.
-    pub(super) fn receive(&mut self, ciphertext: &[u8], room: &mut [u8]) -> Result<usize, Fault> {
+    pub(super) fn receive(&mut self, ciphertext: &[u8], room: &mut [u8]) -> Result<usize, Error> {
         self.has_begun = true;
         self.incoming.reserve_exact(ciphertext.len());
         self.incoming.extend_from_slice(ciphertext);
@@ -142,58 +161,38 @@ impl Session {
     }
 
     /// Has rustls do all that it can with what is here.
-    fn advance(&mut self, room: &mut [u8]) -> Result<usize, Fault> {
+    fn advance(&mut self, room: &mut [u8]) -> Result<usize, Error> {
         let (mut consumed, mut count) = (0, 0);
         let outcome = loop {
-            let rest = &mut self.incoming[consumed..];
-            let UnbufferedStatus { mut discard, state } = self.rustls.process_tls_records(rest);
-            let is_all = match state {
-                Err(error) => break Err(Fault(error)),
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                    while let Some(record) = traffic.next_record() {
-                        let record = match record {
-                            Ok(record) => record,
-                            Err(error) => return Err(Fault(error)),
-                        };
-                        discard += record.discard;
-                        let fits = record.payload.len().min(room.len() - count);
-                        let (now, later) = record.payload.split_at(fits);
-                        room[count..count + fits].copy_from_slice(now);
-                        self.plaintext.extend_from_slice(later);
-                        count += fits;
-                    }
-                    false
-                }
-                Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    let begin = self.unsent.len();
-                    if let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) {
-                        self.unsent.resize(begin + size.required_size, 0);
-                        // It has said how much it needs.
-                        let _ = data.encode(&mut self.unsent[begin..]);
-                    }
-                    false
-                }
-                Ok(ConnectionState::TransmitTlsData(data)) => {
-                    data.done();
-                    false
-                }
-                Ok(ConnectionState::PeerClosed) => {
-                    self.has_ended = true;
-                    false
-                }
-                Ok(_) => true,
+            let mut buffers = Buffers {
+                room: &mut room[count..],
+                plaintext: &mut self.plaintext,
+                unsent: &mut self.unsent,
             };
-            consumed += discard;
-            if is_all {
-                break Ok(count);
+            let rest = &mut self.incoming[consumed..];
+            let step = match &mut self.rustls {
+                Side::Server(rustls) => buffers.step(rustls.process_tls_records(rest)),
+                Side::Client(rustls) => buffers.step(rustls.process_tls_records(rest)),
+            };
+            consumed += step.consumed;
+            match step.outcome {
+                Ok(Outcome::Decrypted(more)) => count += more,
+                Ok(Outcome::Said) => {}
+                Ok(Outcome::PeerClosed) => self.has_ended = true,
+                Ok(Outcome::Waits) => break Ok(count),
+                Err(error) => break Err(error),
             }
         };
         self.incoming.drain(..consumed);
         if consumed > 0 {
             self.incoming.shrink_to_fit();
         }
-        if self.incoming.len() > RECORD_BYTES_MAX {
-            return Err(Fault(Error::General("a message is too long".to_owned())));
+        let message_bytes_max = match self.rustls {
+            Side::Server(_) => CLIENT_MESSAGE_BYTES_MAX,
+            Side::Client(_) => SERVER_MESSAGE_BYTES_MAX,
+        };
+        if self.incoming.len() > message_bytes_max {
+            return Err(Error::General("a message is too long".to_owned()));
         }
         outcome
     }
@@ -213,40 +212,121 @@ impl Session {
 
     /// Encrypts a piece behind what is unsent; `false` if that cannot be done yet, or no longer.
     pub(super) fn seal(&mut self, piece: &[u8]) -> bool {
-        self.encode(piece.len() + SEAL_BYTES_MAX, |traffic, room| {
-            traffic.encrypt(piece, room)
-        })
+        self.encrypt(Some(piece))
     }
 
     /// Says that nothing else will be sent, once.
     pub(super) fn seal_end(&mut self) {
         if !self.is_shut {
-            self.is_shut = self.encode(SEAL_BYTES_MAX, |traffic, room| {
-                traffic.queue_close_notify(room)
-            });
+            self.is_shut = self.encrypt(None);
         }
     }
 
-    fn encode(
-        &mut self,
-        bytes_max: usize,
-        encode: impl FnOnce(&mut Writing, &mut [u8]) -> Result<usize, EncryptError>,
-    ) -> bool {
+    /// Encrypts a piece, or the word that there are no more.
+    fn encrypt(&mut self, piece: Option<&[u8]>) -> bool {
         if self.is_broken || self.is_shut {
             return false;
         }
         // Nothing is decrypted here: all that was whole was decrypted when it came.
-        let status = self.rustls.process_tls_records(&mut self.incoming);
-        let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state else {
-            return false;
-        };
-        let begin = self.unsent.len();
-        self.unsent.resize(begin + bytes_max, 0);
-        let encoded = encode(&mut traffic, &mut self.unsent[begin..]);
-        self.unsent
-            .truncate(begin + *encoded.as_ref().unwrap_or(&0));
-        encoded.is_ok()
+        let incoming = &mut self.incoming;
+        match &mut self.rustls {
+            Side::Server(rustls) => encrypt(
+                rustls.process_tls_records(incoming),
+                piece,
+                &mut self.unsent,
+            ),
+            Side::Client(rustls) => encrypt(
+                rustls.process_tls_records(incoming),
+                piece,
+                &mut self.unsent,
+            ),
+        }
     }
 }
 
-type Writing<'c> = rustls::unbuffered::WriteTraffic<'c, rustls::server::ServerConnectionData>;
+/// Where a session puts things.
+struct Buffers<'a> {
+    room: &'a mut [u8],
+    plaintext: &'a mut Vec<u8>,
+    unsent: &'a mut Vec<u8>,
+}
+
+/// What rustls did, and with how much of what came.
+struct Step {
+    consumed: usize,
+    outcome: Result<Outcome, Error>,
+}
+
+enum Outcome {
+    /// So many bytes are in the room.
+    Decrypted(usize),
+    /// Part of a handshake, or an alert.
+    Said,
+    PeerClosed,
+    /// It needs more from the peer, or from us.
+    Waits,
+}
+
+impl Buffers<'_> {
+    /// Does what the state asks for.
+    fn step<Data>(&mut self, status: UnbufferedStatus<'_, '_, Data>) -> Step {
+        let UnbufferedStatus { mut discard, state } = status;
+        let outcome = state.and_then(|state| {
+            Ok(match state {
+                ConnectionState::ReadTraffic(mut traffic) => {
+                    let mut count = 0;
+                    while let Some(record) = traffic.next_record() {
+                        let record = record?;
+                        discard += record.discard;
+                        let fits = record.payload.len().min(self.room.len() - count);
+                        let (now, later) = record.payload.split_at(fits);
+                        self.room[count..count + fits].copy_from_slice(now);
+                        self.plaintext.extend_from_slice(later);
+                        count += fits;
+                    }
+                    Outcome::Decrypted(count)
+                }
+                ConnectionState::EncodeTlsData(mut data) => {
+                    let begin = self.unsent.len();
+                    if let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) {
+                        self.unsent.resize(begin + size.required_size, 0);
+                        // It has said how much it needs.
+                        let _ = data.encode(&mut self.unsent[begin..]);
+                    }
+                    Outcome::Said
+                }
+                ConnectionState::TransmitTlsData(data) => {
+                    data.done();
+                    Outcome::Said
+                }
+                ConnectionState::PeerClosed => Outcome::PeerClosed,
+                _ => Outcome::Waits,
+            })
+        });
+        Step {
+            consumed: discard,
+            outcome,
+        }
+    }
+}
+
+/// Encrypts a piece, or the word that there are no more, behind what is unsent; `false` if it is not
+/// the time for that.
+fn encrypt<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    piece: Option<&[u8]>,
+    unsent: &mut Vec<u8>,
+) -> bool {
+    let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state else {
+        return false;
+    };
+    let begin = unsent.len();
+    unsent.resize(begin + piece.map_or(0, <[u8]>::len) + SEAL_BYTES_MAX, 0);
+    let room = &mut unsent[begin..];
+    let encrypted = match piece {
+        Some(piece) => traffic.encrypt(piece, room),
+        None => traffic.queue_close_notify(room),
+    };
+    unsent.truncate(begin + *encrypted.as_ref().unwrap_or(&0));
+    encrypted.is_ok()
+}
