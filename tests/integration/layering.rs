@@ -293,6 +293,7 @@ const TESTS: &[&str] = &[
     "server/outbox_model/promises.rs",
     "server/outbox_model/world.rs",
     "server/outbox_model/follows.rs",
+    "server/wire/client_tests.rs",
     "simulate/ledger/tests.rs",
 ];
 
