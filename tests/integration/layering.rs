@@ -106,6 +106,7 @@ const FLOORS: &[&str] = &[
     "bus/retry.rs",
     "bus/silence.rs",
     "bus/link.rs",
+    "bus/commands.rs",
     "bus/mod.rs",
     "server/gzip.rs",
     "server/pages/tiles.rs",

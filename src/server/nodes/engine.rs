@@ -16,11 +16,15 @@ use super::topic::Question;
 use crate::bus::{Incoming, Link, Names, News, Node, Trouble, VALUE_BYTES_MAX, Value};
 use crate::server::memory::BUS_IN_BYTES_MAX;
 use crate::server::wire::stream::Received;
+use crate::server::wire::tls::SESSION_BYTES_MAX;
 
 /// Read in one tick at most, so that much of it delays the others by little. It is more than what
 /// makes positions be passed over that newer ones follow.
 const READ_BYTES_MAX: usize = 512 * 1024;
-const _: () = assert!(BUS_IN_BYTES_MAX as usize >= 2 * (VALUE_BYTES_MAX + READ_BYTES_MAX));
+const _: () = assert!(
+    BUS_IN_BYTES_MAX as usize >= 2 * (VALUE_BYTES_MAX + READ_BYTES_MAX) + SESSION_BYTES_MAX,
+    "also by TLS"
+);
 
 /// Room for one read.
 const PIECE_BYTES: usize = 64 * 1024;

@@ -31,6 +31,11 @@ const HANDSHAKE_RECORD: u8 = 22;
 const CLIENT_MESSAGE_BYTES_MAX: usize = RECORD_BYTES_MAX;
 const SERVER_MESSAGE_BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
 
+/// Most that a client's side holds: its keys, that message and what was read behind it, and a record
+/// on its way in each direction.
+pub(in crate::server) const SESSION_BYTES_MAX: usize =
+    4 * 1024 + SERVER_MESSAGE_BYTES_MAX + 3 * RECORD_BYTES_MAX;
+
 /// One side of a TLS session.
 pub struct Session {
     rustls: Side,
