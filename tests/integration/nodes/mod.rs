@@ -10,6 +10,7 @@ mod races;
 mod requests;
 mod restarts;
 mod simulate;
+mod tls;
 mod trails;
 
 use engine::Engine;
