@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use spectate::server::wire::reader::Reader;
 
 use crate::script::{Driver, Step, fragment, text};
+use crate::transport::{KINDS, Transport};
 
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
@@ -24,21 +25,23 @@ fn time(driver: &mut Driver, piece: &[u8]) -> Duration {
     (0..5).map(|_| run()).min().expect("five runs")
 }
 
-/// Tries a piece where little is here, and where much is.
-fn check(what: &str, mut new: impl FnMut() -> Driver, little: &[u8], much: &[u8], piece: &[u8]) {
-    let [little, much] = [little, much].map(|before| {
-        let mut driver = new();
-        driver.reader = Reader::new(MESSAGE_BYTES_MAX);
-        driver.then(Step::Bytes(before.to_vec()));
-        while driver.turn(false) {}
-        let time = time(&mut driver, piece);
-        assert_eq!(driver.end, None, "{what}");
-        time
-    });
-    assert!(
-        much <= little * TIMES_MAX,
-        "{what}: {much:?} where much is here, {little:?} where little is"
-    );
+/// Tries a piece where little is here, and where much is. Uncut: what is timed is the piece.
+fn check(what: &str, new: fn(Transport) -> Driver, little: &[u8], much: &[u8], piece: &[u8]) {
+    for transport in KINDS {
+        let [little, much] = [little, much].map(|before| {
+            let mut driver = new(transport);
+            driver.reader = Reader::new(MESSAGE_BYTES_MAX);
+            driver.then(Step::Bytes(before.to_vec()));
+            while driver.turn(false) {}
+            let time = time(&mut driver, piece);
+            assert_eq!(driver.end, None, "{what}");
+            time
+        });
+        assert!(
+            much <= little * TIMES_MAX,
+            "{what}: {much:?} where much is here, {little:?} where little is"
+        );
+    }
 }
 
 #[test]
@@ -57,7 +60,7 @@ fn a_fragment_costs_the_same_however_many_came_before_it() {
 
 #[test]
 fn a_byte_of_a_request_head_costs_the_same_however_much_of_it_is_here() {
-    let new = || Driver::new([]);
+    let new = |transport| Driver::ready(transport, []);
     let head = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}", "y".repeat(8000));
     let much = &head.as_bytes()[..7900];
     check("a head", new, &head.as_bytes()[..100], much, b"y");
@@ -84,7 +87,7 @@ fn a_byte_of_a_request_head_costs_the_same_however_much_of_it_is_here() {
 
 #[test]
 fn a_byte_of_a_body_costs_the_same_however_much_of_it_is_here() {
-    let new = || Driver::new([]);
+    let new = |transport| Driver::ready(transport, []);
     let length = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n";
     let much = format!("{length}{}", "x".repeat(1_000_000));
     check("a length", new, length.as_bytes(), much.as_bytes(), b"x");
@@ -102,23 +105,25 @@ fn a_byte_of_a_body_costs_the_same_however_much_of_it_is_here() {
 #[test]
 fn a_byte_of_an_answer_costs_the_same_however_much_of_it_is_unsent() {
     let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-    let [little, much] = [1000, 4_000_000].map(|bytes| {
-        let mut driver = Driver::new([Step::Bytes(request.to_vec())]);
-        driver.answer = "x".repeat(bytes);
-        driver.connection.socket_mut().room = 1;
-        driver.turn(false);
-        let mut run = || {
-            let start = Instant::now();
-            for _ in 0..40 {
-                driver.connection.socket_mut().room = 1;
-                assert!(driver.flush().blocked);
-            }
-            start.elapsed()
-        };
-        (0..5).map(|_| run()).min().expect("five runs")
-    });
-    assert!(
-        much <= little * TIMES_MAX,
-        "{much:?} where much is unsent, {little:?} where little is"
-    );
+    for transport in KINDS {
+        let [little, much] = [1000, 4_000_000].map(|bytes| {
+            let mut driver = Driver::ready(transport, [Step::Bytes(request.to_vec())]);
+            driver.answer = "x".repeat(bytes);
+            driver.connection.socket_mut().room = 1;
+            driver.turn(false);
+            let mut run = || {
+                let start = Instant::now();
+                for _ in 0..40 {
+                    driver.connection.socket_mut().room = 1;
+                    assert!(driver.flush().blocked);
+                }
+                start.elapsed()
+            };
+            (0..5).map(|_| run()).min().expect("five runs")
+        });
+        assert!(
+            much <= little * TIMES_MAX,
+            "{much:?} where much is unsent, {little:?} where little is"
+        );
+    }
 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 use spectate::server::wire::close::CloseReason;
 
 use crate::script::{Driver, Step, TIMEOUTS, ping, request};
+use crate::transport::TRANSPORTS;
 
 const MOMENT: Duration = Duration::from_millis(1);
+
+const NOWHERE: &[u8] = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n";
 
 impl Driver {
     /// Nothing is due a moment before this time from now, and this is due then.
@@ -36,138 +39,153 @@ impl Driver {
 
 #[test]
 fn a_dripping_request_head_does_not_extend_its_deadline() {
-    let mut driver = Driver::new([]);
-    for byte in &request()[..4] {
-        driver.then(Step::Bytes(vec![*byte]));
-        driver.turn(false);
-        driver.now += Duration::from_secs(1);
-        assert_eq!(driver.connection.expire(&TIMEOUTS, driver.now), Ok(false));
+    for transport in TRANSPORTS {
+        let mut driver = Driver::ready(transport, []);
+        for byte in &request()[..4] {
+            driver.then(Step::Bytes(vec![*byte]));
+            driver.turn(false);
+            driver.now += Duration::from_secs(1);
+            assert_eq!(driver.connection.expire(&TIMEOUTS, driver.now), Ok(false));
+        }
+        driver.expect_after(
+            TIMEOUTS.handshake - Duration::from_secs(4),
+            Err(CloseReason::HandshakeTimeout),
+        );
+        assert!(
+            !driver
+                .connection
+                .close(CloseReason::HandshakeTimeout, driver.now),
+            "there is nobody to tell"
+        );
     }
-    driver.expect_after(
-        TIMEOUTS.handshake - Duration::from_secs(4),
-        Err(CloseReason::HandshakeTimeout),
-    );
-    assert!(
-        !driver
-            .connection
-            .close(CloseReason::HandshakeTimeout, driver.now),
-        "there is nobody to tell"
-    );
 }
 
 #[test]
 fn an_http_answer_of_which_nothing_is_taken_is_dropped_after_10_s() {
-    let mut driver = Driver::new([Step::Bytes(
-        b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
-    )]);
-    driver.connection.socket_mut().room = 10;
-    driver.now += Duration::from_secs(3);
-    driver.turn(false);
-    assert!(driver.flush().blocked);
-    driver.now += Duration::from_secs(1);
-    assert_eq!(driver.flush().bytes, 0, "it tries, in vain");
-    driver.expect_after(Duration::from_secs(9), Err(CloseReason::Answered));
+    for transport in TRANSPORTS {
+        let mut driver = Driver::ready(transport, [Step::Bytes(NOWHERE.to_vec())]);
+        driver.connection.socket_mut().room = 10;
+        driver.now += Duration::from_secs(3);
+        driver.turn(false);
+        assert!(driver.flush().blocked);
+        driver.now += Duration::from_secs(1);
+        assert_eq!(driver.flush().bytes, 0, "it tries, in vain");
+        driver.expect_after(Duration::from_secs(9), Err(CloseReason::Answered));
+    }
 }
 
 #[test]
 fn an_http_answer_goes_on_for_as_long_as_some_of_it_is_taken() {
-    let mut driver = Driver::new([Step::Bytes(
-        b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(),
-    )]);
-    driver.connection.socket_mut().room = 0;
-    driver.turn(false);
-    let began_at = driver.now;
-    while !driver.connection.is_finished() {
-        driver.now += Duration::from_secs(10) - MOMENT;
-        assert_eq!(driver.connection.expire(&TIMEOUTS, driver.now), Ok(false));
-        driver.connection.socket_mut().room = 1;
-        driver.flush();
+    for transport in TRANSPORTS {
+        let mut driver = Driver::ready(transport, [Step::Bytes(NOWHERE.to_vec())]);
+        driver.connection.socket_mut().room = 0;
+        driver.turn(false);
+        let began_at = driver.now;
+        while !driver.connection.is_finished() {
+            driver.now += Duration::from_secs(10) - MOMENT;
+            assert_eq!(driver.connection.expire(&TIMEOUTS, driver.now), Ok(false));
+            driver.connection.socket_mut().room = 1;
+            driver.flush();
+        }
+        assert!(driver.now > began_at + Duration::from_secs(1000));
+        assert!(driver.written().ends_with(b" any path\n"));
+        // And then the peer has 5 s to close its side.
+        driver.expect_after(Duration::from_secs(5), Err(CloseReason::Answered));
     }
-    assert!(driver.now > began_at + Duration::from_secs(1000));
-    assert!(driver.written().ends_with(b" any path\n"));
-    // And then the peer has 5 s to close its side.
-    driver.expect_after(Duration::from_secs(5), Err(CloseReason::Answered));
 }
 
 #[test]
-pub(crate) fn silence_brings_a_ping_and_then_the_end() {
-    let mut driver = Driver::open();
-    driver.expect_after(TIMEOUTS.ping_interval, Ok(true));
-    driver.flush();
-    assert_eq!(driver.written(), [0x89, 0x00]);
-    driver.expect_after(TIMEOUTS.pong, Err(CloseReason::NoPong));
+fn silence_brings_a_ping_and_then_the_end() {
+    for transport in TRANSPORTS {
+        let mut driver = Driver::open(transport);
+        driver.expect_after(TIMEOUTS.ping_interval, Ok(true));
+        driver.flush();
+        assert_eq!(driver.written(), [0x89, 0x00]);
+        driver.expect_after(TIMEOUTS.pong, Err(CloseReason::NoPong));
+    }
 }
 
 #[test]
-pub(crate) fn any_byte_counts_as_a_pong() {
-    let mut driver = Driver::open();
-    driver.expect_after(TIMEOUTS.ping_interval, Ok(true));
-    driver.now += TIMEOUTS.pong - MOMENT;
-    driver.then(Step::Bytes(ping("x")[..1].to_vec()));
-    driver.turn(false);
-    driver.expect_after(TIMEOUTS.ping_interval, Ok(true));
+fn any_byte_counts_as_a_pong() {
+    for transport in TRANSPORTS {
+        let mut driver = Driver::open(transport);
+        driver.expect_after(TIMEOUTS.ping_interval, Ok(true));
+        driver.now += TIMEOUTS.pong - MOMENT;
+        driver.then(Step::Bytes(ping("x")[..1].to_vec()));
+        driver.turn(false);
+        driver.expect_after(TIMEOUTS.ping_interval, Ok(true));
+    }
 }
 
 #[test]
-pub(crate) fn a_closing_handshake_takes_2_s_at_most() {
-    let mut driver = Driver::open();
-    assert!(
-        driver
-            .connection
-            .close(CloseReason::BadMessages, driver.now)
-    );
-    driver.flush();
-    assert!(driver.connection.is_finished());
-    driver.then(Step::Bytes(b"still talking".to_vec()));
-    driver.turn(false);
-    driver.expect_after(Duration::from_secs(2), Err(CloseReason::BadMessages));
-    assert!(
-        !driver
-            .connection
-            .close(CloseReason::BadMessages, driver.now)
-    );
+fn a_closing_handshake_takes_2_s_at_most() {
+    for transport in TRANSPORTS {
+        let mut driver = Driver::open(transport);
+        assert!(
+            driver
+                .connection
+                .close(CloseReason::BadMessages, driver.now)
+        );
+        driver.flush();
+        assert!(driver.connection.is_finished());
+        driver.then(Step::Bytes(b"still talking".to_vec()));
+        driver.turn(false);
+        driver.expect_after(Duration::from_secs(2), Err(CloseReason::BadMessages));
+        assert!(
+            !driver
+                .connection
+                .close(CloseReason::BadMessages, driver.now)
+        );
+    }
 }
 
 #[test]
-pub(crate) fn a_goodbye_that_goes_out_late_does_not_extend_the_closing_handshake() {
-    let mut driver = Driver::open();
-    driver.connection.socket_mut().room = 0;
-    assert!(driver.connection.close(CloseReason::Binary, driver.now));
-    assert!(driver.flush().blocked);
-    driver.now += Duration::from_millis(1900);
-    driver.connection.socket_mut().room = usize::MAX;
-    driver.flush();
-    assert!(driver.connection.is_finished());
-    driver.expect_after(Duration::from_millis(100), Err(CloseReason::Binary));
+fn a_goodbye_that_goes_out_late_does_not_extend_the_closing_handshake() {
+    for transport in TRANSPORTS {
+        let mut driver = Driver::open(transport);
+        driver.connection.socket_mut().room = 0;
+        assert!(driver.connection.close(CloseReason::Binary, driver.now));
+        assert!(driver.flush().blocked);
+        driver.now += Duration::from_millis(1900);
+        driver.connection.socket_mut().room = usize::MAX;
+        driver.flush();
+        assert!(driver.connection.is_finished());
+        driver.expect_after(Duration::from_millis(100), Err(CloseReason::Binary));
+    }
 }
 
 #[test]
-pub(crate) fn a_peer_that_takes_nothing_is_stalled_and_is_not_pinged() {
-    let mut driver = Driver::open();
-    driver.stall();
-    driver.expect_after(TIMEOUTS.stall, Err(CloseReason::Stalled));
+fn a_peer_that_takes_nothing_is_stalled_and_is_not_pinged() {
+    for transport in TRANSPORTS {
+        let mut driver = Driver::open(transport);
+        driver.stall();
+        driver.expect_after(TIMEOUTS.stall, Err(CloseReason::Stalled));
+    }
 }
 
 #[test]
 fn a_peer_that_takes_a_byte_now_and_then_stays() {
-    let mut driver = Driver::open();
-    driver.stall();
-    for _ in 0..9 {
-        driver.now += TIMEOUTS.stall - MOMENT;
-        assert_eq!(driver.connection.expire(&TIMEOUTS, driver.now), Ok(false));
-        driver.connection.socket_mut().room = 1;
-        driver.flush();
+    for transport in TRANSPORTS {
+        let mut driver = Driver::open(transport);
+        driver.stall();
+        while driver.connection.owes() {
+            driver.now += TIMEOUTS.stall - MOMENT;
+            assert_eq!(driver.connection.expire(&TIMEOUTS, driver.now), Ok(false));
+            driver.connection.socket_mut().room = 1;
+            driver.flush();
+        }
+        // It lives, and its silence counts from the last byte on.
+        driver.expect_after(TIMEOUTS.ping_interval, Ok(true));
     }
-    // The tenth byte was the last that it was owed: it lives, and its silence counts from now.
-    assert!(driver.connection.outbox.is_empty());
-    driver.expect_after(TIMEOUTS.ping_interval, Ok(true));
 }
 
 #[test]
-pub(crate) fn attempts_that_write_nothing_do_not_extend_a_stall() {
-    let mut driver = Driver::open();
-    driver.stall();
-    driver.now += TIMEOUTS.stall - MOMENT;
-    driver.flush();
-    driver.expect_after(MOMENT, Err(CloseReason::Stalled));
+fn attempts_that_write_nothing_do_not_extend_a_stall() {
+    for transport in TRANSPORTS {
+        let mut driver = Driver::open(transport);
+        driver.stall();
+        driver.now += TIMEOUTS.stall - MOMENT;
+        driver.flush();
+        driver.expect_after(MOMENT, Err(CloseReason::Stalled));
+    }
 }

@@ -1,42 +1,25 @@
-//! The other side of TLS, in memory: what the script says is encrypted, cut anywhere, and what the
-//! connection wrote is decrypted.
+//! The other side of TLS, in memory: what the script says is encrypted, and what the connection
+//! wrote is decrypted.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, LazyLock};
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::version::{TLS12, TLS13};
+use rustls::client::Resumption;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, Error, RootCertStore, ServerConfig, SupportedProtocolVersion,
 };
-use spectate::server::wire::stream::Stream;
 use spectate::server::wire::tls::Session;
 
-use crate::script::{Driver, Layer, Step};
-
-/// Both versions that are spoken.
-pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
-
-/// Where its ciphertext is cut.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Cut {
-    Nowhere,
-    /// Behind so many bytes.
-    At(usize),
-    EachByte,
-}
+use super::script::Step;
 
 /// A client.
 #[derive(Debug)]
 pub(crate) struct Peer {
     rustls: ClientConnection,
-    server: Arc<ServerConfig>,
-    ciphertext: VecDeque<u8>,
-    cut: Cut,
-    /// How much was read of it.
-    read: usize,
-    is_blocked: bool,
+    /// What it said that nobody has read.
+    pub(crate) ciphertext: VecDeque<u8>,
     /// How many records came.
     pub(crate) records: usize,
     /// What of the next record came, or how much of it is still to come.
@@ -44,57 +27,66 @@ pub(crate) struct Peer {
     rest: usize,
     /// Whether the connection said that it sends no more.
     pub(crate) has_heard_end: bool,
+    /// What ended the session, if that was not in order.
+    pub(crate) fault: Option<Error>,
+    /// Whether somebody changed what it said: then it may hear anything.
+    pub(crate) is_disturbed: bool,
 }
 
-/// A certificate of its own making, and its key.
-static CERTIFICATE: LazyLock<(CertificateDer<'static>, Vec<u8>)> = LazyLock::new(|| {
+/// What both sides are set up with: a certificate of our own making.
+struct Sides {
+    server: Arc<ServerConfig>,
+    /// What the client knows, but for the version.
+    roots: Arc<RootCertStore>,
+}
+
+static SIDES: LazyLock<Sides> = LazyLock::new(|| {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a name");
-    (made.cert.der().clone(), made.signing_key.serialize_der())
+    let certificate = made.cert.der().clone();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("PKCS #8");
+    let server = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("ring has them")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .expect("they fit");
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).expect("a certificate");
+    Sides {
+        server: Arc::new(server),
+        roots: Arc::new(roots),
+    }
 });
 
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
 impl Peer {
-    pub(crate) fn new(version: &'static SupportedProtocolVersion, cut: Cut) -> Peer {
-        let (certificate, key) = &*CERTIFICATE;
-        let key = PrivateKeyDer::try_from(key.clone()).expect("PKCS #8");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .expect("ring has them")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.clone()], key)
-            .expect("they fit");
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate.clone()).expect("a certificate");
-        let client = ClientConfig::builder_with_provider(provider)
+    /// A client that has said nothing yet, and the connection's side.
+    pub(crate) fn new(version: &'static SupportedProtocolVersion) -> (Peer, Session) {
+        let mut client = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[version])
             .expect("ring has it")
-            .with_root_certificates(roots)
+            .with_root_certificates(Arc::clone(&SIDES.roots))
             .with_no_client_auth();
+        // One test must not speed up another.
+        client.resumption = Resumption::disabled();
         let name = ServerName::try_from("localhost").expect("a name");
         let mut rustls = ClientConnection::new(Arc::new(client), name).expect("a client");
         rustls.set_buffer_limit(None);
-        Peer {
+        let peer = Peer {
             rustls,
-            server: Arc::new(server),
             ciphertext: VecDeque::new(),
-            cut,
-            read: 0,
-            is_blocked: false,
             records: 0,
             header: Vec::new(),
             rest: 0,
             has_heard_end: false,
-        }
-    }
-
-    /// The connection's side.
-    pub(crate) fn session(&self) -> Session {
-        Session::server(Arc::clone(&self.server)).expect("random numbers")
-    }
-
-    /// How many bytes were read of it.
-    pub(crate) fn read_bytes(&self) -> usize {
-        self.read
+            fault: None,
+            is_disturbed: false,
+        };
+        let session = Session::server(Arc::clone(&SIDES.server)).expect("random numbers");
+        (peer, session)
     }
 
     /// Says this, and that it sends no more.
@@ -108,9 +100,21 @@ impl Peer {
         self.rustls.send_close_notify();
     }
 
-    /// Changes its keys, and wants the connection to do the same.
-    pub(crate) fn change_keys(&mut self) {
-        self.rustls.refresh_traffic_keys().expect("TLS 1.3");
+    /// Changes its keys, and wants the connection to do the same: `false` where that cannot be done.
+    pub(crate) fn change_keys(&mut self) -> bool {
+        self.rustls.refresh_traffic_keys().is_ok()
+    }
+
+    /// Encrypts what can be said: all that the script says at once, a record for each step.
+    pub(crate) fn speak(&mut self, steps: &mut VecDeque<Step>) {
+        self.send();
+        while self.can_speak()
+            && let Some(Step::Bytes(bytes)) = steps.front()
+        {
+            self.rustls.writer().write_all(bytes).expect("room");
+            self.send();
+            steps.pop_front();
+        }
     }
 
     fn send(&mut self) {
@@ -118,6 +122,44 @@ impl Peer {
             let to = &mut self.ciphertext;
             self.rustls.write_tls(to).expect("a queue");
         }
+    }
+
+    /// The next bytes for the connection; `None` if what comes next is no bytes.
+    pub(crate) fn read(
+        &mut self,
+        steps: &mut VecDeque<Step>,
+        buffer: &mut [u8],
+    ) -> io::Result<Option<usize>> {
+        self.speak(steps);
+        if self.ciphertext.is_empty() {
+            return match steps.front() {
+                Some(Step::Bytes(_)) => Err(ErrorKind::WouldBlock.into()),
+                _ => Ok(None),
+            };
+        }
+        io::Read::read(&mut self.ciphertext, buffer).map(Some)
+    }
+
+    /// What is inside the bytes that the connection wrote.
+    pub(crate) fn take(&mut self, mut ciphertext: &[u8]) -> Vec<u8> {
+        self.count_records(ciphertext);
+        let mut plaintext = Vec::new();
+        while !ciphertext.is_empty() && self.fault.is_none() {
+            self.rustls.read_tls(&mut ciphertext).expect("bytes");
+            match self.rustls.process_new_packets() {
+                Ok(state) => self.has_heard_end |= state.peer_has_closed(),
+                Err(error) => {
+                    let is_alert = matches!(error, Error::AlertReceived(_));
+                    assert!(is_alert || self.is_disturbed, "{error}");
+                    self.fault = Some(error);
+                }
+            }
+            match io::Read::read_to_end(&mut self.rustls.reader(), &mut plaintext) {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
+                _ => {}
+            }
+        }
+        plaintext
     }
 
     fn count_records(&mut self, mut ciphertext: &[u8]) {
@@ -137,67 +179,14 @@ impl Peer {
             }
         }
     }
-}
 
-impl Layer for Peer {
-    fn read(&mut self, steps: &mut VecDeque<Step>, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        if std::mem::take(&mut self.is_blocked) {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        // All that the script says at once comes in one read, a record for each step.
-        while !self.rustls.is_handshaking()
-            && let Some(Step::Bytes(bytes)) = steps.front()
-        {
-            self.rustls.writer().write_all(bytes)?;
-            self.send();
-            steps.pop_front();
-        }
-        self.send();
-        if self.ciphertext.is_empty() {
-            return match self.rustls.is_handshaking() {
-                true => Err(ErrorKind::WouldBlock.into()),
-                false => Ok(None),
-            };
-        }
-        let limit = match self.cut {
-            Cut::At(at) if at > self.read => at - self.read,
-            Cut::EachByte => 1,
-            _ => usize::MAX,
-        };
-        let count = self.ciphertext.len().min(buffer.len()).min(limit);
-        self.is_blocked = count == limit;
-        self.read += count;
-        for (to, byte) in buffer.iter_mut().zip(self.ciphertext.drain(..count)) {
-            *to = byte;
-        }
-        Ok(Some(count))
+    /// Whether it has shaken hands, and nothing ended that.
+    pub(crate) fn can_speak(&self) -> bool {
+        !self.rustls.is_handshaking() && self.fault.is_none()
     }
 
-    fn take(&mut self, mut ciphertext: &[u8]) -> Vec<u8> {
-        self.count_records(ciphertext);
-        let mut plaintext = Vec::new();
-        while !ciphertext.is_empty() {
-            self.rustls.read_tls(&mut ciphertext).expect("bytes");
-            let state = self.rustls.process_new_packets().expect("TLS");
-            self.has_heard_end |= state.peer_has_closed();
-            match self.rustls.reader().read_to_end(&mut plaintext) {
-                Err(error) if error.kind() != ErrorKind::WouldBlock => panic!("{error}"),
-                _ => {}
-            }
-        }
-        plaintext
-    }
-
-    fn is_silent(&self) -> bool {
+    /// Whether there is nothing to read that it has said already.
+    pub(crate) fn is_silent(&self) -> bool {
         self.ciphertext.is_empty() && !self.rustls.wants_write()
-    }
-}
-
-impl Driver {
-    /// A connection by TLS with this peer.
-    pub(crate) fn secure(steps: impl IntoIterator<Item = Step>, peer: Peer) -> Driver {
-        let session = peer.session();
-        let stream = |script| Stream::secure(script, session);
-        Driver::with(steps, Some(Box::new(peer)), stream)
     }
 }

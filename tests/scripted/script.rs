@@ -1,9 +1,6 @@
 //! A stream that follows a script, a peer's frames, and a connection driven as the loop drives it.
 
-use std::any::Any;
-use std::cell::Cell;
 use std::collections::VecDeque;
-use std::fmt::Debug;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
@@ -16,29 +13,11 @@ use spectate::server::wire::flush::Flushed;
 use spectate::server::wire::frames::Frames;
 use spectate::server::wire::outbox::{Gather, Mark};
 use spectate::server::wire::reader::Reader;
-use spectate::server::wire::stream::Stream;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 
-/// What lies between what the script says and the connection: the peer's side of TLS.
-pub(crate) trait Layer: Debug + Any {
-    /// The next bytes for the connection; `None` if what comes next is no bytes.
-    fn read(&mut self, steps: &mut VecDeque<Step>, buffer: &mut [u8]) -> io::Result<Option<usize>>;
-
-    /// What is inside the bytes that the connection wrote.
-    fn take(&mut self, bytes: &[u8]) -> Vec<u8>;
-
-    /// Whether there is nothing to read that it has said already.
-    fn is_silent(&self) -> bool;
-}
-
-/// Makes a connection that this script is for.
-pub(crate) type Maker = fn(Vec<Step>) -> Driver;
-
-thread_local! {
-    /// What makes connections if they are not plain though a test does not say so.
-    pub(crate) static MAKER: Cell<Option<Maker>> = const { Cell::new(None) };
-}
+use super::peer::Peer;
+use super::transport::{Cut, Transport};
 
 /// What the next read brings.
 #[derive(Clone, Debug)]
@@ -53,11 +32,18 @@ pub(crate) enum Step {
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     pub(crate) steps: VecDeque<Step>,
-    /// If there is one, steps and what was written are what is inside.
-    pub(crate) layer: Option<Box<dyn Layer>>,
+    /// The peer's side of TLS: with it, steps and what was written are what is inside.
+    pub(crate) peer: Option<Box<Peer>>,
+    pub(crate) cut: Cut,
+    /// How many bytes were read.
+    pub(crate) read: usize,
+    /// Whether the last of them were the end of a piece, behind which an event tells of the next.
+    is_cut: bool,
     /// Bytes that writes take before they block.
     pub(crate) room: usize,
-    /// How many took something.
+    /// How many they took.
+    pub(crate) taken: usize,
+    /// How many of them took something.
     pub(crate) writes: usize,
     /// Whether writes fail.
     pub(crate) breaks: bool,
@@ -65,17 +51,38 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// Whether nothing comes any more.
-    fn is_read(&self) -> bool {
-        let is_silent = self.layer.as_ref().is_none_or(|layer| layer.is_silent());
-        self.steps.is_empty() && is_silent
+    /// One that says nothing and takes all.
+    pub(crate) fn new() -> Script {
+        Script {
+            room: usize::MAX,
+            ..Script::default()
+        }
     }
-}
 
-impl Read for Script {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(layer) = &mut self.layer
-            && let Some(taken) = layer.read(&mut self.steps, buffer)?
+    /// Whether something is to be read.
+    pub(crate) fn has_more(&self) -> bool {
+        match (self.steps.front(), &self.peer) {
+            (_, Some(peer)) if !peer.is_silent() => true,
+            (Some(Step::Bytes(_)), Some(peer)) => peer.can_speak(),
+            (step, _) => step.is_some(),
+        }
+    }
+
+    /// Whether it is behind a cut: an event is to tell of it.
+    pub(crate) fn arrives(&self) -> bool {
+        let is_silent = self.peer.as_ref().is_none_or(|peer| peer.is_silent());
+        let waits = is_silent && matches!(self.steps.front(), Some(Step::WouldBlock));
+        self.is_cut && self.has_more() && !waits
+    }
+
+    /// An event tells of the next piece.
+    pub(crate) fn arrive(&mut self) {
+        self.is_cut = false;
+    }
+
+    fn next(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(peer) = &mut self.peer
+            && let Some(taken) = peer.read(&mut self.steps, buffer)?
         {
             return Ok(taken);
         }
@@ -99,6 +106,20 @@ impl Read for Script {
     }
 }
 
+impl Read for Script {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_cut {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let piece_bytes_max = self.cut.piece_bytes_max(self.read);
+        let room = buffer.len().min(piece_bytes_max);
+        let taken = self.next(&mut buffer[..room])?;
+        self.read += taken;
+        self.is_cut = taken == piece_bytes_max;
+        Ok(taken)
+    }
+}
+
 impl Write for Script {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.breaks {
@@ -109,12 +130,12 @@ impl Write for Script {
             return Err(ErrorKind::WouldBlock.into());
         }
         self.room -= taken;
+        self.taken += taken;
         self.writes += 1;
-        if let Some(layer) = &mut self.layer {
-            self.written.extend(layer.take(&bytes[..taken]));
-            return Ok(taken);
+        match &mut self.peer {
+            Some(peer) => self.written.extend(peer.take(&bytes[..taken])),
+            None => self.written.extend_from_slice(&bytes[..taken]),
         }
-        self.written.extend_from_slice(&bytes[..taken]);
         Ok(taken)
     }
 
@@ -136,6 +157,7 @@ pub(crate) const UNSENT_BYTES_MAX: usize = 1024 * 1024;
 
 /// A connection and what the loop lends it.
 pub(crate) struct Driver {
+    transport: Transport,
     pub(crate) connection: Connection<Script>,
     pub(crate) reader: Reader,
     pub(crate) frames: Frames,
@@ -152,32 +174,12 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn new(steps: impl IntoIterator<Item = Step>) -> Driver {
-        match MAKER.get() {
-            Some(make) => make(steps.into_iter().collect()),
-            None => Driver::with(steps, None, Stream::plain),
-        }
-    }
-
-    /// The same with a layer between.
-    pub(crate) fn with(
-        steps: impl IntoIterator<Item = Step>,
-        layer: Option<Box<dyn Layer>>,
-        stream: impl FnOnce(Script) -> Stream<Script>,
-    ) -> Driver {
+    /// A connection that was just accepted.
+    pub(crate) fn new(transport: Transport, steps: impl IntoIterator<Item = Step>) -> Driver {
         let now = Instant::now();
-        // An empty read is the end of a stream.
-        let steps = steps
-            .into_iter()
-            .filter(|step| !matches!(step, Step::Bytes(bytes) if bytes.is_empty()));
-        let script = Script {
-            steps: steps.collect(),
-            room: usize::MAX,
-            layer,
-            ..Script::default()
-        };
-        Driver {
-            connection: Connection::new(stream(script), now),
+        let mut driver = Driver {
+            transport,
+            connection: Connection::new(transport.stream(Script::new()), now),
             reader: Reader::new(MESSAGE_BYTES_MAX),
             frames: Frames::default(),
             gather: Gather::default(),
@@ -187,20 +189,43 @@ impl Driver {
             now,
             heard: Vec::new(),
             end: None,
+        };
+        driver.then_all(steps);
+        driver
+    }
+
+    /// The same with a TLS handshake, if there is one, behind it.
+    pub(crate) fn ready(transport: Transport, steps: impl IntoIterator<Item = Step>) -> Driver {
+        let mut driver = Driver::new(transport, []);
+        while driver.connection.is_shaking_hands() || driver.connection.owes() {
+            driver.turn(false);
+            driver.flush();
         }
+        driver.then_all(steps);
+        driver
     }
 
     /// A connection that is open already, with nothing left to write.
-    pub(crate) fn open() -> Driver {
-        let mut driver = Driver::new([Step::Bytes(request().to_vec())]);
+    pub(crate) fn open(transport: Transport) -> Driver {
+        let mut driver = Driver::new(transport, [Step::Bytes(request().to_vec())]);
         driver.run();
-        assert!(driver.connection.is_open());
+        assert!(driver.connection.is_open(), "{:?}", driver.heard);
         driver.written();
         driver
     }
 
-    /// One turn, as an event would start it.
+    /// One turn, as an event would start it, and one more for each piece that comes behind a cut.
     pub(crate) fn turn(&mut self, hung_up: bool) -> bool {
+        loop {
+            let more = self.turn_once(hung_up);
+            if more || self.end.is_some() || !self.connection.socket_mut().arrives() {
+                return more;
+            }
+        }
+    }
+
+    pub(crate) fn turn_once(&mut self, hung_up: bool) -> bool {
+        self.connection.socket_mut().arrive();
         self.connection.begin_turn(&mut self.reader);
         let more = loop {
             match self.connection.read(&mut self.reader, hung_up, self.now) {
@@ -247,7 +272,7 @@ impl Driver {
     /// Turns until the script is read and answered or the connection ends, with a flush after each.
     pub(crate) fn run(&mut self) {
         let mut has_answered = false;
-        while self.end.is_none() && (has_answered || !self.connection.socket_mut().is_read()) {
+        while self.end.is_none() && (has_answered || self.connection.socket_mut().has_more()) {
             self.turn(false);
             self.flush();
             has_answered = self.connection.has_answered(self.now);
@@ -266,8 +291,30 @@ impl Driver {
         std::mem::take(&mut self.connection.socket_mut().written)
     }
 
+    /// The peer's side of TLS.
+    pub(crate) fn peer(&mut self) -> &mut Peer {
+        let peer = self.connection.socket_mut().peer.as_deref_mut();
+        peer.expect("TLS")
+    }
+
     pub(crate) fn then(&mut self, step: Step) {
-        self.connection.socket_mut().steps.push_back(step);
+        // An empty read is the end of a stream.
+        if !matches!(&step, Step::Bytes(bytes) if bytes.is_empty()) {
+            self.connection.socket_mut().steps.push_back(step);
+        }
+    }
+
+    fn then_all(&mut self, steps: impl IntoIterator<Item = Step>) {
+        steps.into_iter().for_each(|step| self.then(step));
+    }
+}
+
+impl Drop for Driver {
+    /// Whoever fails says over what.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{:?}", self.transport);
+        }
     }
 }
 

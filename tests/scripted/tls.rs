@@ -1,31 +1,9 @@
-//! The same lives by TLS, with the ciphertext cut anywhere.
+//! What is true of TLS alone; all else that is true of a connection is tried over it elsewhere.
 
-use std::any::Any;
-
-use rustls::SupportedProtocolVersion;
 use spectate::server::wire::close::CloseReason;
 
-use crate::peer::{Cut, Peer, VERSIONS};
-use crate::requests::{REQUESTS, all_requests, expect_all};
-use crate::script::{Driver, MAKER, Maker, Step, TIMEOUTS, close, fragment, ping, request, text};
-use crate::states::{check_life, life};
-use crate::{deadlines, states};
-
-/// A connection by TLS that is open already, with nothing left to write.
-fn open(version: &'static SupportedProtocolVersion) -> Driver {
-    let peer = Peer::new(version, Cut::Nowhere);
-    let mut driver = Driver::secure([Step::Bytes(request().to_vec())], peer);
-    driver.run();
-    assert!(driver.connection.is_open(), "{:?}", driver.heard);
-    driver.written();
-    driver
-}
-
-fn peer(driver: &mut Driver) -> &mut Peer {
-    let layer = driver.connection.socket_mut().layer.as_deref_mut();
-    let layer: &mut dyn Any = layer.expect("TLS");
-    layer.downcast_mut().expect("TLS")
-}
+use crate::script::{Driver, Step, TIMEOUTS, ping, request, text};
+use crate::transport::{Cut, TLS};
 
 /// Owes a position about this slot.
 fn owe(driver: &mut Driver, message: &[u8], slot: u32) {
@@ -34,37 +12,9 @@ fn owe(driver: &mut Driver, message: &[u8], slot: u32) {
 }
 
 #[test]
-fn a_life_whose_ciphertext_is_cut_in_two_anywhere_is_the_same_life() {
-    for version in VERSIONS {
-        let run = |cut| {
-            let peer = Peer::new(version, cut);
-            let mut driver = Driver::secure([Step::Bytes(life())], peer);
-            driver.run();
-            check_life(&mut driver, &format!("{version:?} cut at {cut:?}"));
-            driver
-        };
-        let bytes = peer(&mut run(Cut::Nowhere)).read_bytes();
-        assert!(bytes > 1200, "handshake and life: {bytes}");
-        for at in 1..bytes {
-            run(Cut::At(at));
-        }
-    }
-}
-
-#[test]
-fn a_life_in_many_records_byte_by_byte_is_the_same_life() {
-    for version in VERSIONS {
-        let steps = life().into_iter().map(|byte| Step::Bytes(vec![byte]));
-        let mut driver = Driver::secure(steps, Peer::new(version, Cut::EachByte));
-        driver.run();
-        check_life(&mut driver, "byte by byte");
-    }
-}
-
-#[test]
 fn all_records_of_a_read_are_taken_though_no_event_tells_of_them() {
-    for version in VERSIONS {
-        let mut driver = open(version);
+    for transport in TLS {
+        let mut driver = Driver::open(transport);
         for number in 0..50 {
             driver.then(Step::Bytes(text(&format!("{{\"n\":{number}}}"))));
         }
@@ -76,8 +26,8 @@ fn all_records_of_a_read_are_taken_though_no_event_tells_of_them() {
 
 #[test]
 fn more_than_a_read_has_room_for_is_taken_all_the_same() {
-    for version in VERSIONS {
-        let mut driver = open(version);
+    for transport in TLS {
+        let mut driver = Driver::open(transport);
         // The end of a record that fills the room, and others, come in a read that empties the socket.
         let frame = text(&"x".repeat(1016));
         assert_eq!(frame.len(), 1024);
@@ -92,9 +42,9 @@ fn more_than_a_read_has_room_for_is_taken_all_the_same() {
 
 #[test]
 fn an_end_behind_a_message_in_the_same_read_is_noticed() {
-    for version in VERSIONS {
-        let mut driver = open(version);
-        peer(&mut driver).say_and_end(&text("{}"));
+    for transport in TLS {
+        let mut driver = Driver::open(transport);
+        driver.peer().say_and_end(&text("{}"));
         while driver.turn(false) {}
         assert_eq!(driver.heard.len(), 2);
         assert_eq!(driver.end, Some(CloseReason::PeerGone));
@@ -102,30 +52,11 @@ fn an_end_behind_a_message_in_the_same_read_is_noticed() {
 }
 
 #[test]
-fn requests_whose_ciphertext_is_cut_anywhere_are_answered_in_their_order() {
-    for version in VERSIONS {
-        let bytes = all_requests().into_bytes();
-        let persistent = |cut| {
-            let step = Step::Bytes(bytes.clone());
-            let mut driver = Driver::secure([step], Peer::new(version, cut));
-            driver.may_stay = true;
-            driver
-        };
-        for at in (1..2500).step_by(7) {
-            expect_all(persistent(Cut::At(at)), &format!("{version:?} cut at {at}"));
-        }
-        expect_all(persistent(Cut::EachByte), "byte by byte");
-    }
-    assert!(!REQUESTS.is_empty());
-}
-
-#[test]
 fn output_whose_ciphertext_is_cut_anywhere_is_the_same_output_and_ends_in_order() {
-    for version in VERSIONS {
+    for transport in TLS {
         for room in [1, 2, 3, 5, 7, 11, 40, 100, 1000] {
-            let peer_side = Peer::new(version, Cut::Nowhere);
             let script = [request().to_vec(), ping("p1"), ping("p2")].concat();
-            let mut driver = Driver::secure([Step::Bytes(script)], peer_side);
+            let mut driver = Driver::new(transport, [Step::Bytes(script)]);
             driver.connection.socket_mut().room = room;
             while !driver.connection.is_open() || driver.connection.owes() {
                 driver.turn(false);
@@ -142,15 +73,15 @@ fn output_whose_ciphertext_is_cut_anywhere_is_the_same_output_and_ends_in_order(
             }
             assert!(driver.connection.is_finished());
             assert_eq!(driver.written()[..4], [0x88, 36, 0x03, 0xeb]);
-            assert!(peer(&mut driver).has_heard_end, "{room}: no close_notify");
+            assert!(driver.peer().has_heard_end, "{room}: no close_notify");
         }
     }
 }
 
 #[test]
 fn what_is_encrypted_and_not_taken_is_owed_and_makes_positions_marks() {
-    for version in VERSIONS {
-        let mut driver = open(version);
+    for transport in TLS {
+        let mut driver = Driver::open(transport);
         owe(&mut driver, b"one", 0);
         driver.connection.socket_mut().room = 10;
         let flushed = driver.flush();
@@ -174,7 +105,7 @@ fn what_is_encrypted_and_not_taken_is_owed_and_makes_positions_marks() {
 
 #[test]
 fn a_slow_peer_is_owed_4_kib_of_ciphertext_and_no_more() {
-    let mut driver = open(VERSIONS[1]);
+    let mut driver = Driver::open(TLS[1]);
     let error = vec![b'e'; 1000];
     for _ in 0..40 {
         let frames = &mut driver.frames;
@@ -203,24 +134,23 @@ fn a_slow_peer_is_owed_4_kib_of_ciphertext_and_no_more() {
 
 #[test]
 fn all_frames_of_a_tick_go_out_in_one_write_and_one_record() {
-    for version in VERSIONS {
-        let mut driver = open(version);
+    for transport in TLS {
+        let mut driver = Driver::open(transport);
         driver.connection.socket_mut().writes = 0;
-        peer(&mut driver).records = 0;
+        driver.peer().records = 0;
         for slot in 0..100 {
             owe(&mut driver, &[b'p'; 100], slot);
         }
         driver.flush();
         assert_eq!(driver.written().len(), 10_200);
         assert_eq!(driver.connection.socket_mut().writes, 1);
-        assert_eq!(peer(&mut driver).records, 1);
+        assert_eq!(driver.peer().records, 1);
     }
 }
 
 #[test]
 fn a_handshake_and_the_first_answer_are_two_writes() {
-    let peer_side = Peer::new(VERSIONS[1], Cut::Nowhere);
-    let mut driver = Driver::secure([Step::Bytes(request().to_vec())], peer_side);
+    let mut driver = Driver::new(TLS[1], [Step::Bytes(request().to_vec())]);
     driver.run();
     assert!(driver.connection.is_open());
     assert_eq!(driver.connection.socket_mut().writes, 2);
@@ -228,25 +158,23 @@ fn a_handshake_and_the_first_answer_are_two_writes() {
 
 #[test]
 fn at_rest_a_connection_by_tls_holds_no_buffer() {
-    for version in VERSIONS {
-        let mut driver = open(version);
+    for transport in TLS {
+        let mut driver = Driver::open(transport);
         driver.then(Step::Bytes(text("{}")));
         owe(&mut driver, b"position", 0);
         driver.run();
         driver.flush();
-        let shown = format!("{:?}", driver.connection);
-        let nothing = "incoming_bytes: 0, plaintext_bytes: 0, unsent_bytes: 0";
-        assert!(shown.contains(nothing), "{shown}");
+        assert_eq!(driver.connection.stream_heap_bytes(), 0);
     }
 }
 
 #[test]
 fn the_peers_end_is_its_close_notify_or_the_sockets() {
-    for version in VERSIONS {
+    for transport in TLS {
         for is_notified in [true, false] {
-            let mut driver = open(version);
+            let mut driver = Driver::open(transport);
             if is_notified {
-                peer(&mut driver).end();
+                driver.peer().end();
             } else {
                 driver.then(Step::End);
             }
@@ -259,32 +187,26 @@ fn the_peers_end_is_its_close_notify_or_the_sockets() {
 #[test]
 fn who_rests_too_long_hears_that_nothing_else_comes() {
     let step = Step::Bytes(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".to_vec());
-    let mut driver = Driver::secure([step], Peer::new(VERSIONS[1], Cut::Nowhere));
+    let mut driver = Driver::new(TLS[1], [step]);
     driver.may_stay = true;
     driver.run();
     assert!(driver.connection.is_resting());
     assert!(!driver.connection.close(CloseReason::Answered, driver.now));
-    assert!(peer(&mut driver).has_heard_end);
+    assert!(driver.peer().has_heard_end);
 }
 
 #[test]
 fn what_is_no_tls_ends_with_an_alert_and_then_the_write_side_is_shut() {
     let record = [0x17, 0x03, 0x03, 0x00, 0x03, 1, 2, 3];
-    let mut drivers = vec![open(VERSIONS[0]), open(VERSIONS[1])];
+    let mut drivers = vec![Driver::open(TLS[0]), Driver::open(TLS[1])];
     for (driver, bytes) in [
-        (
-            Driver::secure([], Peer::new(VERSIONS[1], Cut::Nowhere)),
-            &b"\x00\x01\x02\x03\x04\x05"[..],
-        ),
-        (
-            Driver::secure([], Peer::new(VERSIONS[1], Cut::Nowhere)),
-            b"\x16\x03\x01\xff\xff\x01",
-        ),
+        (Driver::new(TLS[1], []), &b"\x00\x01\x02\x03\x04\x05"[..]),
+        (Driver::new(TLS[1], []), b"\x16\x03\x01\xff\xff\x01"),
         (drivers.remove(0), &record),
         (drivers.remove(0), &record),
     ] {
         let mut driver = driver;
-        let layer = driver.connection.socket_mut().layer.take();
+        let peer = driver.connection.socket_mut().peer.take();
         driver.then(Step::Bytes(bytes.to_vec()));
         driver.turn(false);
         assert_eq!(driver.end, Some(CloseReason::TlsFailed), "{bytes:?}");
@@ -303,7 +225,55 @@ fn what_is_no_tls_ends_with_an_alert_and_then_the_write_side_is_shut() {
         while driver.end.is_none() && driver.turn(true) {}
         assert_eq!(driver.end, Some(CloseReason::PeerGone));
         assert_eq!(driver.connection.ending(), Some(CloseReason::TlsFailed));
-        drop(layer);
+        drop(peer);
+    }
+}
+
+#[test]
+fn a_fault_behind_half_a_message_ends_the_session_and_not_the_server() {
+    // A message of 255 bytes, of which a record has 36, and then what may not stand there.
+    let half = [&[22, 3, 1, 0, 40, 1, 0, 0, 255][..], &[1; 36]].concat();
+    // A message that is never whole, though much of it comes.
+    let endless = [&[22, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff][..], &[1; 16_380]].concat();
+    let more = [&[22, 3, 1, 0x40, 0][..], &[1; 16_384]].concat();
+    for bytes in [
+        [&half[..], &[21, 3, 3, 0, 2, 1, 0]].concat(),
+        [&half[..], &[0; 5]].concat(),
+        [&half[..], &[23, 3, 3, 0, 1, 0]].concat(),
+        [&half[..], &[20, 3, 3, 0, 1, 2]].concat(),
+        [&endless[..], &more].concat(),
+    ] {
+        for cut in [Cut::Nowhere, Cut::Every(1)] {
+            let mut driver = Driver::new(TLS[1].cut(cut), []);
+            driver.connection.socket_mut().peer = None;
+            driver.then(Step::Bytes(bytes.clone()));
+            while driver.turn(false) {}
+            assert_eq!(driver.end, Some(CloseReason::TlsFailed), "{bytes:?}");
+            assert!(driver.connection.close(CloseReason::TlsFailed, driver.now));
+            driver.flush();
+            assert!(driver.connection.is_finished());
+            assert_eq!(driver.connection.stream_heap_bytes(), 0);
+        }
+    }
+}
+
+#[test]
+fn behind_the_last_word_nothing_is_answered() {
+    for transport in TLS {
+        let mut driver = Driver::open(transport);
+        assert!(driver.connection.close(CloseReason::Binary, driver.now));
+        driver.flush();
+        assert!(driver.connection.is_finished());
+        driver.written();
+        // What would be answered by a change of keys, and what would be by an alert.
+        driver.peer().change_keys();
+        driver.then(Step::Bytes(text("{}")));
+        driver.run();
+        driver.connection.socket_mut().peer = None;
+        driver.then(Step::Bytes(vec![0; 100]));
+        driver.run();
+        assert!(!driver.connection.owes() && driver.written().is_empty());
+        assert_eq!((driver.end, driver.heard.len()), (None, 1));
     }
 }
 
@@ -311,8 +281,8 @@ fn what_is_no_tls_ends_with_an_alert_and_then_the_write_side_is_shut() {
 fn a_request_without_tls_is_told_to_use_https() {
     for cut in 1..20 {
         let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
-        let mut driver = Driver::secure([], Peer::new(VERSIONS[1], Cut::Nowhere));
-        driver.connection.socket_mut().layer = None;
+        let mut driver = Driver::new(TLS[1], []);
+        driver.connection.socket_mut().peer = None;
         driver.then(Step::Bytes(request[..cut].to_vec()));
         driver.then(Step::WouldBlock);
         driver.then(Step::Bytes(request[cut..].to_vec()));
@@ -326,9 +296,9 @@ fn a_request_without_tls_is_told_to_use_https() {
 
 #[test]
 fn who_does_not_shake_hands_in_time_is_dropped_however_it_drips() {
-    let mut driver = Driver::secure([], Peer::new(VERSIONS[1], Cut::EachByte));
+    let mut driver = Driver::new(TLS[1].cut(Cut::Every(1)), []);
     for _ in 0..100 {
-        driver.turn(false);
+        driver.turn_once(false);
         driver.flush();
     }
     assert!(driver.connection.is_shaking_hands());
@@ -339,52 +309,13 @@ fn who_does_not_shake_hands_in_time_is_dropped_however_it_drips() {
 
 #[test]
 fn a_change_of_keys_is_followed_in_both_directions() {
-    let mut driver = open(VERSIONS[1]);
+    let mut driver = Driver::open(TLS[1]);
     for round in 0..3 {
-        peer(&mut driver).change_keys();
+        assert!(driver.peer().change_keys());
         driver.then(Step::Bytes(text("{}")));
         driver.then(Step::Bytes(ping("p")));
         driver.run();
         assert_eq!(driver.heard.len(), 2 + round);
         assert_eq!(driver.written(), b"\x8a\x01p");
-    }
-}
-
-#[test]
-fn a_message_in_fragments_and_a_goodbye_are_what_they_are() {
-    let mut driver = open(VERSIONS[0]);
-    driver.then(Step::Bytes(fragment(true, b"a ", false)));
-    driver.then(Step::WouldBlock);
-    driver.then(Step::Bytes(fragment(false, b"b", true)));
-    driver.then(Step::Bytes(close(1000)));
-    driver.run();
-    assert_eq!(driver.heard.last().map(String::as_str), Some("a b"));
-    assert_eq!(driver.end, Some(CloseReason::PeerClosed(Some(1000))));
-}
-
-#[test]
-fn deadlines_and_states_are_the_same_by_tls() {
-    let tests: &[fn()] = &[
-        deadlines::silence_brings_a_ping_and_then_the_end,
-        deadlines::any_byte_counts_as_a_pong,
-        deadlines::a_closing_handshake_takes_2_s_at_most,
-        deadlines::a_goodbye_that_goes_out_late_does_not_extend_the_closing_handshake,
-        deadlines::a_peer_that_takes_nothing_is_stalled_and_is_not_pinged,
-        deadlines::attempts_that_write_nothing_do_not_extend_a_stall,
-        states::after_our_goodbye_what_comes_is_discarded_until_the_peers_end,
-        states::a_leaving_connection_gets_what_it_is_owed_first,
-        states::what_the_protocol_forbids_is_named,
-        states::a_message_that_takes_many_reads_is_one_message_wherever_they_end,
-        states::connections_in_the_middle_of_a_message_do_not_mix,
-        states::a_turn_ends_before_a_flood_of_the_shortest_frames_does,
-        states::a_connection_whose_socket_fails_owes_nothing_any_more,
-    ];
-    let makers: [Maker; 2] = [
-        |steps| Driver::secure(steps, Peer::new(VERSIONS[0], Cut::Nowhere)),
-        |steps| Driver::secure(steps, Peer::new(VERSIONS[1], Cut::Nowhere)),
-    ];
-    for maker in makers {
-        MAKER.set(Some(maker));
-        tests.iter().for_each(|test| test());
     }
 }

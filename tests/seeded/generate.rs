@@ -342,6 +342,37 @@ impl Generator {
         plan
     }
 
+    /// A plan for a connection by TLS: of which kind, how it is cut, what is changed on the way.
+    pub(crate) fn plan_by_tls(&mut self) -> Vec<u8> {
+        let kind = self.below(16) as u8;
+        let piece_bytes = match self.rarely(2) {
+            true => 0,
+            false => self.0.random(),
+        };
+        let mut plan = vec![kind, piece_bytes];
+        if kind < 2 {
+            // No TLS at all, or the beginning of some.
+            plan.extend_from_slice(self.pick(&[
+                &b"\x16\x03\x01"[..],
+                b"\x16\x03\x03\0\x04\x01",
+                b"GET / ",
+            ]));
+            plan.extend((0..self.below(600)).map(|_| self.0.random::<u8>()));
+            return plan;
+        }
+        if kind >= 8 {
+            let changes = 1 + self.below(3);
+            plan.push(changes as u8);
+            // The record, the change, where and to what.
+            for _ in 0..changes {
+                plan.extend([self.below(12) as u8, self.0.random()]);
+                plan.extend([self.0.random::<u8>(), self.0.random()]);
+            }
+        }
+        plan.extend(self.plan());
+        plan
+    }
+
     /// A socket that takes little at a time, and positions and errors that pile up before it.
     fn congestion(&mut self, plan: &mut Vec<u8>) {
         const ROOM: u8 = 10;

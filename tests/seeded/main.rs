@@ -9,7 +9,7 @@ mod generate;
 use std::fs;
 use std::path::Path;
 
-use bodies::{connection, gpx, message, phones, plan, request_head, script, talk, token};
+use bodies::{connection, gpx, message, phones, plan, request_head, script, talk, tls, token};
 use generate::Generator;
 use spectate::auth::Refused;
 use spectate::dialect::Dialect;
@@ -98,6 +98,12 @@ fn any_request_of_a_phone_keeps_the_promises() {
 fn any_connection_keeps_the_promises() {
     try_regressions("connection", connection::run);
     try_seeds("connection", 700, Generator::plan, connection::run);
+}
+
+#[test]
+fn any_connection_by_tls_keeps_the_promises() {
+    try_regressions("tls", tls::run);
+    try_seeds("tls", 700, Generator::plan_by_tls, tls::run);
 }
 
 /// Of so many inputs, how many come to each of these.

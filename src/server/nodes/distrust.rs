@@ -1,24 +1,18 @@
 //! Why TLS to an engine came to nothing, in words that say what to mend. Must never know a socket.
 
-use std::io;
-
 use rustls::{AlertDescription, CertificateError, Error};
 
 use crate::bus::Trouble;
 
-/// What an error of an engine's stream means. The same is told once: nothing in it may count the
+/// What a fault of a session with an engine means. The same is told once: nothing in it may count the
 /// seconds.
-pub(super) fn trouble(error: &io::Error, is_shaking_hands: bool) -> Trouble {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    match inner {
-        None => Trouble::Lost(error.to_string()),
-        Some(Error::InvalidMessage(_)) if is_shaking_hands => Trouble::NoTls,
-        Some(Error::InvalidCertificate(flaw)) => Trouble::certificate(&of_certificate(flaw)),
+pub(super) fn trouble(fault: &Error, is_shaking_hands: bool) -> Trouble {
+    match fault {
+        Error::InvalidMessage(_) if is_shaking_hands => Trouble::NoTls,
+        Error::InvalidCertificate(flaw) => Trouble::certificate(&of_certificate(flaw)),
         // In TLS 1.3 it comes when the hands are shaken, by our side.
-        Some(Error::AlertReceived(AlertDescription::CertificateRequired)) => {
-            Trouble::WantsCertificate
-        }
-        Some(fault) => Trouble::Lost(format!("TLS: {fault}")),
+        Error::AlertReceived(AlertDescription::CertificateRequired) => Trouble::WantsCertificate,
+        fault => Trouble::Lost(format!("TLS: {fault}")),
     }
 }
 
@@ -65,7 +59,6 @@ fn of_names(expected: &str, presented: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind;
     use std::time::Duration;
 
     use rustls::pki_types::{ServerName, UnixTime};
@@ -74,8 +67,7 @@ mod tests {
     use super::*;
 
     fn told(fault: Error, is_shaking_hands: bool) -> String {
-        let error = io::Error::new(ErrorKind::InvalidData, fault);
-        trouble(&error, is_shaking_hands).to_string()
+        trouble(&fault, is_shaking_hands).to_string()
     }
 
     #[test]
@@ -130,7 +122,5 @@ mod tests {
         assert!(told(garbage(), false).starts_with("TLS: "));
         let alert = Error::AlertReceived(AlertDescription::CertificateRequired);
         assert!(told(alert, false).contains("tls-auth-clients no"));
-        let reset = io::Error::from(ErrorKind::ConnectionReset);
-        assert!(matches!(trouble(&reset, true), Trouble::Lost(_)));
     }
 }

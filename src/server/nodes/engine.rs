@@ -194,14 +194,16 @@ impl Engine {
         Ok(())
     }
 
-    /// What an error of the socket means.
+    /// What an error of the stream means.
     fn trouble(&self, error: &io::Error) -> Trouble {
-        let trouble = distrust::trouble(error, self.link.is_connecting());
-        match (error.kind(), trouble) {
-            (ErrorKind::ConnectionReset | ErrorKind::BrokenPipe, Trouble::Lost(how)) => {
-                self.hung_up(how)
-            }
-            (_, trouble) => trouble,
+        if let Socket::Open(stream) = &self.socket
+            && let Some(fault) = stream.fault()
+        {
+            return distrust::trouble(fault.error(), self.link.is_connecting());
+        }
+        match error.kind() {
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => self.hung_up(error.to_string()),
+            _ => Trouble::Lost(error.to_string()),
         }
     }
 

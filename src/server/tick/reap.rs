@@ -93,10 +93,14 @@ impl Server {
             CloseReason::Answered => Level::Debug,
             _ => Level::Info,
         };
+        let cause = match (reason, entry.connection.tls_fault()) {
+            (CloseReason::TlsFailed, Some(fault)) => format!(" cause={:?}", fault.to_string()),
+            _ => String::new(),
+        };
         let open_for = (self.now.monotonic).saturating_duration_since(entry.accepted_at);
         log!(
             level,
-            "close id={} peer={} reason={} open_s={:.1} received={} sent={}",
+            "close id={} peer={} reason={}{cause} open_s={:.1} received={} sent={}",
             id.serial(),
             entry.peer,
             reason.word(),

@@ -9,11 +9,11 @@ use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion,
+    ClientConfig, Error, RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion,
 };
 
 use super::stream::{Received, Stream};
-use super::tls::{RECORD_BYTES_MAX, Session};
+use super::tls::{Fault, RECORD_BYTES_MAX, Session};
 
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
@@ -259,15 +259,40 @@ fn each_side_hears_that_the_other_says_no_more() {
     for version in VERSIONS {
         let mut stream = Configs::new(version, 1).stream();
         shake_hands(&mut stream);
-        stream.finish().expect("a socket");
-        let state = stream.socket_mut().server.process_new_packets();
-        assert!(state.expect("TLS").peer_has_closed());
         stream.socket_mut().server.send_close_notify();
         stream.socket_mut().turn();
         let mut room = [0; 100];
-        let mut received = Received::Nothing;
-        while received != Received::End {
+        let mut received = stream.read(&mut room, false).expect("TLS");
+        if received != Received::End {
+            // What said it is read, and then that it was said.
             received = stream.read(&mut room, false).expect("TLS");
         }
+        assert_eq!(received, Received::End);
+        stream.finish().expect("a socket");
+        let state = stream.socket_mut().server.process_new_packets();
+        assert!(state.expect("TLS").peer_has_closed());
+    }
+}
+
+#[test]
+fn a_fault_behind_which_more_of_a_handshake_waits_is_a_fault() {
+    for version in VERSIONS {
+        let configs = Configs::new(version, 1);
+        let mut stream = configs.stream();
+        // It believes others, and the certificate is not the last word of the server's flight.
+        let others = Configs::new(version, 1);
+        stream.socket_mut().server =
+            ServerConnection::new(Arc::clone(&others.server)).expect("a server");
+        stream.drain().expect("a socket");
+        let mut room = [0; 100];
+        let has_failed = (0..100).any(|_| {
+            stream.drain().expect("a socket");
+            stream.read(&mut room, false).is_err()
+        });
+        let error = stream.fault().filter(|_| has_failed).map(Fault::error);
+        assert!(
+            matches!(error, Some(Error::InvalidCertificate(_))),
+            "{error:?}"
+        );
     }
 }

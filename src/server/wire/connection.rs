@@ -15,6 +15,7 @@ use super::outbox::{Gather, Newest, Outbox};
 use super::reader::{Filled, Frame, Reader, Unread};
 use super::receiving::Receiving;
 use super::stream::Stream;
+use super::tls::Fault;
 use crate::server::http::{RefusedRequest, Request, https_required};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,16 @@ impl<S: Read + Write> Connection<S> {
     /// Whether a TLS handshake goes on, which is much work.
     pub fn is_shaking_hands(&self) -> bool {
         self.stream.is_shaking_hands()
+    }
+
+    /// What ended its TLS session, if that was a fault.
+    pub fn tls_fault(&self) -> Option<&Fault> {
+        self.stream.fault()
+    }
+
+    /// How much its stream takes on the heap beside the socket and the keys, in bytes.
+    pub fn stream_heap_bytes(&self) -> usize {
+        self.stream.heap_bytes()
     }
 
     /// Whether anything is owed.

@@ -4,7 +4,7 @@
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
-use super::tls::Session;
+use super::tls::{Fault, Session};
 
 /// Most ciphertext asked for in one read(2).
 const CIPHERTEXT_BYTES_MAX: usize = 8 * 1024;
@@ -69,12 +69,22 @@ impl<S> Stream<S> {
 
     /// Whether a TLS handshake goes on.
     pub(in crate::server) fn is_shaking_hands(&self) -> bool {
-        (self.tls.as_deref()).is_some_and(|tls| !tls.is_broken() && tls.is_shaking_hands())
+        (self.tls.as_deref()).is_some_and(|tls| !tls.is_deaf() && tls.is_shaking_hands())
+    }
+
+    /// What ended its session, if that was a fault.
+    pub(in crate::server) fn fault(&self) -> Option<&Fault> {
+        self.tls.as_deref().and_then(Session::fault)
     }
 
     /// Bytes that it owes the socket: a handshake's, or what was written and is encrypted.
     pub(in crate::server) fn owed(&self) -> usize {
         self.tls.as_deref().map_or(0, |tls| tls.unsent.len())
+    }
+
+    /// How much its buffers take on the heap, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.tls.as_deref().map_or(0, Session::heap_bytes)
     }
 
     /// Whether it owes some that the socket may take.
@@ -123,11 +133,10 @@ impl<S: Read + Write> Stream<S> {
             self.tls = None;
             return Ok(Received::NoTls);
         }
-        let count = match tls.is_broken() {
+        let count = match tls.is_deaf() {
             // As behind any goodbye.
             true => 0,
-            false => (tls.receive(ciphertext, room))
-                .map_err(|fault| io::Error::new(ErrorKind::InvalidData, fault))?,
+            false => (tls.receive(ciphertext, room)).ok_or(ErrorKind::InvalidData)?,
         };
         // A record may hold more than the room, and the end behind it.
         let is_all = is_all && !tls.has_plaintext() && !tls.has_ended();

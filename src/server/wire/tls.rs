@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
 use rustls::{ClientConfig, Error, ServerConfig};
 
 /// A record of TLS 1.2, with its header and the most that encryption adds (RFC 5246, 6.2.3).
@@ -25,6 +25,28 @@ const SEAL_BYTES_MAX: usize = 256;
 
 /// The first byte of whoever speaks TLS: a record with a handshake message (RFC 8446, 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
+
+/// Most of what is told of a fault: some name all that might have come instead.
+const FAULT_BYTES_MAX: usize = 120;
+
+/// The end of a session by a fault: of the peer's, most often.
+#[derive(Debug)]
+pub struct Fault(Error);
+
+impl Fault {
+    /// What it was, exactly.
+    pub(in crate::server) fn error(&self) -> &Error {
+        &self.0
+    }
+}
+
+impl fmt::Display for Fault {
+    /// As rustls puts it; nothing in it is the peer's own text.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let text = self.0.to_string();
+        f.write_str(&text[..text.floor_char_boundary(FAULT_BYTES_MAX)])
+    }
+}
 
 /// Longest message of a handshake that is taken, with its records: one, as clients send. The
 /// certificates of a server may take several.
@@ -52,7 +74,7 @@ pub struct Session {
     has_begun: bool,
     has_ended: bool,
     is_shut: bool,
-    is_broken: bool,
+    fault: Option<Fault>,
 }
 
 enum Side {
@@ -61,13 +83,9 @@ enum Side {
 }
 
 impl fmt::Debug for Session {
-    /// Without its keys; the room that its buffers take.
+    /// Without its keys and what it was told.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("incoming_bytes", &self.incoming.capacity())
-            .field("plaintext_bytes", &self.plaintext.capacity())
-            .field("unsent_bytes", &self.unsent.capacity())
-            .finish_non_exhaustive()
+        f.debug_struct("Session").finish_non_exhaustive()
     }
 }
 
@@ -88,7 +106,7 @@ impl Session {
     pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Session, Error> {
         let rustls = UnbufferedClientConnection::new(config, name)?;
         let mut session = Session::new(Side::Client(rustls));
-        session.advance(&mut [])?;
+        session.advance(&mut []).map_err(|Fault(error)| error)?;
         Ok(session)
     }
 
@@ -103,8 +121,13 @@ impl Session {
             has_begun: false,
             has_ended: false,
             is_shut: false,
-            is_broken: false,
+            fault: None,
         }
+    }
+
+    /// How much its buffers take on the heap, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.incoming.capacity() + self.plaintext.capacity() + self.unsent.capacity()
     }
 
     /// Whether nothing of the connection's own can be said yet.
@@ -127,9 +150,15 @@ impl Session {
         self.has_ended && self.plaintext.is_empty()
     }
 
-    /// Whether a fault has ended it: nothing can be read any more.
-    pub(super) fn is_broken(&self) -> bool {
-        self.is_broken
+    /// Whether nothing is read any more: a fault has ended it, or the last word was said. What rustls
+    /// would answer then, nobody is to hear.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.fault.is_some() || self.is_shut
+    }
+
+    /// What ended it, if that was a fault.
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
     }
 
     /// Whether something was decrypted that found no room.
@@ -148,25 +177,26 @@ impl Session {
         count
     }
 
-    /// Takes in what came, and decrypts into the room all that is whole; says how much that is. After
-    /// a fault [`Session::unsent`] holds the alert that tells the peer.
-    pub(super) fn receive(&mut self, ciphertext: &[u8], room: &mut [u8]) -> Result<usize, Error> {
+    /// Takes in what came, and decrypts into the room all that is whole; says how much that is, or
+    /// nothing after a fault: then [`Session::unsent`] holds the alert that tells the peer.
+    pub(super) fn receive(&mut self, ciphertext: &[u8], room: &mut [u8]) -> Option<usize> {
         self.has_begun = true;
         self.incoming.reserve_exact(ciphertext.len());
         self.incoming.extend_from_slice(ciphertext);
-        let outcome = self.advance(room);
-        if outcome.is_err() {
-            self.is_broken = true;
-            self.incoming = Vec::new();
-            self.plaintext = Vec::new();
-            // The alert is all that comes, and the fault again.
-            let _ = self.advance(&mut []);
+        match self.advance(room) {
+            Ok(count) => Some(count),
+            Err(fault) => {
+                self.encode_alert();
+                self.fault = Some(fault);
+                self.incoming = Vec::new();
+                self.plaintext = Vec::new();
+                None
+            }
         }
-        outcome
     }
 
     /// Has rustls do all that it can with what is here.
-    fn advance(&mut self, room: &mut [u8]) -> Result<usize, Error> {
+    fn advance(&mut self, room: &mut [u8]) -> Result<usize, Fault> {
         let (mut consumed, mut count) = (0, 0);
         let outcome = loop {
             let mut buffers = Buffers {
@@ -185,7 +215,7 @@ impl Session {
                 Ok(Outcome::Said) => {}
                 Ok(Outcome::PeerClosed) => self.has_ended = true,
                 Ok(Outcome::Waits) => break Ok(count),
-                Err(error) => break Err(error),
+                Err(error) => break Err(Fault(error)),
             }
         };
         self.incoming.drain(..consumed);
@@ -197,9 +227,25 @@ impl Session {
             Side::Client(_) => SERVER_MESSAGE_BYTES_MAX,
         };
         if self.incoming.len() > message_bytes_max {
-            return Err(Error::General("a message is too long".to_owned()));
+            return Err(Fault(Error::General("a message is too long".to_owned())));
         }
         outcome
+    }
+
+    /// After a fault: what rustls says to that. Asked for more it would look for records, and panic
+    /// where what came is gone, for it holds places in the beginning of a message.
+    fn encode_alert(&mut self) {
+        let (incoming, unsent) = (&mut self.incoming, &mut self.unsent);
+        match &mut self.rustls {
+            Side::Server(rustls) => {
+                while rustls.wants_write() && encode(rustls.process_tls_records(incoming), unsent) {
+                }
+            }
+            Side::Client(rustls) => {
+                while rustls.wants_write() && encode(rustls.process_tls_records(incoming), unsent) {
+                }
+            }
+        }
     }
 
     /// How much may be encrypted before the socket has taken it.
@@ -229,7 +275,7 @@ impl Session {
 
     /// Encrypts a piece, or the word that there are no more.
     fn encrypt(&mut self, piece: Option<&[u8]>) -> bool {
-        if self.is_broken || self.is_shut {
+        if self.fault.is_some() || self.is_shut {
             return false;
         }
         // Nothing is decrypted here: all that was whole was decrypted when it came.
@@ -291,13 +337,8 @@ impl Buffers<'_> {
                     }
                     Outcome::Decrypted(count)
                 }
-                ConnectionState::EncodeTlsData(mut data) => {
-                    let begin = self.unsent.len();
-                    if let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) {
-                        self.unsent.resize(begin + size.required_size, 0);
-                        // It has said how much it needs.
-                        let _ = data.encode(&mut self.unsent[begin..]);
-                    }
+                ConnectionState::EncodeTlsData(data) => {
+                    append(data, self.unsent);
                     Outcome::Said
                 }
                 ConnectionState::TransmitTlsData(data) => {
@@ -312,6 +353,26 @@ impl Buffers<'_> {
             consumed: discard,
             outcome,
         }
+    }
+}
+
+/// Appends what rustls says itself, if it has something to say.
+fn encode<Data>(status: UnbufferedStatus<'_, '_, Data>, to: &mut Vec<u8>) -> bool {
+    match status.state {
+        Ok(ConnectionState::EncodeTlsData(data)) => {
+            append(data, to);
+            true
+        }
+        _ => false,
+    }
+}
+
+fn append<Data>(mut data: EncodeTlsData<'_, Data>, to: &mut Vec<u8>) {
+    let begin = to.len();
+    if let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) {
+        to.resize(begin + size.required_size, 0);
+        // It has said how much it needs.
+        let _ = data.encode(&mut to[begin..]);
     }
 }
 

@@ -1,10 +1,13 @@
 //! One connection through any plan: what it hears, what it writes, what it keeps, and that it ends.
 
+use spectate::server::wire::close::CloseReason;
 use spectate::server::wire::reader::Reader;
 
-use super::plan::{self, SLOTS};
+use super::meddler::Meddler;
+use super::plan::{self, Operation, SLOTS};
 use super::script::{MESSAGE_BYTES_MAX, Script, TIMEOUTS};
 use super::talk::Talk;
+use super::transport::{PLAIN, Transport};
 use super::wire::{self, Sent};
 use super::world::World;
 
@@ -12,10 +15,18 @@ use super::world::World;
 /// a turn's answers, 64 KiB of errors and the rest of a long position.
 const HEAP_BYTES_MAX: usize = 2 * (96 + 64 + 80 + 8) * 1024;
 
+/// Most bytes that a TLS session takes beside its keys: twice a record and a read behind it as they
+/// come, what is inside and found no room, and what is encrypted and not taken.
+const TLS_HEAP_BYTES_MAX: usize = 2 * (18 + 8 + 16 + 24) * 1024;
+
 /// Tries one input.
 pub fn run(bytes: &[u8]) {
-    let operations = plan::read(bytes);
-    let stream = plan::stream(&operations);
+    check(&plan::read(bytes), PLAIN, Meddler::default());
+}
+
+/// Tries one plan.
+pub(crate) fn check(operations: &[Operation], transport: Transport, meddler: Meddler) {
+    let stream = plan::stream(operations);
     let mut reader = Reader::new(MESSAGE_BYTES_MAX);
     let mut whole = Talk::hear(&mut reader, &stream, usize::MAX);
     let mut pieces = Talk::hear(&mut reader, &stream, 1 + stream.len() / 4096);
@@ -25,11 +36,10 @@ pub fn run(bytes: &[u8]) {
         pieces.written() == whole.written(),
         "the same bytes, cut elsewhere, are answered otherwise"
     );
-    let mut world = World::new(reader);
-    for operation in &operations {
+    let mut world = World::new(reader, transport, meddler);
+    for operation in operations {
         world.carry_out(operation);
-        let heap_bytes = world.talk.connection.outbox.heap_bytes();
-        assert!(heap_bytes <= HEAP_BYTES_MAX, "{heap_bytes} bytes of heap");
+        world.check_room();
     }
     world.read_all();
     world.check_heard(&whole);
@@ -41,7 +51,19 @@ pub fn run(bytes: &[u8]) {
 }
 
 impl World {
-    fn check_heard(&self, whole: &Talk) {
+    pub(crate) fn check_room(&self) {
+        let heap_bytes = self.talk.connection.outbox.heap_bytes();
+        assert!(heap_bytes <= HEAP_BYTES_MAX, "{heap_bytes} bytes of heap");
+        let heap_bytes = self.talk.connection.stream_heap_bytes();
+        assert!(heap_bytes <= TLS_HEAP_BYTES_MAX, "{heap_bytes} by TLS");
+    }
+
+    fn check_heard(&mut self, whole: &Talk) {
+        let peer = self.talk.script().peer.as_deref();
+        if peer.is_some_and(|peer| peer.is_disturbed) && self.talk.heard == ["refused"] {
+            // It was made to look like a request without TLS.
+            return;
+        }
         assert!(
             whole.heard.starts_with(&self.talk.heard),
             "{:?} and not {:?}",
@@ -55,7 +77,9 @@ impl World {
     }
 
     fn check_written(&mut self) {
-        let is_dropped = self.is_dropped;
+        // Behind an alert nothing is said any more.
+        let is_broken = self.talk.connection.ending() == Some(CloseReason::TlsFailed);
+        let is_dropped = self.is_dropped || is_broken;
         let is_open = self.talk.connection.is_open();
         let accept = std::mem::take(&mut self.talk.accept);
         let written = self.talk.written().to_vec();
@@ -139,7 +163,7 @@ impl World {
     }
 
     /// A peer that neither sends nor takes anything is gone after few deadlines.
-    fn check_end(&mut self) {
+    pub(crate) fn check_end(&mut self) {
         *self.talk.script() = Script::default();
         for _ in 0..5 {
             if self.is_dropped {

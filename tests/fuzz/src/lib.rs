@@ -3,7 +3,11 @@
 
 pub mod connection;
 pub mod gpx;
+mod meddler;
 pub mod message;
+#[allow(dead_code, reason = "the scripted tests need more of it")]
+#[path = "../../scripted/peer.rs"]
+pub mod peer;
 pub mod phones;
 pub mod plan;
 pub mod request_head;
@@ -11,6 +15,10 @@ pub mod request_head;
 #[path = "../../scripted/script.rs"]
 pub mod script;
 pub mod talk;
+pub mod tls;
 pub mod token;
+#[allow(dead_code, reason = "the scripted tests need more of it")]
+#[path = "../../scripted/transport.rs"]
+pub mod transport;
 pub mod wire;
 pub mod world;

@@ -178,10 +178,10 @@ fn stretched(mut frame: Vec<u8>) -> Vec<u8> {
 }
 
 /// Bytes read one after the other; behind the last come zeros.
-struct Tape<'a>(&'a [u8]);
+pub(crate) struct Tape<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Tape<'a> {
-    fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         match self.0.split_first() {
             None => 0,
             Some((byte, rest)) => {

@@ -9,9 +9,9 @@ use spectate::server::wire::connection::{Connection, Input};
 use spectate::server::wire::frames::Frames;
 use spectate::server::wire::outbox::Gather;
 use spectate::server::wire::reader::Reader;
-use spectate::server::wire::stream::Stream;
 
 use super::script::{MESSAGE_BYTES_MAX, Script, Step};
+use super::transport::{PLAIN, Transport};
 
 /// Most messages in one turn, as the loop has it.
 const MESSAGES_PER_TURN_MAX: usize = 64;
@@ -28,14 +28,10 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
-    /// A connection that was just accepted, on a socket that takes so many bytes.
-    pub(crate) fn new(room: usize, now: Instant) -> Talk {
-        let script = Script {
-            room,
-            ..Script::default()
-        };
+    /// A connection that was just accepted, on a socket that takes all.
+    pub(crate) fn new(transport: Transport, now: Instant) -> Talk {
         Talk {
-            connection: Connection::new(Stream::plain(script), now),
+            connection: Connection::new(transport.stream(Script::new()), now),
             heard: Vec::new(),
             end: None,
             accept: Vec::new(),
@@ -45,7 +41,7 @@ impl Talk {
     /// All that comes of a peer that sends these bytes in such pieces and takes everything.
     pub(crate) fn hear(reader: &mut Reader, bytes: &[u8], piece_bytes: usize) -> Talk {
         let now = Instant::now();
-        let mut talk = Talk::new(usize::MAX, now);
+        let mut talk = Talk::new(PLAIN, now);
         for piece in bytes.chunks(piece_bytes) {
             talk.script().steps.push_back(Step::Bytes(piece.to_vec()));
         }
@@ -71,6 +67,7 @@ impl Talk {
         hung_up: bool,
         now: Instant,
     ) -> Result<bool, CloseReason> {
+        self.script().arrive();
         self.connection.begin_turn(reader);
         let outcome = self.read(reader, messages_max, hung_up, now);
         self.connection.end_turn(reader);

@@ -7,9 +7,11 @@ use spectate::server::wire::frames::{Frames, append_text_frame};
 use spectate::server::wire::outbox::{ERROR_BYTES_MAX, Gather, Mark};
 use spectate::server::wire::reader::Reader;
 
+use super::meddler::Meddler;
 use super::plan::{Operation, SLOTS};
 use super::script::{Step, TIMEOUTS};
 use super::talk::Talk;
+use super::transport::Transport;
 
 /// Room for the one pong that a connection keeps while it is behind, in bytes.
 const PONG_ROOM_BYTES_MAX: usize = 256;
@@ -20,6 +22,7 @@ const ERROR_BYTES_PER_TICK_MAX: usize = 32 * 1024;
 /// What the loop lends to the connection, and what must come of it.
 pub(crate) struct World {
     pub(crate) talk: Talk,
+    pub(crate) meddler: Meddler,
     pub(crate) reader: Reader,
     pub(crate) frames: Frames,
     pub(crate) gather: Gather,
@@ -44,10 +47,11 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(reader: Reader) -> World {
+    pub(crate) fn new(reader: Reader, transport: Transport, meddler: Meddler) -> World {
         let now = Instant::now();
         World {
-            talk: Talk::new(usize::MAX, now),
+            talk: Talk::new(transport, now),
+            meddler,
             reader,
             frames: Frames::default(),
             gather: Gather::default(),
@@ -123,8 +127,18 @@ impl World {
         self.talk.script().steps.push_back(step);
     }
 
-    /// A turn, and a flush if it left answers; whether there may be more.
-    fn turn(&mut self, messages_max: usize, hung_up: bool) -> bool {
+    /// A turn for each piece that comes, with a flush if it left answers; whether there may be more.
+    pub(crate) fn turn(&mut self, messages_max: usize, hung_up: bool) -> bool {
+        loop {
+            self.is_disturbed |= self.meddler.meddle(self.talk.script());
+            let more = self.turn_once(messages_max, hung_up);
+            if more || self.is_dropped || !self.talk.script().arrives() {
+                return more;
+            }
+        }
+    }
+
+    fn turn_once(&mut self, messages_max: usize, hung_up: bool) -> bool {
         let outbox = &self.talk.connection.outbox;
         let (was_behind, heap_bytes) = (outbox.is_behind(), outbox.heap_bytes());
         let outcome = self
@@ -136,12 +150,12 @@ impl World {
             "of unanswered pings only the last is answered"
         );
         let reads_on = self.talk.connection.ending().is_none() || self.talk.connection.is_open();
+        let script = self.talk.script();
         assert!(
-            !hung_up || outcome != Ok(false) || !reads_on || self.talk.script().steps.is_empty(),
+            !hung_up || outcome != Ok(false) || !reads_on || !script.has_more() || script.arrives(),
             "no event would tell of the rest"
         );
-        let outbox = &self.talk.connection.outbox;
-        if !outbox.is_empty() && !outbox.is_behind() {
+        if self.talk.connection.wants_flush() {
             self.flush(false);
         }
         outcome.unwrap_or_else(|reason| {
@@ -156,7 +170,7 @@ impl World {
         }
         let was_finished = self.talk.connection.ending().is_some()
             && !self.talk.connection.is_open()
-            && self.talk.connection.outbox.is_empty();
+            && !self.talk.connection.owes();
         let (newest, presence) = (&self.newest, &self.presence);
         let newest = |mark: Mark, out: &mut Vec<u8>| {
             let (slot, kind) = match mark {
@@ -179,19 +193,18 @@ impl World {
             append_text_frame(format!("{kind}{message}").as_bytes(), out);
             true
         };
-        let written = self.talk.written().len();
+        let taken = self.talk.script().taken;
         let flushed = self
             .talk
             .connection
             .flush(&self.frames, hold, &mut self.gather, newest, self.now)
             .expect("the script takes writes");
-        assert_eq!(flushed.bytes, self.talk.written().len() - written);
+        assert_eq!(flushed.bytes, self.talk.script().taken - taken);
         assert!(
             !was_finished || flushed.bytes == 0,
             "its write side is shut"
         );
-        let is_empty = self.talk.connection.outbox.is_empty();
-        assert!(hold || flushed.blocked != is_empty);
+        assert!(hold || flushed.blocked == self.talk.connection.owes());
         self.was_blocked |= flushed.blocked;
         self.taken += flushed.positions;
         if flushed.bytes > 0 {
@@ -202,7 +215,7 @@ impl World {
             self.tick_error_bytes = 0;
         }
         if self.talk.connection.is_finished() {
-            assert!(self.talk.connection.outbox.is_empty());
+            assert!(!self.talk.connection.owes());
         } else if let Some(reason) = self.talk.connection.has_left() {
             self.end(reason);
         }
@@ -298,11 +311,11 @@ impl World {
                 _ => 0,
             })
             .sum();
-        let turns_max = 16 + script.steps.len() + bytes;
+        let turns_max = 32 + script.steps.len() + bytes;
         for _ in 0..turns_max {
             let more = !self.is_dropped && self.turn(64, true);
             self.flush(false);
-            if self.is_dropped || !more && self.talk.script().steps.is_empty() {
+            if self.is_dropped || !more && !self.talk.script().has_more() {
                 return;
             }
         }
