@@ -77,7 +77,7 @@ impl Engine {
                 };
             }
         }
-        panic!("no engine starts");
+        panic!("no engine starts: is it one with TLS?");
     }
 
     /// What `--bus` is given.

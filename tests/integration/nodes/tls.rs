@@ -108,6 +108,13 @@ fn what_holds_of_positions_holds_by_tls() {
 }
 
 #[test]
+fn an_engine_that_speaks_tls_1_2_alone_is_spoken_to_so() {
+    let site = Site::new("bus-older");
+    let engine = site.engine(&["--tls-protocols", "TLSv1.2"]);
+    let _ = engine.map(positions::each_once_and_in_order);
+}
+
+#[test]
 fn every_engine_that_this_machine_has_makes_two_nodes_one_with_and_without_tls() {
     let site = Site::new("bus-engines");
     Engine::start_all((&site.ca, &site.pair))
