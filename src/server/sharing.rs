@@ -155,6 +155,9 @@ impl Server {
             nodes.end();
             self.tell();
         }
+        if let Some(nodes) = &mut self.nodes {
+            nodes.hang_up();
+        }
     }
 
     /// Whether the bus is needed and away.

@@ -4,9 +4,11 @@
 //! A position goes out at once, before its tick ends; what finds no room, or no engine, is owed: one
 //! mark per user, and what is owed then is the newest.
 
+pub(super) mod access;
 pub(super) mod address;
 mod answers;
 mod counts;
+mod distrust;
 mod engine;
 mod everyone;
 mod hearing;
@@ -14,6 +16,7 @@ mod lookup;
 mod peers;
 mod questions;
 mod resync;
+mod socket;
 mod telling;
 mod timed;
 mod told;
@@ -29,12 +32,12 @@ use data_encoding::BASE64URL_NOPAD;
 use mio::{Registry, Token};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::bus::{Login, Names, Node, Stamp};
+use crate::bus::{Names, Node, Stamp};
 use crate::relay::Now;
 use crate::server::config::Config;
 use crate::server::memory::topics_max;
 use crate::server::source::Source;
-use address::PasswordFile;
+use access::Access;
 pub(super) use counts::{Counts, Health};
 use engine::{Changed, Engine};
 use everyone::Seeking;
@@ -55,7 +58,7 @@ pub(super) struct Nodes {
     engines: Vec<Engine>,
     topics: Topics,
     peers: Peers,
-    password: Option<PasswordFile>,
+    access: Access,
     /// How long a position is kept.
     forget_after: Duration,
     sequence: u64,
@@ -86,7 +89,7 @@ impl Nodes {
     /// A line for the operator.
     pub(super) fn new(
         config: &Config,
-        password: Option<PasswordFile>,
+        access: Access,
         now: Instant,
     ) -> Result<Option<Nodes>, String> {
         if config.bus.is_empty() {
@@ -113,7 +116,7 @@ impl Nodes {
             trail_max: config.trail as usize,
             engines,
             peers: Peers::default(),
-            password,
+            access,
             forget_after: config.forget_after.max(KEPT_MIN),
             sequence: 0,
             heartbeat_at: now,
@@ -135,18 +138,12 @@ impl Nodes {
     pub(super) fn read(&mut self, registry: &Registry, now: Now) {
         for index in 0..self.engines.len() {
             let token = token(index);
-            let (node, password) = (self.node, &mut self.password);
             let engine = &mut self.engines[index];
             if !engine.is_due(now.monotonic) {
                 continue;
             }
-            let user = engine.address().user().map(str::to_owned);
-            let login = || Login {
-                user,
-                password: password.as_mut().map(|file| file.again().to_owned()),
-                client: format!("spectate-{}", node.name()),
-            };
-            engine.read(login, registry, token, now.monotonic);
+            let access = &mut self.access;
+            engine.read(self.node, access, registry, token, now.monotonic);
             self.hear(index, now);
             self.look_after(index, now);
             let engine = &mut self.engines[index];
@@ -210,6 +207,11 @@ impl Nodes {
             reconnects: self.engines.iter().map(|engine| engine.reconnects).sum(),
             passed_over: (self.engines.iter()).map(Engine::passed_over).sum(),
         }
+    }
+
+    /// Ends the connections to all engines.
+    pub(super) fn hang_up(&mut self) {
+        self.engines.iter_mut().for_each(Engine::hang_up);
     }
 
     /// When there is something to do if nothing happens until then.

@@ -92,7 +92,7 @@ impl Certificate {
     /// # Errors
     /// When the machine has nothing to make random numbers from.
     pub(super) fn session(&self) -> Result<Session, Error> {
-        Session::new(Arc::clone(&self.config))
+        Session::server(Arc::clone(&self.config))
     }
 
     /// What a turn of a handshake is estimated to cost, in microseconds.

@@ -11,6 +11,7 @@ mod races;
 mod requests;
 mod restarts;
 mod simulate;
+mod tls;
 mod trails;
 
 use engine::Engine;
