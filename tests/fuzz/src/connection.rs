@@ -77,6 +77,10 @@ impl World {
     }
 
     fn check_written(&mut self) {
+        let peer = self.talk.script().peer.as_deref();
+        if peer.is_some_and(|peer| peer.is_deaf()) {
+            return;
+        }
         // Behind an alert nothing is said any more.
         let is_broken = self.talk.connection.ending() == Some(CloseReason::TlsFailed);
         let is_dropped = self.is_dropped || is_broken;
