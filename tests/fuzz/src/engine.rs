@@ -37,11 +37,12 @@ fn hear(kind: u8, said: &[u8], piece_bytes: usize) -> Run {
     run.check = check;
     run.connect();
     run.write();
-    if kind % 4 > 0 {
+    let (is_greeted, is_asked) = (kind & 3 > 0, kind & 2 > 0);
+    if is_greeted {
         run.say(&greeting());
         assert_eq!(run.link.news(), Some(News::Up));
     }
-    if kind % 4 > 1 {
+    if is_asked {
         ask(&mut run.link);
         run.write();
     }
