@@ -269,10 +269,12 @@ const FLOORS: &[&str] = &[
 
 /// Files that hold tests alone.
 const TESTS: &[&str] = &[
+    "bus/tests/any.rs",
     "bus/tests/follow.rs",
     "bus/tests/life.rs",
     "bus/tests/mod.rs",
     "bus/tests/resp.rs",
+    "bus/tests/run.rs",
     "gpx/tests/flaws.rs",
     "gpx/tests/mod.rs",
     "phones/tests/answers.rs",

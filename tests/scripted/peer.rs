@@ -147,8 +147,7 @@ impl Peer {
     pub(crate) fn take(&mut self, mut ciphertext: &[u8]) -> Vec<u8> {
         self.count_records(ciphertext);
         let mut plaintext = Vec::new();
-        let is_deaf = self.is_disturbed && self.has_ended;
-        while !ciphertext.is_empty() && self.fault.is_none() && !is_deaf {
+        while !ciphertext.is_empty() && !self.is_deaf() {
             self.rustls.read_tls(&mut ciphertext).expect("bytes");
             match self.rustls.process_new_packets() {
                 Ok(state) => self.has_heard_end |= state.peer_has_closed(),
@@ -182,6 +181,11 @@ impl Peer {
                 self.header.clear();
             }
         }
+    }
+
+    /// Whether it hears nothing any more.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.fault.is_some() || self.is_disturbed && self.has_ended
     }
 
     /// Whether it has shaken hands, and nothing ended that.

@@ -18,6 +18,7 @@ use spectate::gpx::read;
 use spectate::phones::{self as door, Unreadable};
 use spectate::protocol::{ClientMessage, decode};
 use spectate::server::http::{Head, Request, parse};
+use spectate::server::wire::close::CloseReason;
 use spectate::server::wire::reader::Reader;
 
 /// Leaves the input that broke something in a file, so that it can become a regression.
@@ -178,10 +179,26 @@ fn the_generated_inputs_reach_every_outcome() {
             }
         }
     });
-    for counts in [&heads[..], &messages, &talks, &tokens, &files, &doors] {
+    let ends: [u32; 4] = count(300, |generator| {
+        match tls::outcome(&generator.plan_by_tls()) {
+            None => 0,
+            Some(CloseReason::TlsFailed) => 1,
+            Some(CloseReason::Answered) => 2,
+            Some(_) => 3,
+        }
+    });
+    for counts in [
+        &heads[..],
+        &messages,
+        &talks,
+        &tokens,
+        &files,
+        &doors,
+        &ends,
+    ] {
         assert!(
             counts.iter().all(|count| *count >= 10),
-            "{heads:?} {messages:?} {talks:?} {tokens:?} {files:?} {doors:?}"
+            "{heads:?} {messages:?} {talks:?} {tokens:?} {files:?} {doors:?} {ends:?}"
         );
     }
 }

@@ -6,7 +6,7 @@ use crate::bus::resp::*;
 
 /// A value with all that is in it.
 #[derive(Clone, Debug, PartialEq)]
-enum Tree {
+pub(super) enum Tree {
     /// What is written in one line, with its type.
     Line(String),
     /// What is written with its length: its type and its bytes.
@@ -19,7 +19,7 @@ enum Tree {
 
 impl Tree {
     /// How it is written by whoever has time.
-    fn written(&self) -> Vec<u8> {
+    pub(super) fn written(&self) -> Vec<u8> {
         match self {
             Tree::Line(line) => format!("{line}\r\n").into_bytes(),
             Tree::Blob(kind, bytes) => {
@@ -83,7 +83,7 @@ fn line() -> impl Strategy<Value = Tree> {
     line.prop_map(Tree::Line)
 }
 
-fn tree() -> impl Strategy<Value = Tree> {
+pub(super) fn tree() -> impl Strategy<Value = Tree> {
     let bytes = || prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\r')], 0..40);
     let leaf = prop_oneof![
         line(),

@@ -1,6 +1,7 @@
 //! One connection by TLS through any plan, with somebody between it and its peer; and any bytes as
 //! what a peer says who speaks no TLS.
 
+use spectate::server::wire::close::CloseReason;
 use spectate::server::wire::reader::Reader;
 
 use super::connection::check;
@@ -13,6 +14,11 @@ use super::world::World;
 
 /// Tries one input.
 pub fn run(bytes: &[u8]) {
+    outcome(bytes);
+}
+
+/// The same, and why the connection ended.
+pub fn outcome(bytes: &[u8]) -> Option<CloseReason> {
     let mut tape = Tape(bytes);
     let kind = tape.byte();
     let cut = match tape.byte() {
@@ -25,13 +31,13 @@ pub fn run(bytes: &[u8]) {
         1..4 => check(&plan::read(tape.0), transport, Meddler::default()),
         _ => {
             let meddler = Meddler::read(&mut tape);
-            check(&plan::read(tape.0), transport, meddler);
+            check(&plan::read(tape.0), transport, meddler)
         }
     }
 }
 
 /// Of what is no TLS nothing is heard, and it is answered by an alert, or in plain if it is HTTP.
-fn check_garbage(transport: Transport, bytes: &[u8]) {
+fn check_garbage(transport: Transport, bytes: &[u8]) -> Option<CloseReason> {
     let mut world = World::new(
         Reader::new(MESSAGE_BYTES_MAX),
         transport,
@@ -51,4 +57,5 @@ fn check_garbage(transport: Transport, bytes: &[u8]) {
     }
     assert!(world.talk.heard.is_empty() || world.talk.heard == ["refused"]);
     world.check_end();
+    world.talk.connection.ending()
 }
