@@ -1,12 +1,11 @@
 //! A Redis of a test's own.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::needs;
+use crate::redis;
 use crate::support::Server;
 
 /// A running engine, killed when it is dropped.
@@ -21,16 +20,8 @@ impl Engine {
     pub(super) fn start(flags: &[&str]) -> Option<Engine> {
         needs::program(&["redis-server"], "redis-server")?;
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        // Another program may take the port before the engine does.
-        for _ in 0..20 {
-            let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            let port = free.local_addr().expect("an address").port();
-            drop(free);
-            if let Some(child) = run(port, &flags) {
-                return Some(Engine { child, port, flags });
-            }
-        }
-        panic!("no engine starts");
+        let (child, port) = redis::run_anywhere(&flags).expect("an engine that starts");
+        Some(Engine { child, port, flags })
     }
 
     /// What `--bus` is given.
@@ -83,7 +74,7 @@ impl Engine {
 
     /// Starts it again at the same place, empty.
     pub(super) fn start_again(&mut self) {
-        self.child = run(self.port, &self.flags).expect("the port is ours");
+        self.child = redis::run(self.port, &self.flags).expect("the port is ours");
     }
 }
 
@@ -93,26 +84,4 @@ impl Drop for Engine {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Runs an engine until it says that it is ready; nothing if it ends before.
-fn run(port: u16, flags: &[String]) -> Option<Child> {
-    let port = port.to_string();
-    let mut child = Command::new("redis-server")
-        .args(["--port", &port, "--bind", "127.0.0.1", "--save", ""])
-        .args(["--appendonly", "no", "--dir", env!("CARGO_TARGET_TMPDIR")])
-        .args(flags)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it is installed");
-    let stdout = BufReader::new(child.stdout.take().expect("piped"));
-    for line in stdout.lines().map_while(Result::ok) {
-        if line.contains("Ready to accept connections") {
-            return Some(child);
-        }
-    }
-    child.wait().expect("a child of ours");
-    None
 }
