@@ -33,6 +33,8 @@ pub(super) struct Engine {
     piece: Vec<u8>,
     /// Whether there may be something to read.
     is_readable: bool,
+    /// Whether the engine's end of the connection may be behind what is to be read.
+    is_hung_up: bool,
     /// What was asked and not answered yet.
     pub(super) questions: VecDeque<Question>,
     /// How often it was connected anew.
@@ -67,6 +69,7 @@ impl Engine {
             socket: Socket::None,
             piece: Vec::new(),
             is_readable: false,
+            is_hung_up: false,
             questions: VecDeque::new(),
             reconnects: 0,
             was_up: false,
@@ -104,15 +107,17 @@ impl Engine {
             stream.set_nodelay(true)?;
             Ok(stream)
         });
+        self.is_hung_up = false;
         match opened {
             Ok(stream) => self.socket = Socket::Connecting(stream),
             Err(error) => self.link.failed(Trouble::Lost(error.to_string()), now),
         }
     }
 
-    /// Notes that the poll has something to say about the socket.
-    pub(super) fn note_event(&mut self) {
+    /// Notes that the poll has something to say about the socket: that it is hung up, perhaps.
+    pub(super) fn note_event(&mut self, is_hung_up: bool) {
         self.is_readable = true;
+        self.is_hung_up |= is_hung_up;
     }
 
     /// Whether there is something to do by now.
@@ -186,6 +191,10 @@ impl Engine {
                     self.incoming.extend(&self.piece[..count]);
                     self.link.received(now);
                     left = left.saturating_sub(count);
+                    // A short read has emptied the socket (epoll(7), Q9).
+                    if count < PIECE_BYTES && !self.is_hung_up {
+                        return self.link.drained(now);
+                    }
                     if left == 0 {
                         self.is_readable = true;
                         return;
