@@ -34,6 +34,8 @@ mod presence;
 mod proxies;
 mod qr;
 mod readme;
+#[path = "../redis.rs"]
+mod redis;
 mod relay;
 mod reports;
 mod requests;

@@ -128,9 +128,9 @@ impl Nodes {
     }
 
     /// Notes an event of an engine's socket.
-    pub(super) fn note_event(&mut self, engine: usize) {
+    pub(super) fn note_event(&mut self, engine: usize, is_hung_up: bool) {
         if let Some(engine) = self.engines.get_mut(engine) {
-            engine.note_event();
+            engine.note_event(is_hung_up);
         }
     }
 
