@@ -14,6 +14,7 @@ mod drain;
 mod ending;
 mod everyone;
 mod handshake;
+mod hangup;
 mod interop;
 mod layering;
 mod limits;
