@@ -32,6 +32,7 @@ mod pages;
 mod phone;
 mod positions;
 mod presence;
+mod printed;
 mod proxies;
 mod qr;
 mod readme;
