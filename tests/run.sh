@@ -17,6 +17,7 @@ command -v openssl >/dev/null || packages+=(openssl)
 command -v curl >/dev/null || packages+=(curl)
 command -v redis-server >/dev/null || packages+=(redis-server)
 command -v caddy >/dev/null || packages+=(caddy)
+command -v systemd-analyze >/dev/null || packages+=(systemd)
 for program in mandoc zsh fish; do
     command -v "$program" >/dev/null || packages+=("$program")
 done

@@ -28,6 +28,7 @@ mod names;
 mod needs;
 mod nodes;
 mod origins;
+mod package;
 mod pages;
 mod phone;
 mod positions;
