@@ -262,6 +262,8 @@ const FLOORS: &[&str] = &[
     "simulate/report.rs",
     "simulate/check.rs",
     "simulate/mod.rs",
+    "cli/completions.rs",
+    "cli/man.rs",
     "cli.rs",
     "lib.rs",
     "main.rs",
@@ -581,6 +583,11 @@ const ROOMS: &[Room] = &[
         &["log::", "slab::"],
     ),
     ("cli.rs", &["std", "clap"], SOCKETS),
+    (
+        "cli/",
+        &["clap", "clap_complete"],
+        &["net::", "mio::", "server::", "client::"],
+    ),
     ("lib.rs", &[], SOCKETS),
     ("main.rs", &["std"], SOCKETS),
 ];
