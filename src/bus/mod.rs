@@ -34,7 +34,7 @@ pub(crate) use newest::{Heard, Newest};
 pub(crate) use outgoing::{NotTaken, Tag};
 pub(crate) use resp::{VALUE_BYTES_MAX, Value};
 pub(crate) use stamp::{Node, Stamp};
-pub(crate) use trouble::Trouble;
+pub(crate) use trouble::{Trouble, said};
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use super::topic::{Position, Question, Topic, Word};
 use super::topics::Topics;
 use super::{HEARTBEAT_INTERVAL, Nodes, Told};
 use crate::bus::{
-    Channel, Envelope, Event, Heard, Ignored, Kind, Names, Newest, Node, Of, Stamp, Value,
+    Channel, Envelope, Event, Heard, Ignored, Kind, Names, Newest, Node, Of, Stamp, Value, said,
 };
 use crate::protocol::{Place, decode_heartbeat, decode_word};
 use crate::relay::Now;
@@ -96,7 +96,7 @@ impl Nodes {
                 },
                 Some(Event::Refused(error)) => {
                     ear.counts
-                        .refused(|| warn!("bus refused error=\"{}\"", printable(error)));
+                        .refused(|| warn!("bus refused error=\"{}\"", said(error)));
                 }
             }
         }
@@ -337,10 +337,4 @@ pub(super) fn count(text: &str) -> Option<i64> {
 
 pub(super) fn text(value: Value<'_>) -> Option<&str> {
     str::from_utf8(value.bytes()?).ok()
-}
-
-/// What an engine said, as part of one line.
-fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
