@@ -1,8 +1,8 @@
 //! The bus: how several nodes are one service, through Redis or Valkey. Bytes and the time come in,
 //! bytes and events come out. Must never know sockets, clocks, logs, nor what a relay is.
 //!
-//! From the ground up: [`resp`] is the engine's language, [`incoming`] and [`outgoing`] the two
-//! directions of one connection, [`link`] its life. Beside them is what nodes say to one another:
+//! From the ground up: [`resp`] is the engine's language, [`skip`] goes past what is too
+//! large, [`incoming`] and [`outgoing`] are the two directions of one connection, [`link`] its life. Beside them is what nodes say to one another:
 //! [`names`] of keys and channels, [`envelope`]s, in the order of their [`stamp`]s and with care
 //! for the [`newest`], on the engine that an id falls to ([`jump`]).
 //!
@@ -22,6 +22,7 @@ mod resp;
 mod retry;
 mod rights;
 mod silence;
+mod skip;
 mod stamp;
 mod trouble;
 

@@ -70,6 +70,9 @@ impl Nodes {
             has_lost_all: *has_lost_all,
         };
         while let Some(value) = Engine::next(incoming, link, now.monotonic) {
+            if matches!(value, Value::TooLarge { .. }) {
+                ear.counts.ignore(Ignored::Malformed);
+            }
             match link.take(value, now.monotonic) {
                 None => {}
                 Some(Event::Message { channel, payload }) => ear.hear(channel, payload),

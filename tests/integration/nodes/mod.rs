@@ -3,6 +3,7 @@
 mod connection;
 mod engine;
 mod everyone;
+mod nonsense;
 mod positions;
 mod presence;
 mod processes;

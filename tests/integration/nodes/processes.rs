@@ -89,7 +89,8 @@ fn processes_on_one_port_are_one_service() {
 }
 
 #[test]
-fn what_is_killed_right_at_the_start_is_started_again_and_a_parent_that_is_killed_leaves_nobody_behind() {
+fn what_is_killed_right_at_the_start_is_started_again_and_a_parent_that_is_killed_leaves_nobody_behind()
+ {
     let Some(engine) = Engine::start(&[]) else {
         return;
     };
