@@ -42,7 +42,7 @@ pub(crate) struct Stamp {
     pub(crate) received_ms: u64,
     /// Who received it.
     pub(crate) node: Node,
-    /// The how manieth of what the node says it is, from its start on.
+    /// How many things the node has said since its start, this one included.
     pub(crate) sequence: u64,
 }
 

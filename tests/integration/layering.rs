@@ -93,6 +93,7 @@ const FLOORS: &[&str] = &[
     "relay/snapshot/restoring.rs",
     "relay/mod.rs",
     "bus/resp.rs",
+    "bus/skip.rs",
     "bus/jump.rs",
     "bus/names.rs",
     "bus/stamp.rs",

@@ -15,7 +15,7 @@ use super::topic::{Position, Topic, Word};
 use super::topics::Topics;
 use super::{Nodes, Told};
 use crate::bus::{
-    Channel, Envelope, Event, Heard, Ignored, Kind, Names, Newest, Node, Of, Stamp, Value,
+    Channel, Envelope, Event, Heard, Ignored, Kind, Names, Newest, Node, Of, Stamp, Value, said,
 };
 use crate::protocol::{Place, decode_heartbeat, decode_word};
 use crate::relay::Now;
@@ -71,6 +71,9 @@ impl Nodes {
         };
         let mut news = None;
         while let Some(value) = Engine::next(incoming, link, now.monotonic) {
+            if matches!(value, Value::TooLarge { .. }) {
+                ear.counts.ignore(Ignored::Malformed);
+            }
             match link.take(value, now.monotonic) {
                 None => {}
                 Some(Event::Message { channel, payload }) => ear.hear(channel, payload),
@@ -81,7 +84,7 @@ impl Nodes {
                     }
                     ear.counts.refused += 1;
                     if resync.refused(now.monotonic) {
-                        news = Some(printable(error));
+                        news = Some(said(error));
                     }
                 }
                 Some(Event::Answer(_, value)) => match questions.pop() {
@@ -111,7 +114,7 @@ impl Nodes {
                 Some(Event::Refused(error)) => {
                     ear.counts.refused += 1;
                     if resync.refused(now.monotonic) {
-                        news = Some(printable(error));
+                        news = Some(said(error));
                     }
                 }
             }
@@ -372,10 +375,4 @@ pub(super) fn count(text: &str) -> Option<i64> {
 
 pub(super) fn text(value: Value<'_>) -> Option<&str> {
     str::from_utf8(value.bytes()?).ok()
-}
-
-/// What an engine said, as part of one line.
-fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
