@@ -19,6 +19,9 @@ const PONG_ROOM_BYTES_MAX: usize = 256;
 /// Bytes of errors that one tick brings at most.
 const ERROR_BYTES_PER_TICK_MAX: usize = 32 * 1024;
 
+/// Most of what is written that TLS encrypts before the socket takes it.
+const ENCRYPTED_BYTES_MAX: usize = 16 * 1024;
+
 /// What the loop lends to the connection, and what must come of it.
 pub(crate) struct World {
     pub(crate) talk: Talk,
@@ -255,10 +258,13 @@ impl World {
         }
         self.tick_error_bytes += message.len();
         if self.talk.connection.is_open() {
+            // What is encrypted the outbox has no more, though the socket may not have taken it.
+            let is_secure = self.talk.script().peer.is_some();
+            let error_bytes_max = ERROR_BYTES_MAX + usize::from(is_secure) * ENCRYPTED_BYTES_MAX;
             let outbox = &mut self.talk.connection.outbox;
             let fits = outbox.push_error(message.as_bytes(), &mut self.frames, false);
             self.error_bytes += message.len();
-            let is_over = outbox.is_behind() && self.error_bytes > ERROR_BYTES_MAX;
+            let is_over = outbox.is_behind() && self.error_bytes > error_bytes_max;
             assert!(!fits || !is_over, "{} bytes of errors", self.error_bytes);
             self.errors.push(message);
             if !fits {
