@@ -113,7 +113,10 @@ impl Incoming {
         self.superseded.clear();
         for (at, channel, stamp) in positions.into_iter().rev() {
             match newest.get(channel) {
-                Some(later) if *later >= stamp => self.superseded.push_front(at),
+                // It is not known here what the time is, and so which of the two is not believed.
+                Some(later) if *later >= stamp && !later.is_too_far_ahead(stamp.received_ms) => {
+                    self.superseded.push_front(at);
+                }
                 _ => {
                     newest.insert(channel, stamp);
                 }
@@ -260,6 +263,25 @@ mod tests {
             incoming.extend(nonsense.as_bytes());
             assert_eq!(incoming.next(), Err(Malformed), "{nonsense}");
         }
+    }
+
+    #[test]
+    fn what_nobody_believes_takes_the_place_of_nothing() {
+        let node = Node::new("Zk3v_0aQx-9").expect("a name");
+        let position = |received_ms, sequence| Told {
+            user: 5,
+            kind: Kind::Position,
+            stamp: Stamp {
+                received_ms,
+                node,
+                sequence,
+            },
+        };
+        let mut all: Vec<Told> = (0..1000).map(|n| position(1_000_000 + n, n)).collect();
+        all.push(position(9_999_999_999_999, 7));
+        let bytes: Vec<u8> = all.iter().flat_map(Told::written).collect();
+        let (read, conflated) = read(&bytes, bytes.len());
+        assert_eq!((&read[..], conflated), (&all[999..], 999));
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Nodes {
 impl Ear<'_> {
     /// Hears a message of a channel.
     pub(super) fn hear(&mut self, channel: &[u8], payload: &[u8]) {
-        let heard = Envelope::read(payload, self.node);
+        let heard = Envelope::read(payload, self.node, self.now.unix_ms as u64);
         match (self.names.channel(channel), heard) {
             (Some(Channel::Nodes), Err(Ignored::Own)) => self.hear_own_heartbeat(payload),
             (_, Err(reason)) => self.counts.ignore(reason),
@@ -253,7 +253,7 @@ impl Ear<'_> {
         let (stamp, own) = (envelope.stamp, self.node);
         match envelope.kind {
             Kind::Position | Kind::Goodbye => {
-                let heard = topic.hear(stamp);
+                let heard = topic.hear(stamp, self.now);
                 if heard == Heard::Overwrote && topic.is_newest_of(own) {
                     topic.owes_position = true;
                     self.topics.owe(id);
@@ -335,11 +335,14 @@ impl Ear<'_> {
 
 impl Topic {
     /// Takes note of a stamp that was heard of.
-    pub(super) fn hear(&mut self, stamp: Stamp) -> Heard {
+    pub(super) fn hear(&mut self, stamp: Stamp, now: Now) -> Heard {
         match &mut self.newest {
-            Some(newest) => newest.hear(stamp),
-            none => {
-                *none = Some(Newest::heard_first(stamp));
+            // Of a clock that was wrong, and has been set since, nothing counts.
+            Some(newest) if !newest.stamp().is_too_far_ahead(now.unix_ms as u64) => {
+                newest.hear(stamp)
+            }
+            newest => {
+                *newest = Some(Newest::heard_first(stamp));
                 Heard::Newer
             }
         }

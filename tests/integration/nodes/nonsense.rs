@@ -54,3 +54,26 @@ fn what_is_too_large_is_counted_and_the_node_goes_on() {
         assert!(!node.log().contains("bus down"), "{}", node.log());
     }
 }
+
+#[test]
+fn what_comes_from_the_far_future_is_counted_and_freezes_nobody() {
+    let Some(engine) = Engine::start(&[]) else {
+        return;
+    };
+    let future = |json: &str| format!("1 zzzzzzzzzzz position 1 9999999999999 - {json}");
+    let elsewhere = future(r#"{"userId":5,"lat":7,"lng":7}"#);
+    engine.say(&["SET", "spectate:l:5", &elsewhere]);
+    let [(here, mut runner), (there, mut watcher)] = apart(&engine);
+    wait_for_ignored(&here, 1.0);
+    wait_for_ignored(&there, 1.0);
+    for number in 0..3 {
+        engine.say(&["PUBLISH", "spectate:p:5", &elsewhere]);
+        wait_for_ignored(&here, f64::from(number + 2));
+        runner.send(&format!(r#"{{"lat":{number},"lng":2}}"#));
+        let expected = format!(r#"{{"userId":5,"lat":{number},"lng":2}}"#);
+        assert_eq!(watcher.receive(), expected);
+        let kept = engine.say(&["GET", "spectate:l:5"]);
+        assert!(kept.ends_with(&expected), "{kept}");
+    }
+    assert_eq!(ignored(&there), 4.0);
+}
