@@ -199,6 +199,7 @@ const FLOORS: &[&str] = &[
     "server/nodes/telling.rs",
     "server/nodes/turning.rs",
     "server/nodes/hearing.rs",
+    "server/nodes/attendance.rs",
     "server/nodes/answers.rs",
     "server/door.rs",
     "server/roster.rs",

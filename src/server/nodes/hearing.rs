@@ -9,7 +9,7 @@ use log::warn;
 
 use super::counts::Counts;
 use super::engine::Engine;
-use super::peers::{HEARTBEAT_INTERVAL, Peers};
+use super::peers::Peers;
 use super::questions::Question;
 use super::topic::{Position, Topic, Word};
 use super::topics::Topics;
@@ -17,9 +17,8 @@ use super::{Nodes, Told};
 use crate::bus::{
     Channel, Envelope, Event, Heard, Ignored, Kind, Names, Newest, Node, Of, Stamp, Value, said,
 };
-use crate::protocol::{Place, decode_heartbeat, decode_word};
+use crate::protocol::{Place, decode_word};
 use crate::relay::Now;
-use crate::user::is_id;
 
 /// What is changed by what is heard.
 pub(super) struct Ear<'a> {
@@ -163,88 +162,6 @@ impl Ear<'_> {
         }
     }
 
-    pub(super) fn hear_of_node(&mut self, envelope: &Envelope) {
-        let node = envelope.stamp.node;
-        match (envelope.kind, count(envelope.json)) {
-            (Kind::Heartbeat, _) => {
-                let heartbeat = decode_heartbeat(envelope.json);
-                if let Some(heartbeat) = &heartbeat {
-                    self.compare_engines(node, heartbeat.place);
-                }
-                if self.peers.hear(node) {
-                    self.tell_whether_elsewhere(node);
-                }
-                if let Some(heartbeat) = heartbeat {
-                    self.take_everyone(node, heartbeat.everyone);
-                }
-            }
-            (Kind::Audience, Some(count)) => self.take_everyone(node, count),
-            (Kind::Newcomer, _) if is_id(envelope.json) => {
-                if self.topics.have_everyone() {
-                    let id = Rc::from(envelope.json);
-                    let now = self.now.monotonic;
-                    if let Some(topic) = self.topics.get_or_new_of_everyone(&id, now) {
-                        topic.is_newcomer = topic.newest.is_none();
-                    }
-                }
-            }
-            _ => self.counts.ignore(Ignored::Malformed),
-        }
-    }
-
-    /// Takes how many follow everyone on another node.
-    fn take_everyone(&mut self, node: Node, count: i64) {
-        if self.peers.set_everyone(node, count) {
-            self.told.push_back(Told::Everyone(self.peers.everyone()));
-        }
-    }
-
-    /// Says so, once, if a node looks for users on other engines than this one does.
-    fn compare_engines(&mut self, node: Node, theirs: Place) {
-        if theirs == self.place {
-            return;
-        }
-        if self.peers.is_first_difference(node) {
-            let told = |(engine, engines): Place| format!("{} of {engines}", engine + 1);
-            let (ours, theirs) = (told(self.place), told(theirs));
-            warn!(
-                "bus engines differ node={} here=\"{ours}\" there=\"{theirs}\" mend=\"give all nodes the same --bus in the same order\"",
-                node.name()
-            );
-        }
-    }
-
-    pub(super) fn hear_own_heartbeat(&mut self, payload: &[u8]) {
-        // What else we say in this channel is no sign of life.
-        let Some(stamp) = Envelope::heartbeat(payload) else {
-            return;
-        };
-        let round_trip = since(self.now, stamp.received_ms);
-        self.counts.round_trip.add(round_trip);
-        if round_trip >= HEARTBEAT_INTERVAL {
-            // The engine, or this node, stood still: ours may all come before those of others.
-            return;
-        }
-        for gone in self.peers.hear_own(stamp.sequence) {
-            self.tell_whether_elsewhere(gone);
-        }
-    }
-
-    /// A node is gone, or back: tells of all whom it declares, and of all audiences.
-    pub(super) fn tell_whether_elsewhere(&mut self, node: Node) {
-        self.told.push_back(Told::Everyone(self.peers.everyone()));
-        for topic in self.topics.asked_about() {
-            let count = topic.audience_elsewhere(self.peers);
-            self.told
-                .push_back(Told::Audience(Rc::clone(&topic.id), count));
-        }
-        for topic in self.topics.declared_by(node) {
-            let is_elsewhere = topic.is_elsewhere(self.peers);
-            let id = Rc::clone(&topic.id);
-            self.told.push_back(Told::Elsewhere(id, is_elsewhere));
-        }
-    }
-
     pub(super) fn hear_of_user(&mut self, id: &str, envelope: &Envelope) {
         let Some(topic) = self.topics.get_mut(id) else {
             // It was on its way when the subscription ended.
@@ -354,7 +271,7 @@ impl Topic {
     }
 
     /// How many follow it on the nodes that are there, besides us.
-    fn audience_elsewhere(&self, peers: &mut Peers) -> i64 {
+    pub(super) fn audience_elsewhere(&self, peers: &mut Peers) -> i64 {
         let audiences = self.audiences.iter().flatten();
         let there = audiences.filter(|(node, _)| peers.is_there(*node));
         there.map(|(_, count)| count).sum()

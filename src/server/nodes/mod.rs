@@ -7,6 +7,7 @@
 pub(super) mod access;
 pub(super) mod address;
 mod answers;
+mod attendance;
 mod counts;
 mod distrust;
 mod engine;
