@@ -27,4 +27,5 @@ pub mod roster;
 pub mod server;
 pub mod simulate;
 mod size;
+mod trust;
 pub mod user;

@@ -7,14 +7,18 @@ use std::process::Command;
 
 /// The first of these programs that there is; `package` is Debian's name for it.
 pub(crate) fn program(names: &[&str], package: &str) -> Option<PathBuf> {
+    or_say(find(names), names[0], &format!("apt-get install {package}"))
+}
+
+/// The same, where none is needed.
+pub(crate) fn find(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Where Debian has programs that it keeps out of the `PATH` of those who are not root.
     let folders: Vec<_> = std::env::split_paths(&path)
         .chain([PathBuf::from("/usr/sbin")])
         .collect();
     let files = (names.iter()).flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    let found = files.into_iter().find(|file| file.is_file());
-    or_say(found, names[0], &format!("apt-get install {package}"))
+    files.into_iter().find(|file| file.is_file())
 }
 
 /// A Python that has these modules, which Debian's `packages` bring.

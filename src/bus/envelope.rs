@@ -127,10 +127,10 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// When this was said, whoever said it; nothing if it is no heartbeat.
-    pub(crate) fn heartbeat_ms(payload: &[u8]) -> Option<u64> {
+    /// Whose heartbeat this is and when it was said; nothing if it is none.
+    pub(crate) fn heartbeat(payload: &[u8]) -> Option<Stamp> {
         let envelope = Envelope::read_any(payload).ok()?;
-        (envelope.kind == Kind::Heartbeat).then_some(envelope.stamp.received_ms)
+        (envelope.kind == Kind::Heartbeat).then_some(envelope.stamp)
     }
 
     /// The same, whoever said it.

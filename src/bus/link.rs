@@ -4,8 +4,9 @@
 //!
 //! Whoever has the socket does this with it:
 //!
-//! 1. [`Link::is_due`]: connect, and say [`Link::connecting`], then [`Link::connected`], or
-//!    [`Link::failed`] whenever the socket says so. A connection has an [`Incoming`] of its own.
+//! 1. [`Link::is_due`]: connect, and say [`Link::connecting`], where hands are to be shaken
+//!    [`Link::reached`], then [`Link::connected`], or [`Link::failed`] whenever the socket says so. A
+//!    connection has an [`Incoming`] of its own.
 //! 2. Read until the socket would block into [`Incoming::extend`], say [`Link::received`] for what
 //!    came and [`Link::drained`] at the end, then hand each [`Incoming::next`] to [`Link::take`].
 //! 3. Write [`Link::pending`] and say how much of it went with [`Link::wrote`], once a turn.
@@ -23,8 +24,8 @@ use std::time::{Duration, Instant};
 use super::greeting;
 use super::incoming;
 use super::names::Names;
-use super::outgoing::{Due, NotTaken, Outgoing, Tag};
-use super::resp::{self, Items, Value};
+use super::outgoing::{Due, Outgoing, Tag};
+use super::resp::{Items, Value};
 use super::retry::Retry;
 use super::rights;
 use super::silence::Silence;
@@ -40,7 +41,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Link {
     names: Names,
     state: State,
-    outgoing: Outgoing,
+    pub(super) outgoing: Outgoing,
     retry: Retry,
     news: Option<News>,
     /// Why it is down, as it was told last; nothing once it was up since.
@@ -54,6 +55,8 @@ enum State {
     },
     Connecting {
         until: Instant,
+        /// Whether somebody is there, who has to shake hands first.
+        is_reached: bool,
     },
     /// Greeted; so many answers are to come until it is up.
     Greeting {
@@ -111,8 +114,28 @@ impl Link {
 
     /// A connection is being made.
     pub(crate) fn connecting(&mut self, now: Instant) {
-        let until = now + CONNECT_MAX;
-        self.state = State::Connecting { until };
+        self.state = State::Connecting {
+            until: now + CONNECT_MAX,
+            is_reached: false,
+        };
+    }
+
+    /// Somebody is there, who has to shake hands before anything is said.
+    pub(crate) fn reached(&mut self, now: Instant) {
+        if let State::Connecting {
+            is_reached: false, ..
+        } = self.state
+        {
+            self.state = State::Connecting {
+                until: now + CONNECT_MAX,
+                is_reached: true,
+            };
+        }
+    }
+
+    /// Whether nothing can be said yet to who is to be connected.
+    pub(crate) fn is_connecting(&self) -> bool {
+        matches!(self.state, State::Connecting { .. })
     }
 
     /// The connection is there.
@@ -249,9 +272,10 @@ impl Link {
         self.outgoing.pending_bytes()
     }
 
-    /// So much of it was written, and the socket takes no more for now or there is no more.
-    pub(crate) fn wrote(&mut self, count: usize, now: Instant) {
-        self.outgoing.wrote(count);
+    /// So much of it was written, of all that was so much is on its way still, and the socket takes
+    /// no more for now or there is no more.
+    pub(crate) fn wrote(&mut self, count: usize, held: usize, now: Instant) {
+        self.outgoing.wrote(count, held);
         if let Some(silence) = self.silence() {
             silence.wrote(now);
         }
@@ -261,7 +285,7 @@ impl Link {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.state {
             State::Down { retry_at } => Some(*retry_at),
-            State::Connecting { until } => Some(*until),
+            State::Connecting { until, .. } => Some(*until),
             State::Greeting { silence, .. } | State::Up { silence } => silence.deadline(),
         }
     }
@@ -269,8 +293,12 @@ impl Link {
     /// Does what is due by now.
     pub(crate) fn tick(&mut self, now: Instant) {
         match &mut self.state {
-            State::Connecting { until } if now >= *until => {
-                self.failed(Trouble::Lost("no connection within 5 s".to_owned()), now);
+            State::Connecting { until, is_reached } if now >= *until => {
+                let trouble = match is_reached {
+                    true => Trouble::NoHandshake,
+                    false => Trouble::Lost("no connection within 5 s".to_owned()),
+                };
+                self.failed(trouble, now);
             }
             State::Greeting { silence, .. } | State::Up { silence } => {
                 if silence.is_over() {
@@ -306,85 +334,6 @@ impl Link {
         match &mut self.state {
             State::Greeting { silence, .. } | State::Up { silence } => Some(silence),
             State::Down { .. } | State::Connecting { .. } => None,
-        }
-    }
-}
-
-/// What can be said through a link that is up.
-impl Link {
-    /// Keeps a user's position for so long and tells it: in this order, as otherwise whoever
-    /// subscribes and then reads could miss it, and both or neither.
-    ///
-    /// # Errors
-    /// There is no room, or no engine: it is to be kept in mind that the user's newest is due.
-    pub(crate) fn publish(
-        &mut self,
-        key: &str,
-        channel: &str,
-        payload: &[u8],
-        ttl_ms: u64,
-    ) -> Result<(), NotTaken> {
-        let ttl_ms = ttl_ms.to_string();
-        let (key, channel) = (key.as_bytes(), channel.as_bytes());
-        let set = [&b"SET"[..], key, payload, b"PX", ttl_ms.as_bytes()];
-        let publish = [&b"PUBLISH"[..], channel, payload];
-        self.check(resp::command_bytes(&set) + resp::command_bytes(&publish))?;
-        self.outgoing.command(&set, Due::Done, 1);
-        self.outgoing.command(&publish, Due::Done, 1);
-        Ok(())
-    }
-
-    /// Carries out a command whose answer is of no interest unless it is an error.
-    ///
-    /// # Errors
-    /// There is no room, or no engine.
-    pub(crate) fn command(&mut self, arguments: &[&[u8]]) -> Result<(), NotTaken> {
-        self.check(resp::command_bytes(arguments))?;
-        self.outgoing.command(arguments, Due::Done, 1);
-        Ok(())
-    }
-
-    /// Asks something; [`Event::Answer`] brings the tag back.
-    ///
-    /// # Errors
-    /// There is no room, or no engine.
-    pub(crate) fn ask(&mut self, arguments: &[&[u8]], tag: Tag) -> Result<(), NotTaken> {
-        self.check(resp::command_bytes(arguments))?;
-        self.outgoing.command(arguments, Due::Asked(tag), 1);
-        Ok(())
-    }
-
-    /// Subscribes to channels, of which there must be some.
-    ///
-    /// # Errors
-    /// There is no room, or no engine.
-    pub(crate) fn subscribe(&mut self, channels: &[&str]) -> Result<(), NotTaken> {
-        self.change_subscriptions(b"SUBSCRIBE", channels)
-    }
-
-    /// Ends the subscriptions to channels, of which there must be some.
-    ///
-    /// # Errors
-    /// There is no room, or no engine.
-    pub(crate) fn unsubscribe(&mut self, channels: &[&str]) -> Result<(), NotTaken> {
-        self.change_subscriptions(b"UNSUBSCRIBE", channels)
-    }
-
-    fn change_subscriptions(&mut self, word: &[u8], channels: &[&str]) -> Result<(), NotTaken> {
-        debug_assert!(!channels.is_empty(), "or all would be ended");
-        let mut arguments = vec![word];
-        arguments.extend(channels.iter().map(|channel| channel.as_bytes()));
-        self.check(resp::command_bytes(&arguments))?;
-        let answers = channels.len();
-        self.outgoing
-            .command(&arguments, Due::Subscription, answers);
-        Ok(())
-    }
-
-    fn check(&self, bytes: usize) -> Result<(), NotTaken> {
-        match self.is_up() {
-            true => self.outgoing.check_room(bytes),
-            false => Err(NotTaken),
         }
     }
 }

@@ -8,7 +8,8 @@
 //! | hash `PREFIX:c:ID` | the nodes on which a connection is open that declared the user |
 //! | hash and channel `PREFIX:a:ID` | how many follow the user, by node |
 //! | list `PREFIX:t:ID` | the user's trail |
-//! | channel `PREFIX:nodes` | heartbeats, and the ids of users that are new to the service |
+//! | hash and channel `PREFIX:nodes` | when each node said last that it is there; heartbeats, and the ids of users that are new to the service |
+//! | key `PREFIX:life` | a mark that is gone when the engine lost all that it had |
 //! | hash `PREFIX:i:N` | the ids of users that are known to it, in [`INDEX_PARTS`] parts |
 //! | key, hash, list and channel `PREFIX:probe:…` | nothing: whether they may be used |
 //!
@@ -112,6 +113,11 @@ impl Names {
         format!("{}nodes", self.prefix)
     }
 
+    /// The mark of an engine that has lost nothing.
+    pub(crate) fn life(&self) -> String {
+        format!("{}life", self.prefix)
+    }
+
     /// The part of the index that an id is in.
     pub(crate) fn index_of(&self, id: &str) -> String {
         self.index(jump::bucket_of(id, INDEX_PARTS))
@@ -195,6 +201,7 @@ mod tests {
         );
         assert_eq!(names.nodes(), "spectate:nodes");
         assert_eq!(names.channel(b"spectate:nodes"), Some(Channel::Nodes));
+        assert_eq!(names.life(), "spectate:life");
         assert_eq!(names.index(7), "spectate:i:7");
         assert!((0..INDEX_PARTS).any(|part| names.index(part) == names.index_of("5")));
     }

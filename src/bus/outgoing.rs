@@ -41,6 +41,8 @@ pub(crate) struct NotTaken;
 pub(super) struct Outgoing {
     bytes: Vec<u8>,
     written: usize,
+    /// What was written and is on its way still: encrypted, and not taken by the socket.
+    held: usize,
     bytes_max: usize,
     /// Answers to come, with how many of the same follow one another.
     due: VecDeque<(Due, usize)>,
@@ -52,6 +54,7 @@ impl Outgoing {
         Outgoing {
             bytes: Vec::new(),
             written: 0,
+            held: 0,
             bytes_max,
             due: VecDeque::new(),
         }
@@ -62,19 +65,20 @@ impl Outgoing {
         *self = Outgoing::new(self.bytes_max);
     }
 
-    /// How many bytes wait.
+    /// How many bytes wait, those that are on their way included.
     pub(super) fn pending_bytes(&self) -> usize {
-        self.bytes.len() - self.written
+        self.bytes.len() - self.written + self.held
     }
 
-    /// The bytes that wait.
+    /// The bytes that wait to be written.
     pub(super) fn pending(&self) -> &[u8] {
         &self.bytes[self.written..]
     }
 
-    /// So many of them are written.
-    pub(super) fn wrote(&mut self, count: usize) {
+    /// So many of them are written, and so many bytes are on their way.
+    pub(super) fn wrote(&mut self, count: usize, held: usize) {
         self.written += count;
+        self.held = held;
         debug_assert!(self.written <= self.bytes.len());
         if self.written == self.bytes.len() {
             self.bytes.clear();
@@ -143,7 +147,7 @@ mod tests {
             assert!(outgoing.pending_bytes() <= outgoing.bytes_max);
             let some = usize::from(round % 7).min(outgoing.pending_bytes());
             written.extend_from_slice(&outgoing.pending()[..some]);
-            outgoing.wrote(some);
+            outgoing.wrote(some, 0);
             assert!(
                 outgoing.bytes.len() < 4 * outgoing.bytes_max,
                 "the written part goes"
@@ -151,8 +155,28 @@ mod tests {
         }
         written.extend_from_slice(outgoing.pending());
         assert_eq!(written, expected);
-        outgoing.wrote(outgoing.pending_bytes());
+        outgoing.wrote(outgoing.pending_bytes(), 0);
         assert_eq!(outgoing.pending_bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_encrypted_and_not_taken_counts_as_waiting() {
+        let mut outgoing = Outgoing::new(100);
+        outgoing.command(&[b"GET", b"x"], Due::Done, 1);
+        outgoing.wrote(outgoing.pending().len(), 70);
+        assert_eq!(
+            (outgoing.pending_bytes(), outgoing.pending()),
+            (70, &b""[..])
+        );
+        assert_eq!(outgoing.check_room(31), Err(NotTaken));
+        outgoing.command(&[b"GET", b"x"], Due::Done, 1);
+        let bytes = outgoing.pending().len();
+        assert_eq!(outgoing.pending_bytes(), 70 + bytes);
+        outgoing.wrote(0, 10);
+        assert_eq!(outgoing.pending_bytes(), 10 + bytes);
+        outgoing.wrote(bytes, 0);
+        assert_eq!(outgoing.pending_bytes(), 0);
+        assert_eq!(outgoing.check_room(100), Ok(()));
     }
 
     #[test]
@@ -183,7 +207,7 @@ mod tests {
         let mut taken = 0;
         while outgoing.check_room(0).is_ok() {
             outgoing.command(&[b"GET"], Due::Asked(Tag(taken)), 1);
-            outgoing.wrote(outgoing.pending_bytes());
+            outgoing.wrote(outgoing.pending_bytes(), 0);
             taken += 1;
         }
         assert_eq!(taken as usize, DUE_MAX);

@@ -14,6 +14,16 @@ pub(crate) enum Trouble {
     Silent,
     /// What answers there speaks another protocol.
     Malformed,
+    /// It hangs up before it has said a word, as who speaks TLS alone does.
+    WantsTls,
+    /// It says nothing to a handshake of TLS, as an engine without TLS does.
+    NoHandshake,
+    /// What answers there speaks no TLS.
+    NoTls,
+    /// Its certificate is not taken; what is wrong with it, and what to mend.
+    Certificate(String),
+    /// It asks for a certificate of ours.
+    WantsCertificate,
     /// The engine serves nobody for now: it loads its data, or has too many clients.
     Busy(String),
     /// It asks for a password, or for another one.
@@ -31,6 +41,11 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
+    /// A certificate that is not taken, and what to mend: the end of a sentence.
+    pub(crate) fn certificate(flaw: &str) -> Trouble {
+        Trouble::Certificate(said(flaw.as_bytes()))
+    }
+
     /// What an error in place of an answer means for the link; nothing if it is about the one
     /// command alone.
     pub(super) fn of_error(error: &[u8], rights: impl Fn() -> String) -> Option<Trouble> {
@@ -58,8 +73,16 @@ impl Trouble {
     /// Whether it stays until somebody mends something.
     pub(crate) fn is_to_be_mended(&self) -> bool {
         match self {
-            Trouble::Lost(_) | Trouble::Silent | Trouble::Malformed | Trouble::Busy(_) => false,
-            Trouble::Password(_)
+            Trouble::Lost(_)
+            | Trouble::Silent
+            | Trouble::Malformed
+            | Trouble::WantsTls
+            | Trouble::NoHandshake
+            | Trouble::Busy(_) => false,
+            Trouble::NoTls
+            | Trouble::Certificate(_)
+            | Trouble::WantsCertificate
+            | Trouble::Password(_)
             | Trouble::Rights(..)
             | Trouble::TooOld(_)
             | Trouble::Cluster
@@ -84,6 +107,21 @@ impl fmt::Display for Trouble {
             Trouble::Malformed => {
                 f.write_str("what answers there does not speak the protocol of Redis (RESP3)")
             }
+            Trouble::WantsTls => f.write_str(
+                "it hangs up without a word: if it speaks TLS there, write rediss:// in --bus",
+            ),
+            Trouble::NoHandshake => f.write_str(
+                "it says nothing to a TLS handshake: if it speaks no TLS there, write redis:// in \
+                 --bus, or the port where it does",
+            ),
+            Trouble::NoTls => f.write_str(
+                "it speaks no TLS there: write redis:// in --bus, or the port where it does",
+            ),
+            Trouble::Certificate(flaw) => write!(f, "its certificate {flaw}"),
+            Trouble::WantsCertificate => f.write_str(
+                "it asks for a certificate of ours, which has none: give the engine \
+                 tls-auth-clients no",
+            ),
             Trouble::Busy(said) => write!(f, "it serves nobody for now: {said}"),
             Trouble::Password(said) => write!(
                 f,
@@ -174,6 +212,9 @@ mod tests {
             (Trouble::Cluster, "--bus"),
             (Trouble::Replica, "primary"),
             (Trouble::Unknown("memcached".to_owned()), "Valkey"),
+            (Trouble::NoTls, "redis://"),
+            (Trouble::certificate("has ended:\n renew it"), "renew it"),
+            (Trouble::WantsCertificate, "tls-auth-clients no"),
         ] {
             assert!(trouble.is_to_be_mended());
             let line = trouble.to_string();
@@ -183,6 +224,8 @@ mod tests {
             Trouble::Lost("connection refused".to_owned()),
             Trouble::Silent,
             Trouble::Malformed,
+            Trouble::WantsTls,
+            Trouble::NoHandshake,
             Trouble::Busy("LOADING".to_owned()),
         ] {
             assert!(!trouble.is_to_be_mended());

@@ -2,19 +2,20 @@
 //! messages.
 
 use std::fmt;
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mio::net::TcpStream;
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 
 use super::endpoint::Endpoint;
+use super::plain;
 use super::transport::Transport;
+use crate::trust;
 
 /// The flags that name a server.
 #[derive(clap::Args, Clone, Debug)]
@@ -91,29 +92,16 @@ impl fmt::Display for Destination {
     }
 }
 
-/// The CAs in a file, or those of the system.
+/// What is spoken to whom the CAs in a file vouch for, or those of the system.
 fn trust(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
-    let certificates = match ca_file {
-        Some(file) => CertificateDer::pem_file_iter(file)
-            .and_then(Iterator::collect)
-            .map_err(|error| format!("cannot read {}: {error}", file.display()))?,
-        None => rustls_native_certs::load_native_certs().certs,
+    let mut config = match ca_file {
+        Some(file) => {
+            let pem = fs::read(file)
+                .map_err(|error| format!("cannot read {}: {}", file.display(), plain(&error)))?;
+            trust::in_pem(&pem).map_err(|error| format!("{}: {error}", file.display()))?
+        }
+        None => trust::in_system("--ca-file")?,
     };
-    let mut roots = RootCertStore::empty();
-    let (count, _) = roots.add_parsable_certificates(certificates);
-    if count == 0 {
-        return Err(match ca_file {
-            Some(file) => format!("{}: there is no certificate of a CA in it", file.display()),
-            None => "this system trusts no CA: install ca-certificates, or try --ca-file FILE"
-                .to_owned(),
-        });
-    }
-    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map(|builder| {
-            let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-            config.alpn_protocols = vec![b"http/1.1".to_vec()];
-            Arc::new(config)
-        })
-        .map_err(|error| error.to_string())
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
 }

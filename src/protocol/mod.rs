@@ -26,7 +26,7 @@ use crate::refusal::{Refusal, quote};
 use crate::user::{Known, Presence, UserId, Written, is_name};
 pub(crate) use field::{Field, string};
 pub use geojson::{Feature, Way, encode_features, encode_way};
-pub use heartbeat::{Place, decode_heartbeat, encode_heartbeat};
+pub use heartbeat::{Heartbeat, Place, decode_heartbeat, encode_heartbeat};
 use names::CalledFields;
 pub use names::{decode_word, encode_roster, encode_word};
 pub use trail::{encode_trail, encode_trail_feature};

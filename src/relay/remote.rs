@@ -81,11 +81,20 @@ impl Relay {
         said.cloned().unwrap_or_default()
     }
 
-    /// Has a user be called so, by what was said on another node.
+    /// Has a user be called so, by what was said on another node: where it is connected, what was said
+    /// here counts, and elsewhere no more.
     pub(crate) fn call_from_elsewhere(&mut self, user: &str, said: &Said) {
         let Some(runner) = self.hub.runner(user) else {
             return;
         };
+        let was_said = |said: &Said| said.iter().any(Option::is_some);
+        if was_said(said) && was_said(&self.said_here(user)) {
+            if self.hub.runners[runner.0 as usize].stake().is_declared {
+                return;
+            }
+            self.hub.forget_said(runner.0);
+            self.hub.note_stake(runner.0);
+        }
         for (by, name) in [NamedBy::Token, NamedBy::Hello].into_iter().zip(said) {
             if name.is_some() {
                 self.hub.set_name(runner, by, name.as_deref());

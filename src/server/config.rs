@@ -180,12 +180,16 @@ pub struct Config {
     pub tiles: Tiles,
 
     /// Redis or Valkey through which several servers are one; may be given several times
-    #[arg(long, help = "Redis or Valkey through which several servers are one (redis://[user@]host:6379); may be given several times", value_name = "URL", value_delimiter = ',', value_parser = EngineAddress::parse)]
+    #[arg(long, help = "Redis or Valkey through which several servers are one (redis://[user@]host:6379, or rediss:// for TLS); may be given several times", value_name = "URL", value_delimiter = ',', value_parser = EngineAddress::parse)]
     pub bus: Vec<EngineAddress>,
 
     /// File with the password of the bus
     #[arg(long, value_name = "FILE", requires = "bus")]
     pub bus_password_file: Option<PathBuf>,
+
+    /// PEM file with the CA that a rediss:// engine's certificate is by [default: those that the system trusts]
+    #[arg(long, value_name = "FILE", requires = "bus")]
+    pub bus_ca_file: Option<PathBuf>,
 
     /// What all names on the bus begin with
     #[arg(long, value_name = "PREFIX", default_value = "spectate", value_parser = bus_prefix)]

@@ -48,6 +48,38 @@ const HTTP_CONNECTION_BYTES: u64 = CONNECTION_BYTES + 2 * HEAD_BYTES_MAX as u64;
 /// when it was decrypted, and one that is not sent.
 const TLS_BYTES: u64 = 4 * 1024 + 3 * RECORD_BYTES_MAX as u64;
 
+/// A user of whom other nodes are told or asked: with the longest of ids, its names twice, and a
+/// position that waits.
+const TOPIC_BYTES: u64 = 1536;
+
+/// Positions of users that wait for what the engine knows of them, besides one of each.
+pub(super) const BUS_HELD_MAX: usize = 16 * 1024;
+
+/// Users at most who are asked for on behalf of requests, until they are left: more are answered with
+/// what is known here.
+pub(super) const BUS_ASKED_MAX: usize = 64 * 1024;
+
+/// What came from one engine and was not looked at: a value that is not all here, one read, and room
+/// to grow.
+pub(super) const BUS_IN_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Users of whom a node hears at most because others know them: no more are remembered or followed.
+pub(super) fn topics_max(config: &Config) -> u64 {
+    u64::from(config.max_runners) + u64::from(config.max_follows_total)
+}
+
+/// What the bus may come to hold, with so many connections.
+fn by_bus(config: &Config, connections: u64) -> u64 {
+    let topics = topics_max(config) + connections + BUS_ASKED_MAX as u64;
+    match config.bus.len() as u64 {
+        0 => 0,
+        engines => {
+            (topics + BUS_HELD_MAX as u64) * TOPIC_BYTES
+                + engines * (config.bus_out_buffer + BUS_IN_BYTES_MAX)
+        }
+    }
+}
+
 /// The most that the server may come to hold, in bytes, with so many connections.
 pub(super) fn memory_max(config: &Config, limits: Limits) -> u64 {
     let connections = limits.websockets as u64;
@@ -69,6 +101,7 @@ pub(super) fn memory_max(config: &Config, limits: Limits) -> u64 {
     };
     connections * CONNECTION_BYTES
         + by_tls
+        + by_bus(config, connections)
         + grants
         + config.course.iter().len() as u64 * COURSE_BYTES
         + config.state.iter().len() as u64 * STATE_SLICE_BYTES_MAX
@@ -121,6 +154,7 @@ mod tests {
         assert!(with(&["--state", "state"], 1000) > default);
         let small = ["--max-follows-total", "700000", "--max-runners", "150000"];
         assert!(with(&small, 2000) < 1 << 30);
+        assert!(with(&["--bus", "redis://127.0.0.1"], 1000) > default);
         let tls = "--tls-listen [::]:443 --tls-cert-file cert --tls-key-file key";
         let tls: Vec<&str> = tls.split(' ').collect();
         assert!(with(&tls, 1000) > default);

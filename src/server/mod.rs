@@ -64,7 +64,7 @@ use mio::Events;
 pub use config::Config;
 use config::Entrance;
 use memory::memory_max;
-use nodes::address::PasswordFile;
+use nodes::access::Access;
 use os::demo::Demo;
 use os::invitation::Invitation;
 use os::processes;
@@ -73,12 +73,11 @@ use parts::{EVENTS_MAX, Server};
 /// Runs the server until it is told to stop. An error is a line for the operator.
 pub fn serve(config: Config) -> Result<ExitCode, String> {
     crate::logger::init(config.log_level);
-    let password = config.bus_password_file.as_deref().map(PasswordFile::read);
-    let password = match password.transpose() {
-        Ok(password) => password,
+    let access = match Access::read(&config) {
+        Ok(access) => access,
         Err(line) => {
             // A bad argument, though it took a look at the machine to know.
-            let _ = writeln!(io::stderr(), "spectate: --bus-password-file: {line}");
+            let _ = writeln!(io::stderr(), "spectate: {line}");
             return Ok(ExitCode::from(2));
         }
     };
@@ -89,7 +88,7 @@ pub fn serve(config: Config) -> Result<ExitCode, String> {
         }
         return processes::run(count, config.metrics_listen);
     }
-    let mut server = Server::bind(config, password)?;
+    let mut server = Server::bind(config, access)?;
     let listening = (server.listeners.addresses())
         .map_err(|error| format!("cannot tell the address: {error}"))?;
     let addresses: Vec<String> = listening.iter().map(shown).collect();

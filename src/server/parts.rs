@@ -19,7 +19,7 @@ use super::http::frame_ancestors;
 use super::memory::UNSENT_BYTES_MAX;
 use super::metrics::Metrics;
 use super::nodes::Nodes;
-use super::nodes::address::PasswordFile;
+use super::nodes::access::Access;
 use super::os::demo::{self, Demo};
 use super::os::limits::Limits;
 use super::os::listen::Listeners;
@@ -84,7 +84,7 @@ pub(super) struct Server {
 
 impl Server {
     /// A server that listens. An error is a line for the operator.
-    pub(super) fn bind(config: Config, password: Option<PasswordFile>) -> Result<Server, String> {
+    pub(super) fn bind(config: Config, access: Access) -> Result<Server, String> {
         let limits = Limits::new(config.max_connections, config.max_http_connections)?;
         let door = Door::new(&config, limits)?;
         demo::check(&config, limits.websockets)?;
@@ -110,7 +110,7 @@ impl Server {
         let parent = (config.end_with_stdin.then(watch).transpose())
             .map_err(|error| format!("cannot watch stdin for --end-with-stdin: {error}"))?;
         let now = read_clocks();
-        let mut nodes = Nodes::new(&config, password, now.monotonic)?.map(Box::new);
+        let mut nodes = Nodes::new(&config, access, now.monotonic)?.map(Box::new);
         if let Some(nodes) = &mut nodes {
             for (id, age) in relay.share(now.monotonic) {
                 nodes.remember(&id, age, now);

@@ -3,7 +3,7 @@
 use std::vec;
 
 use super::wire::connection::Input;
-use super::work::{Extent, HANDSHAKE_US, cost_us, points_cost_us};
+use super::work::{Extent, cost_us, points_cost_us};
 use crate::dialect::Dialect;
 use crate::fix::Fix;
 use crate::phones::Counts;
@@ -28,7 +28,7 @@ impl Postponed {
     pub(super) fn cost_us(&self, extent: Extent) -> u32 {
         match self {
             Postponed::Input(input) => cost_us(input, extent),
-            Postponed::Handshake => HANDSHAKE_US,
+            Postponed::Handshake => extent.handshake_us,
             Postponed::Reporting(reporting) => {
                 points_cost_us(reporting.points.len().min(POINTS_PER_TURN_MAX))
             }

@@ -1,11 +1,17 @@
 //! Between the relay and the other nodes: what is told here is taken in, what is new here is told.
 
+use std::rc::Rc;
+
 use super::deliver::Origin;
 use super::nodes::{Told, Word};
 use super::parts::Server;
 use crate::bus::Ignored;
+use crate::point::TrailPoint;
 use crate::protocol::{ClientMessage, decode, encode_position};
 use crate::relay::RunnerKey;
+
+/// Taken in at once, at most: of a node that dies all runners are told of.
+const TOLD_MAX: usize = 2048;
 
 impl Server {
     /// Takes in what came from other nodes.
@@ -19,7 +25,10 @@ impl Server {
     }
 
     fn take_in(&mut self) {
-        while let Some(told) = self.nodes.as_mut().and_then(|nodes| nodes.next_told()) {
+        for _ in 0..TOLD_MAX {
+            let Some(told) = self.nodes.as_mut().and_then(|nodes| nodes.next_told()) else {
+                return;
+            };
             self.take_in_one(told);
             self.relieve();
         }
@@ -60,17 +69,24 @@ impl Server {
                     self.settle();
                 }
             }
-            Told::Trail(id, points) => self.relay.restore_trail(&id, points),
-            Told::TrailLost(id) => {
-                let runner = self.relay.runner(&id);
-                let runner = runner.filter(|_| self.relay.stake(&id).has_position);
-                if let (Some(runner), Some(nodes)) = (runner, &mut self.nodes) {
-                    nodes.append(&id, self.relay.trail(runner));
-                }
-            }
+            Told::Trail(id, points) => self.take_trail(&id, points),
             Told::Audience(id, count) => self.relay.set_audience_elsewhere(&id, count),
             Told::Everyone(count) => self.relay.set_everyone_elsewhere(count),
             Told::Left(id) => self.relay.forget_elsewhere(&id),
+        }
+    }
+
+    /// Takes in what an engine kept of a trail, and gives it what is newer, if that came here: the
+    /// engine lost it, or was away.
+    fn take_trail(&mut self, id: &Rc<str>, points: Vec<TrailPoint>) {
+        let kept_until_ms = points.iter().map(|point| point.ms).max();
+        self.relay.restore_trail(id, points);
+        let runner = self.relay.runner(id);
+        let runner = runner.filter(|_| self.relay.stake(id).has_position);
+        if let (Some(runner), Some(nodes)) = (runner, &mut self.nodes) {
+            let trail = self.relay.trail(runner);
+            let newer = trail.filter(|point| kept_until_ms.is_none_or(|ms| point.ms > ms));
+            nodes.append(id, newer);
         }
     }
 
@@ -138,6 +154,9 @@ impl Server {
         if let Some(nodes) = &mut self.nodes {
             nodes.end();
             self.tell();
+        }
+        if let Some(nodes) = &mut self.nodes {
+            nodes.hang_up();
         }
     }
 

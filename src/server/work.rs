@@ -54,8 +54,18 @@ const METRICS_US: usize = 200;
 /// The signature of a token.
 const TOKEN_US: usize = 100;
 
-/// A TLS handshake: its signature, most of all, by an RSA key.
-pub(super) const HANDSHAKE_US: u32 = 700;
+/// A TLS handshake but for its signature: the exchange of keys, most of all.
+const KEY_EXCHANGE_US: u32 = 100;
+
+/// Its signature, by so many bytes of the public key in its DER (RFC 5280, 4.1): by P-256 and Ed25519, by
+/// P-384, and by RSA of 2048, of 3072 and of more bits.
+const SIGNATURE_US: [(usize, u32); 5] = [
+    (100, 25),
+    (200, 400),
+    (300, 600),
+    (430, 2000),
+    (usize::MAX, 8000),
+];
 
 /// What is left of a tick for costly inputs.
 #[derive(Debug, Default)]
@@ -95,6 +105,8 @@ pub(super) struct Extent {
     pub(super) known: usize,
     /// How many users there are.
     pub(super) runners: usize,
+    /// What [`handshake_cost_us`] says of the certificate in force.
+    pub(super) handshake_us: u32,
 }
 
 /// What an input is estimated to cost, in microseconds; 0 if it is not costly.
@@ -106,6 +118,7 @@ pub(super) fn cost_us(input: &Input, extent: Extent) -> u32 {
         trail_points,
         known,
         runners,
+        handshake_us: _,
     } = extent;
     let cost = match input {
         Input::Text(text) => {
@@ -177,6 +190,14 @@ pub(super) fn cost_us(input: &Input, extent: Extent) -> u32 {
     u32::try_from(cost).unwrap_or(u32::MAX)
 }
 
+/// What a turn of a TLS handshake is estimated to cost, in microseconds, with a public key of so many
+/// bytes.
+pub(super) fn handshake_cost_us(public_key_bytes: usize) -> u32 {
+    let mut kinds = SIGNATURE_US.iter();
+    let signature = kinds.find(|(bytes_max, _)| public_key_bytes <= *bytes_max);
+    KEY_EXCHANGE_US + signature.map_or(0, |(_, us)| *us)
+}
+
 /// What it is estimated to cost to relay so many points of a report, in microseconds.
 pub(super) fn points_cost_us(points: usize) -> u32 {
     u32::try_from(POINT_US * points).unwrap_or(u32::MAX)
@@ -204,6 +225,7 @@ mod tests {
             trail_points: 240,
             known: 0,
             runners: 0,
+            handshake_us: 0,
         }
     }
 
@@ -239,6 +261,14 @@ mod tests {
         assert!((300..500).contains(&head(20)));
         assert!((3000..4000).contains(&head(900)));
         assert_eq!(head(1000), head(10_000));
+    }
+
+    #[test]
+    fn a_tick_has_room_for_many_handshakes_by_p_256_and_for_one_by_rsa_of_4096_bits() {
+        // As OpenSSL writes them: Ed25519, P-256, P-384, RSA of 2048, 3072 and 4096 bits.
+        let costs = [44, 91, 120, 294, 422, 550].map(handshake_cost_us);
+        assert_eq!(costs, [125, 125, 500, 700, 2100, 8100]);
+        assert!(TICK_US_MAX / costs[1] >= 50 && TICK_US_MAX / costs[5] == 1);
     }
 
     #[test]

@@ -9,8 +9,9 @@ use crate::crowd::{Crowd, Receiving};
 use crate::figures::{self, Outcome};
 use crate::machine::Cores;
 use crate::peer::Peer;
-use crate::process::{Mark, Process, Program};
+use crate::process::{Process, Program};
 use crate::rush::Rush;
+use crate::span::Mark;
 use crate::{badge, wire};
 
 /// How long an attack lasts that has no end of its own.

@@ -1,11 +1,9 @@
 //! One connection of the load: its handshake, its frames, and what it hands on of them. It knows
 //! no poll and no other connection.
 
-use std::io::{ErrorKind, Read, Write};
 use std::time::Instant;
 
-use mio::net::TcpStream;
-
+use crate::line::{Came, Line};
 use crate::wire::{self, ACCEPT, CLOSE, PING, PONG, POSITION_BYTES, REQUEST, TEXT};
 
 /// Takes the positions that arrive.
@@ -23,17 +21,17 @@ impl Sink for Nobody {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Connecting,
+    ShakingHands,
     Upgrading,
     Open,
     Closed,
 }
 
 pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+    pub(crate) line: Line,
     pub(crate) state: State,
     pub(crate) is_paused: bool,
     input: Vec<u8>,
-    output: Vec<u8>,
     /// The last byte of a message whose others are sent.
     end: Option<u8>,
 }
@@ -44,31 +42,42 @@ pub(crate) struct Brought {
     pub(crate) reads: u64,
     pub(crate) pongs: usize,
     pub(crate) opened: bool,
+    pub(crate) resumed: bool,
     pub(crate) closed: Option<String>,
     pub(crate) unexpected: Option<String>,
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream) -> Connection {
+    pub(crate) fn new(line: Line) -> Connection {
         Connection {
-            stream,
+            line,
             state: State::Connecting,
             is_paused: false,
             input: Vec::new(),
-            output: Vec::new(),
             end: None,
         }
     }
 
-    /// Asks for the upgrade, now that the socket is connected.
-    pub(crate) fn upgrade(&mut self) {
-        self.state = State::Upgrading;
-        self.output.extend_from_slice(REQUEST);
+    /// Goes on now that the socket is connected.
+    pub(crate) fn begin(&mut self) {
+        self.state = State::ShakingHands;
+        self.line.begin();
+        self.upgrade_if_ready();
+    }
+
+    /// Asks for the upgrade, once TLS lets it.
+    fn upgrade_if_ready(&mut self) {
+        if self.state == State::ShakingHands && self.line.is_ready() {
+            self.state = State::Upgrading;
+            self.line.put(REQUEST);
+        }
     }
 
     pub(crate) fn send(&mut self, opcode: u8, payload: &[u8]) {
-        let waits = !self.output.is_empty();
-        wire::append_client_frame(opcode, payload, &mut self.output);
+        let waits = !self.line.is_written();
+        let mut frame = Vec::with_capacity(wire::CLIENT_HEAD_BYTES_MAX + payload.len());
+        wire::append_client_frame(opcode, payload, &mut frame);
+        self.line.put(&frame);
         if !waits {
             self.write();
         }
@@ -76,34 +85,30 @@ impl Connection {
 
     /// Sends a text message but for its last byte.
     pub(crate) fn send_all_but_the_end(&mut self, message: &[u8]) {
-        wire::append_client_frame(TEXT, message, &mut self.output);
-        self.end = self.output.pop();
+        let mut frame = Vec::new();
+        wire::append_client_frame(TEXT, message, &mut frame);
+        self.end = frame.pop();
+        self.line.put(&frame);
         self.write();
     }
 
     /// Sends the byte that was kept back, if there is one.
     pub(crate) fn send_end(&mut self) -> bool {
         let end = self.end.take();
-        self.output.extend(end);
+        self.line.put(end.as_slice());
         self.write();
         end.is_some()
     }
 
     /// Whether the kernel has taken all that was sent.
     pub(crate) fn is_written(&self) -> bool {
-        self.output.is_empty()
+        self.line.is_written()
     }
 
     /// Writes what the kernel takes of the output.
     pub(crate) fn write(&mut self) {
-        if self.output.is_empty() || self.state == State::Connecting {
-            return;
-        }
-        match self.stream.write(&self.output) {
-            Ok(taken) if taken == self.output.len() => self.output.clear(),
-            Ok(taken) => drop(self.output.drain(..taken)),
-            // A connection that is gone shows at a read; a full one comes back as an event.
-            Err(_) => {}
+        if self.state != State::Connecting {
+            self.line.write();
         }
     }
 
@@ -120,28 +125,29 @@ impl Connection {
         while self.state != State::Closed {
             let kept = self.input.len();
             buffer[..kept].copy_from_slice(&self.input);
-            let room = &mut buffer[kept..];
-            let asked = room.len();
-            let read = match self.stream.read(room) {
-                Ok(read @ 1..) => read,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Ok(0) => {
+            let (count, is_all) = match self.line.read(&mut buffer[kept..]) {
+                Ok(Came::Bytes { count, is_all }) => (count, is_all),
+                Ok(Came::Nothing) => break,
+                Ok(Came::End) => {
                     self.close(&mut outcome, "the server hung up".to_owned());
                     break;
                 }
-                Err(error) => {
-                    self.close(&mut outcome, error.to_string());
+                Err(why) => {
+                    self.close(&mut outcome, why);
                     break;
                 }
             };
             outcome.reads += 1;
+            if self.state == State::ShakingHands {
+                self.upgrade_if_ready();
+                self.write();
+            }
             let now_ns = began.elapsed().as_nanos() as u64;
-            let bytes = &buffer[..kept + read];
+            let bytes = &buffer[..kept + count];
             let used = self.take(index, bytes, now_ns, &mut outcome, sink);
             self.input.clear();
             self.input.extend_from_slice(&bytes[used..]);
-            // A short read has emptied the socket.
-            if read < asked && !hung_up {
+            if is_all && !hung_up {
                 break;
             }
         }
@@ -174,6 +180,7 @@ impl Connection {
             }
             self.state = State::Open;
             outcome.opened = true;
+            outcome.resumed = self.line.is_resumed();
             at = end;
         }
         while let Some((first, payload, rest)) = wire::split_server_frame(&bytes[at..]) {

@@ -11,6 +11,8 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
 use crate::connection::{Brought, Connection, Nobody, Sink, State};
+use crate::line::Line;
+use crate::secure::Secrecy;
 use crate::wire::{PING, TEXT};
 
 /// Handshakes under way at the same time.
@@ -44,6 +46,8 @@ pub(crate) struct Tally {
     pub(crate) reads: u64,
     pongs: usize,
     open: usize,
+    /// Of these, TLS sessions that an earlier one made cheaper.
+    pub(crate) resumed: usize,
     pub(crate) closed: usize,
     /// The first message that is no position, or the first close.
     pub(crate) unexpected: Option<String>,
@@ -66,6 +70,15 @@ pub(crate) struct Crowd {
 impl Crowd {
     /// Opens one WebSocket for each of `sockets`.
     pub(crate) fn connect(server: SocketAddr, sockets: &[Receiving]) -> Result<Crowd, String> {
+        Crowd::connect_by(None, &vec![server; sockets.len()], sockets)
+    }
+
+    /// The same to a server each, by TLS if it is said how.
+    pub(crate) fn connect_by(
+        secrecy: Option<&Secrecy>,
+        servers: &[SocketAddr],
+        sockets: &[Receiving],
+    ) -> Result<Crowd, String> {
         let mut crowd = Crowd {
             poll: Poll::new().map_err(|error| format!("epoll: {error}"))?,
             events: Events::with_capacity(4096),
@@ -86,10 +99,11 @@ impl Crowd {
         while crowd.tally.open < sockets.len() {
             let begun = crowd.connections.len();
             let to = sockets.len().min(crowd.tally.open + HANDSHAKES_MAX);
-            for &receiving in &sockets[begun.min(to)..to] {
-                crowd
-                    .begin(server, receiving)
-                    .map_err(|error| format!("connect: {error}"))?;
+            for (&server, &receiving) in servers.iter().zip(sockets).take(to).skip(begun) {
+                let socket = crowd.begin(server, receiving);
+                let socket = socket.map_err(|error| format!("connect: {error}"))?;
+                let line = Line::new(socket, secrecy)?;
+                crowd.connections.push(Connection::new(line));
             }
             crowd.pump(Duration::from_millis(1), &mut Nobody)?;
             if crowd.tally.open > progress.0 {
@@ -108,7 +122,7 @@ impl Crowd {
         Ok(crowd)
     }
 
-    fn begin(&mut self, server: SocketAddr, receiving: Receiving) -> std::io::Result<()> {
+    fn begin(&mut self, server: SocketAddr, receiving: Receiving) -> std::io::Result<TcpStream> {
         let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -134,8 +148,13 @@ impl Crowd {
             Token(self.connections.len()),
             Interest::READABLE | Interest::WRITABLE,
         )?;
-        self.connections.push(Connection::new(stream));
-        Ok(())
+        Ok(stream)
+    }
+
+    /// How often the kernel took something from any of them.
+    pub(crate) fn writes(&self) -> u64 {
+        let connections = self.connections.iter();
+        connections.map(|connection| connection.line.writes).sum()
     }
 
     /// Nanoseconds since the first connection.
@@ -156,7 +175,7 @@ impl Crowd {
             let connection = &mut self.connections[index];
             if event.is_writable() {
                 if connection.state == State::Connecting && !event.is_error() {
-                    connection.upgrade();
+                    connection.begin();
                 }
                 connection.write();
             }
@@ -250,7 +269,7 @@ impl Crowd {
     pub(crate) fn hang_up(&mut self, index: usize) {
         let connection = &mut self.connections[index];
         connection.state = State::Closed;
-        let _ = connection.stream.shutdown(std::net::Shutdown::Both);
+        let _ = connection.line.socket.shutdown(std::net::Shutdown::Both);
     }
 }
 
@@ -258,7 +277,8 @@ impl Drop for Crowd {
     /// Ends with resets, so that no port waits for late segments while the next run needs it.
     fn drop(&mut self) {
         for connection in &self.connections {
-            let _ = socket2::SockRef::from(&connection.stream).set_linger(Some(Duration::ZERO));
+            let _ =
+                socket2::SockRef::from(&connection.line.socket).set_linger(Some(Duration::ZERO));
         }
     }
 }
@@ -268,6 +288,7 @@ impl Tally {
         self.reads += brought.reads;
         self.pongs += brought.pongs;
         self.open += usize::from(brought.opened);
+        self.resumed += usize::from(brought.resumed);
         self.closed += usize::from(brought.closed.is_some());
         if let Some(what) = brought.unexpected.or(brought.closed) {
             self.unexpected

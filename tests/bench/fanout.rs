@@ -5,24 +5,35 @@ mod app;
 mod attack;
 mod badge;
 mod bystander;
+#[path = "../certificates.rs"]
+#[expect(dead_code, reason = "the load believes every CA")]
+mod certificates;
 mod connection;
 mod crowd;
+mod crowds;
 mod figures;
 mod flight;
 mod floor;
 mod follow;
 mod idle;
+mod line;
 mod machine;
 mod peer;
 mod phone;
 mod phones;
 mod process;
+mod proxy;
 mod relay;
 mod report;
 mod rush;
 mod scenario;
+#[path = "../tokens/scratch.rs"]
+mod scratch;
+mod secure;
 mod slow;
+mod span;
 mod state;
+mod tls;
 mod wire;
 
 use std::io::Write;
@@ -164,6 +175,9 @@ fn main() -> ExitCode {
     for name in scenario::NAMES {
         if !options.scenarios.is_empty() && !options.scenarios.iter().any(|wanted| wanted == name) {
             continue;
+        }
+        if let Some(line) = scenario::missing(name) {
+            show(&line);
         }
         for case in scenario::cases(name, &setting) {
             let rows = run(&case, &setting, cores);

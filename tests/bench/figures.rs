@@ -82,9 +82,12 @@ pub(crate) static RSS: Figure = figure("rss_mib", "RSS MiB", 1);
 pub(crate) static BUSY: Figure = figure("server_cpu_percent", "server %", 0).alone();
 pub(crate) static PER_READ: Figure = figure("deliveries_per_read", "per read", 1).alone();
 
+pub(crate) static PER_WRITE: Figure = figure("deliveries_per_write", "per write", 1).alone();
+
 pub(crate) static HANDSHAKES: Figure = figure("handshakes_per_s", "handshakes/s", 0).ranged();
 pub(crate) static HANDSHAKE: Figure =
     figure("cpu_us_per_handshake", "CPU µs/handshake", 1).ranged();
+pub(crate) static RESUMED: Figure = figure("cpu_us_per_resumed_handshake", "resumed", 1).ranged();
 pub(crate) static RSS_IDLE: Figure = figure("rss_kib_per_idle_follower", "KiB each, idle", 3);
 pub(crate) static RSS_USED: Figure = figure("rss_kib_per_used_follower", "KiB each, used", 3);
 

@@ -8,8 +8,9 @@ use crate::crowd::{PATIENCE, Receiving};
 use crate::figures::{self, Outcome};
 use crate::flight::Graph;
 use crate::machine::Cores;
-use crate::process::{Mark, Process, Program};
+use crate::process::{Process, Program};
 use crate::relay;
+use crate::span::Mark;
 use crate::wire;
 
 const CONNECTIONS: usize = 100;

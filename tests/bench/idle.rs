@@ -2,12 +2,13 @@
 //! before and after the one position that it gets.
 
 use crate::connection::Nobody;
-use crate::crowd::{Crowd, Receiving};
+use crate::crowd::Receiving;
 use crate::figures::{self, Outcome};
 use crate::flight::{Flight, Graph};
 use crate::machine::Cores;
-use crate::process::{Mark, Process, Program};
+use crate::process::{Process, Program};
 use crate::relay;
+use crate::span::Mark;
 use crate::wire;
 
 /// Positions sent before arrivals are looked at.
@@ -22,7 +23,8 @@ pub(crate) fn run(program: &Program, cores: Cores, followers: usize) -> Result<O
     let mut process = Process::start(program, cores)?;
     let rss_empty_kib = process.rss_kib();
     let first = Mark::take(&process);
-    let mut crowd = Crowd::connect(process.address, &vec![Receiving::Usual; followers])?;
+    let sockets = vec![Receiving::Usual; followers];
+    let mut crowd = process.connect(&sockets)?;
     crowd.rest(&mut Nobody)?;
     let connected = Mark::take(&process);
     let handshaking_seconds = crowd.handshaking.as_secs_f64();
@@ -46,17 +48,46 @@ pub(crate) fn run(program: &Program, cores: Cores, followers: usize) -> Result<O
     relay::land(&mut crowd, &mut flight)?;
     let rss_used_kib = process.rss_kib();
 
+    let mut wrong = relay::verdict(&mut process, &crowd, &flight);
+    drop(crowd);
+    let resumed_us = match &process.secrecy {
+        None => None,
+        Some(secrecy) => {
+            secrecy.resume();
+            Some(come_back(&process, &sockets, &mut wrong)?)
+        }
+    };
     let handshakes = first.to(&connected);
     let each = |rss_kib: u64| (rss_kib as f64 - rss_empty_kib as f64) / followers as f64;
+    let mut values = vec![
+        (&figures::HANDSHAKES, followers as f64 / handshaking_seconds),
+        (&figures::HANDSHAKE, handshakes.cpu_us / followers as f64),
+        (&figures::RSS_IDLE, each(rss_idle_kib)),
+        (&figures::RSS_USED, each(rss_used_kib)),
+        (&figures::RSS, rss_used_kib as f64 / 1024.0),
+    ];
+    values.extend(resumed_us.map(|us| (&figures::RESUMED, us)));
     Ok(Outcome {
-        values: vec![
-            (&figures::HANDSHAKES, followers as f64 / handshaking_seconds),
-            (&figures::HANDSHAKE, handshakes.cpu_us / followers as f64),
-            (&figures::RSS_IDLE, each(rss_idle_kib)),
-            (&figures::RSS_USED, each(rss_used_kib)),
-            (&figures::RSS, rss_used_kib as f64 / 1024.0),
-        ],
-        wrong: relay::verdict(&mut process, &crowd, &flight),
+        values,
+        wrong,
         others: first.to(&Mark::take(&process)).others,
     })
+}
+
+/// Connects everybody once more, now that they have tickets, and says what each handshake costs.
+fn come_back(
+    process: &Process,
+    sockets: &[Receiving],
+    wrong: &mut Vec<String>,
+) -> Result<f64, String> {
+    process.wait_for_the_end_of_all()?;
+    let first = Mark::take(process);
+    let mut crowd = process.connect(sockets)?;
+    crowd.rest(&mut Nobody)?;
+    let span = first.to(&Mark::take(process));
+    if crowd.tally.resumed < sockets.len() {
+        let (resumed, all) = (crowd.tally.resumed, sockets.len());
+        wrong.push(format!("{resumed} of {all} resumed"));
+    }
+    Ok(span.cpu_us / sockets.len() as f64)
 }

@@ -15,8 +15,9 @@ use crate::figures::{self, Figure, Outcome};
 use crate::flight::{self, Flight, Graph};
 use crate::machine::Cores;
 use crate::phone::Phones;
-use crate::process::{Mark, Process, Program, Span};
+use crate::process::{Process, Program};
 use crate::relay::{self, FIXED_RATE_WINDOW, Load, Pace, WARM_UP_SECONDS};
+use crate::span::{Mark, Span};
 
 pub(crate) const RUNNERS: usize = 500;
 pub(crate) const FOLLOWS_EACH: usize = 20;

@@ -1,21 +1,44 @@
-//! A server under measurement: started on its own core and watched through /proc. What a span of
-//! time cost it, and who else used the machine meanwhile.
+//! A server under measurement: started on its own core, alone or with a proxy before it, and what it
+//! holds.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use rcgen::KeyPair;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::certificates::{Ca, Pair};
+use crate::crowd::{Crowd, PATIENCE, Receiving};
 use crate::floor::Floor;
-use crate::machine::{Cores, MachineTime, read};
+use crate::machine::{Cores, read};
+use crate::proxy::Proxy;
+use crate::secure::Secrecy;
 
 /// Connections of plain HTTP where nobody asks for any: servers may keep descriptors for them that the
 /// largest crowds need.
 const HTTP_CONNECTIONS_FEW: (&str, &str) = ("SPECTATE_MAX_HTTP_CONNECTIONS", "8");
+
+/// More files than a server without connections and the proxy before it have open.
+const FILES_AT_REST_MAX: usize = 100;
+
+/// An RSA key of 2048 bits.
+const RSA: &str = include_str!("../tokens/keys/rsa.pem");
+
+/// How clients come to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Front {
+    Plain,
+    /// By TLS, which the server speaks, with a key of P-256.
+    Tls,
+    /// The same with an RSA key.
+    TlsRsa,
+    /// By TLS, which nginx speaks, with a key of P-256.
+    Nginx,
+}
 
 /// What can be measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +47,7 @@ pub(crate) enum Program {
     Spectate {
         path: PathBuf,
         flags: &'static [&'static str],
+        front: Front,
     },
     Floor(Floor),
 }
@@ -32,9 +56,10 @@ impl Program {
     /// The same with other flags.
     pub(crate) fn with(&self, flags: &'static [&'static str]) -> Program {
         match self {
-            Program::Spectate { path, .. } => Program::Spectate {
+            Program::Spectate { path, front, .. } => Program::Spectate {
                 path: path.clone(),
                 flags,
+                front: *front,
             },
             Program::Floor(floor) => Program::Floor(*floor),
         }
@@ -43,7 +68,13 @@ impl Program {
 
 pub(crate) struct Process {
     child: Child,
+    proxy: Option<Proxy>,
+    /// Where clients connect.
     pub(crate) address: SocketAddr,
+    /// How they speak, if that is TLS.
+    pub(crate) secrecy: Option<Secrecy>,
+    /// Its files are to be there as long as it runs.
+    _pair: Option<Pair>,
     pub(crate) cores: Cores,
 }
 
@@ -79,12 +110,19 @@ impl Process {
         cores: Cores,
         environment: &[(&str, &str)],
     ) -> Result<Process, String> {
+        let front = match program {
+            Program::Spectate { front, .. } => *front,
+            Program::Floor(_) => Front::Plain,
+        };
+        let pair = front.pair()?;
         let mut command = match program {
-            Program::Spectate { path, flags } => {
+            Program::Spectate { path, flags, .. } => {
                 let mut command = Command::new(path);
-                command
-                    .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "off"])
-                    .args(*flags);
+                command.args(["serve", "--log-level", "off"]).args(*flags);
+                match (front, &pair) {
+                    (Front::Tls | Front::TlsRsa, Some(pair)) => command.args(pair.flags()),
+                    _ => command.args(["--listen", "127.0.0.1:0"]),
+                };
                 command
             }
             Program::Floor(floor) => {
@@ -101,17 +139,22 @@ impl Process {
         }
         // Servers that have no such limit pass over it.
         command.envs(environment.iter().copied());
-        // A child inherits the core, and so do threads that it may start.
-        cores.pin_to_server();
-        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-        cores.pin_to_load();
-        let child = spawned.map_err(|error| format!("{command:?}: {error}"))?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = Process {
-            child,
+            child: spawn_on_server_core(command, cores)?,
+            proxy: None,
             address: ([127, 0, 0, 1], 0).into(),
+            secrecy: pair.is_some().then(Secrecy::new).transpose()?,
+            _pair: None,
             cores,
         };
         process.address = process.read_address()?;
+        if let (Front::Nginx, Some(pair)) = (front, &pair) {
+            let proxy = Proxy::start(process.address, pair, cores)?;
+            process.address = proxy.address;
+            process.proxy = Some(proxy);
+        }
+        process._pair = pair;
         Ok(process)
     }
 
@@ -122,9 +165,22 @@ impl Process {
             .read_line(&mut line)
             .map_err(|error| format!("the server's stdout: {error}"))?;
         line.trim()
+            .trim_end_matches(" (TLS)")
             .strip_prefix("listening on ")
             .and_then(|address| address.parse().ok())
             .ok_or_else(|| format!("the server says {line:?} instead of where it listens"))
+    }
+
+    /// Opens a WebSocket to it for each of `sockets`.
+    pub(crate) fn connect(&self, sockets: &[Receiving]) -> Result<Crowd, String> {
+        let servers = vec![self.address; sockets.len()];
+        Crowd::connect_by(self.secrecy.as_ref(), &servers, sockets)
+    }
+
+    /// The server, and the proxy before it.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        let proxy = self.proxy.as_ref().map(Proxy::pid);
+        std::iter::once(self.child.id()).chain(proxy).collect()
     }
 
     /// Whether it still runs.
@@ -134,8 +190,7 @@ impl Process {
 
     /// Stops it as an operator does, and waits for its end.
     pub(crate) fn stop(mut self) -> Result<(), String> {
-        let signalled = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        signalled.map_err(|error| error.to_string())?;
+        signal(self.child.id(), Signal::TERM)?;
         let status = self.child.wait().map_err(|error| error.to_string())?;
         match status.success() {
             true => Ok(()),
@@ -143,9 +198,31 @@ impl Process {
         }
     }
 
-    /// Its resident memory.
+    /// Has it, and the proxy before it, stand still.
+    pub(crate) fn hold(&self) -> Result<(), String> {
+        for pid in self.pids() {
+            signal(pid, Signal::STOP)?;
+            wait_for_state(pid, "T")?;
+        }
+        Ok(())
+    }
+
+    /// Lets them go on: the proxy first, until it has handed on all that came.
+    pub(crate) fn let_go(&self) -> Result<(), String> {
+        for pid in self.pids().into_iter().rev() {
+            signal(pid, Signal::CONT)?;
+            if pid != self.child.id() {
+                wait_for_state(pid, "S")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Its resident memory, with that of the proxy before it.
     pub(crate) fn rss_kib(&self) -> u64 {
-        status_kib(&self.read("status"), "VmRSS:")
+        let pids = self.pids().into_iter();
+        pids.map(|pid| status_kib(&read(&format!("/proc/{pid}/status")), "VmRSS:"))
+            .sum()
     }
 
     /// The most that its resident memory ever was.
@@ -158,9 +235,44 @@ impl Process {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)
     }
 
+    /// Returns when it, and the proxy before it, have let go of all connections.
+    pub(crate) fn wait_for_the_end_of_all(&self) -> Result<(), String> {
+        let began = Instant::now();
+        let open = |pid| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+        while self.pids().into_iter().map(open).sum::<usize>() > FILES_AT_REST_MAX {
+            if began.elapsed() > PATIENCE {
+                return Err("connections stay open".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
     fn read(&self, file: &str) -> String {
         read(&format!("/proc/{}/{file}", self.child.id()))
     }
+}
+
+impl Front {
+    /// The certificate that clients are shown.
+    fn pair(self) -> Result<Option<Pair>, String> {
+        match self {
+            Front::Plain => Ok(None),
+            Front::Tls | Front::Nginx => Ok(Some(Ca::new("bench").issue("bench", 90))),
+            Front::TlsRsa => {
+                let key = KeyPair::from_pem(RSA).map_err(|error| error.to_string())?;
+                Ok(Some(Ca::new("bench").issue_for("bench", 90, &key)))
+            }
+        }
+    }
+}
+
+/// Starts a program on the server's core, which its threads inherit, and its children.
+pub(crate) fn spawn_on_server_core(mut command: Command, cores: Cores) -> Result<Child, String> {
+    cores.pin_to_server();
+    let spawned = command.spawn();
+    cores.pin_to_load();
+    spawned.map_err(|error| format!("{command:?}: {error}"))
 }
 
 impl Drop for Process {
@@ -170,88 +282,21 @@ impl Drop for Process {
     }
 }
 
-/// The state of the clocks at one end of a span.
-pub(crate) struct Mark {
-    at: Instant,
-    server_ns: u64,
-    own_ns: u64,
-    user_ticks: u64,
-    system_ticks: u64,
-    machine: MachineTime,
-    cores: usize,
+fn signal(pid: u32, signal: Signal) -> Result<(), String> {
+    let pid = Pid::from_raw(pid.cast_signed()).ok_or("no process")?;
+    kill_process(pid, signal).map_err(|error| error.to_string())
 }
 
-/// What happened between two marks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
-    pub(crate) seconds: f64,
-    /// CPU of the server.
-    pub(crate) cpu_us: f64,
-    /// The part of it outside the kernel, from ticks of the scheduler.
-    pub(crate) user_us: f64,
-    /// Share of the machine that was neither idle nor ours.
-    pub(crate) others: f64,
-}
-
-impl Mark {
-    pub(crate) fn take(process: &Process) -> Mark {
-        let (user_ticks, system_ticks) = user_and_system(&process.read("stat"));
-        Mark {
-            at: Instant::now(),
-            server_ns: on_cpu_ns(&process.child.id().to_string()),
-            own_ns: on_cpu_ns("self"),
-            user_ticks,
-            system_ticks,
-            machine: MachineTime::now(),
-            cores: process.cores.count(),
+/// Waits until a process is in a state of proc_pid_stat(5).
+fn wait_for_state(pid: u32, state: &str) -> Result<(), String> {
+    let began = Instant::now();
+    let is_in = || read(&format!("/proc/{pid}/stat")).contains(&format!(") {state} "));
+    while !is_in() {
+        if began.elapsed() > PATIENCE {
+            return Err(format!("process {pid} is not in state {state}"));
         }
     }
-
-    /// From here to a later mark.
-    pub(crate) fn to(&self, later: &Mark) -> Span {
-        let seconds = (later.at - self.at).as_secs_f64();
-        let cpu_us = later.server_ns.saturating_sub(self.server_ns) as f64 / 1e3;
-        let own_us = later.own_ns.saturating_sub(self.own_ns) as f64 / 1e3;
-        let user = later.user_ticks.saturating_sub(self.user_ticks) as f64;
-        let system = later.system_ticks.saturating_sub(self.system_ticks) as f64;
-        let ours = (cpu_us + own_us) / (seconds * 1e6 * self.cores as f64);
-        Span {
-            seconds,
-            cpu_us,
-            user_us: cpu_us * user / (user + system).max(1.0),
-            others: (self.machine.busy_until(&later.machine) - ours).max(0.0),
-        }
-    }
-}
-
-/// Time on a CPU of all threads of a process, in the scheduler's own nanoseconds.
-fn on_cpu_ns(pid: &str) -> u64 {
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return 0;
-    };
-    threads
-        .flatten()
-        .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
-        .filter_map(|line| line.split(' ').next()?.parse::<u64>().ok())
-        .sum()
-}
-
-/// `utime` and `stime` of proc_pid_stat(5).
-fn user_and_system(stat: &str) -> (u64, u64) {
-    // The name, in brackets, may contain blanks.
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let field = |index: usize| {
-        fields
-            .get(index)
-            .and_then(|field| field.parse().ok())
-            .unwrap_or(0)
-    };
-    (field(11), field(12))
+    Ok(())
 }
 
 /// A size in proc_pid_status(5).

@@ -8,7 +8,8 @@ use crate::crowd::{Crowd, PATIENCE, Receiving};
 use crate::figures::{self, Outcome};
 use crate::flight::{Flight, Graph};
 use crate::machine::Cores;
-use crate::process::{Mark, Process, Program};
+use crate::process::{Process, Program};
+use crate::span::Mark;
 use crate::wire;
 
 /// Time before the measured span.
@@ -22,6 +23,9 @@ pub(crate) const FIXED_RATE_WINDOW: usize = 256;
 pub(crate) enum Load {
     /// As soon as fewer than so many of its messages are under way.
     Closed { in_flight: usize },
+    /// So many at once, when all that went before have arrived. The server stands still while they are
+    /// sent: it finds them all waiting, as one that is too slow does, however fast the load is.
+    Burst { of_each: usize },
     /// So many messages a second, all runners together, evenly spread.
     Rate { per_second: f64 },
 }
@@ -65,7 +69,7 @@ impl Pace {
     ) {
         loop {
             let due_ns = match self.load {
-                Load::Closed { .. } => now_ns,
+                Load::Closed { .. } | Load::Burst { .. } => now_ns,
                 Load::Rate { per_second } => {
                     self.began_ns + (self.sent as f64 * 1e9 / per_second) as u64
                 }
@@ -96,7 +100,7 @@ pub(crate) fn gather(
     graph: &Graph,
     sockets: &[Receiving],
 ) -> Result<Crowd, String> {
-    let mut crowd = Crowd::connect(process.address, sockets)?;
+    let mut crowd = process.connect(sockets)?;
     for (index, following) in graph.following.iter().enumerate() {
         let user = (index < graph.runners).then_some(index as u32);
         crowd.send(index, wire::hello(user, following).as_bytes());
@@ -142,7 +146,7 @@ pub(crate) fn run(
         &vec![Receiving::Usual; graph.following.len()],
     )?;
     let window = match load {
-        Load::Closed { in_flight } => in_flight,
+        Load::Closed { in_flight: window } | Load::Burst { of_each: window } => window,
         Load::Rate { .. } => FIXED_RATE_WINDOW,
     };
     let mut flight = Flight::new(graph, window, usize::MAX)?;
@@ -159,11 +163,12 @@ pub(crate) fn run(
         };
         if first.is_none() && is_warm {
             flight.measured_from_ns = crowd.now_ns();
-            first = Some((Mark::take(&process), delivered, crowd.tally.reads, seconds));
+            let counts = (delivered, crowd.tally.reads, crowd.writes());
+            first = Some((Mark::take(&process), counts, seconds));
         }
         let is_over = first.as_ref().is_some_and(|first| match length {
-            Length::Seconds(wanted) => seconds - first.3 >= wanted,
-            Length::Deliveries(wanted) => delivered - first.1 >= wanted,
+            Length::Seconds(wanted) => seconds - first.2 >= wanted,
+            Length::Deliveries(wanted) => delivered - first.1.0 >= wanted,
         });
         if delivered > progress.0 {
             progress = (delivered, Instant::now());
@@ -171,18 +176,27 @@ pub(crate) fn run(
         if is_over || progress.1.elapsed() > PATIENCE {
             break;
         }
-        pace.publish(&mut crowd, &mut flight);
+        match load {
+            Load::Burst { .. } if flight.in_flight > 0 => {}
+            Load::Burst { .. } => {
+                process.hold()?;
+                pace.publish(&mut crowd, &mut flight);
+                process.let_go()?;
+            }
+            _ => pace.publish(&mut crowd, &mut flight),
+        }
         crowd.pump(turn(cores), &mut flight)?;
     }
     let last = Mark::take(&process);
-    let (rss_kib, delivered, reads) = (process.rss_kib(), flight.delivered, crowd.tally.reads);
+    let (rss_kib, delivered) = (process.rss_kib(), flight.delivered);
+    let (reads, writes) = (crowd.tally.reads, crowd.writes());
     land(&mut crowd, &mut flight)?;
 
     let mut outcome = Outcome {
         wrong: verdict(&mut process, &crowd, &flight),
         ..Outcome::default()
     };
-    let Some((first, delivered_before, reads_before, _)) = first else {
+    let Some((first, (delivered_before, reads_before, writes_before), _)) = first else {
         outcome.wrong.push("nothing arrives".to_owned());
         return Ok(outcome);
     };
@@ -203,6 +217,10 @@ pub(crate) fn run(
         (
             &figures::PER_READ,
             deliveries / ((reads - reads_before) as f64).max(1.0),
+        ),
+        (
+            &figures::PER_WRITE,
+            deliveries / (span.segments.saturating_sub(writes - writes_before) as f64).max(1.0),
         ),
     ];
     Ok(outcome)

@@ -1,4 +1,4 @@
-//! Rounds become rows: medians with their range and ratios to the floors, as a table for people
+//! Rounds become rows: medians with their range and ratios to the rivals, as a table for people
 //! or as one JSON object a line for machines.
 
 use std::fmt::Write as _;
@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use crate::figures::{Figure, Middle, Outcome};
 use crate::floor::Floor;
-use crate::process::Program;
 use crate::scenario::{Case, Contender};
 
 /// Share of the machine used by others from which a row is not to be trusted.
@@ -44,25 +43,25 @@ impl Row {
             .collect()
     }
 
-    /// How many times the floor's figure ours is. Rounds are compared one by one, so that a
+    /// How many times the rival's figure ours is. Rounds are compared one by one, so that a
     /// machine that gets slower meanwhile does not count.
-    fn ratio(&self, figure: &Figure, floor: &Row) -> Option<f64> {
-        let rounds = self.rounds.iter().zip(&floor.rounds);
+    fn ratio(&self, figure: &Figure, rival: &Row) -> Option<f64> {
+        let rounds = self.rounds.iter().zip(&rival.rounds);
         let pairs =
-            rounds.filter_map(|(ours, floor)| Some((ours.value(figure)?, floor.value(figure)?)));
+            rounds.filter_map(|(ours, rival)| Some((ours.value(figure)?, rival.value(figure)?)));
         match figure.middle {
             Middle::Median => middle(
                 Middle::Median,
                 pairs
-                    .filter(|(_, floor)| *floor != 0.0)
-                    .map(|(ours, floor)| ours / floor)
+                    .filter(|(_, rival)| *rival != 0.0)
+                    .map(|(ours, rival)| ours / rival)
                     .collect(),
             ),
             Middle::Mean => {
-                let (ours, floors) = pairs.fold((0.0, 0.0), |sums, (ours, floor)| {
-                    (sums.0 + ours, sums.1 + floor)
+                let (ours, rivals) = pairs.fold((0.0, 0.0), |sums, (ours, rival)| {
+                    (sums.0 + ours, sums.1 + rival)
                 });
-                (floors != 0.0).then_some(ours / floors)
+                (rivals != 0.0).then_some(ours / rivals)
             }
         }
     }
@@ -75,13 +74,10 @@ pub(crate) struct Group<'a> {
 }
 
 impl Group<'_> {
-    fn floors(&self) -> impl Iterator<Item = (&'static str, &Row)> {
-        self.rows
-            .iter()
-            .filter_map(|row| match &row.contender.program {
-                Program::Floor(floor) => Some((floor.word(), row)),
-                Program::Spectate { .. } => None,
-            })
+    /// What the others are set against.
+    fn rivals(&self) -> impl Iterator<Item = (&'static str, &Row)> {
+        let rows = self.rows.iter();
+        rows.filter_map(|row| Some((row.contender.rival?, row)))
     }
 
     /// The figures that any row has, in their order.
@@ -97,12 +93,12 @@ impl Group<'_> {
         figures
     }
 
-    /// Fixed columns: a row for each contender, then the ratios to the floors.
+    /// Fixed columns: a row for each contender, then the ratios to what they are set against.
     pub(crate) fn table(&self) -> String {
         let figures = self.figures();
         let mut text = format!("{}: {}\n", self.case.scenario, self.case.words);
         let names = self.rows.iter().map(|row| row.contender.name.len());
-        let name_width = names.max().unwrap_or(0) + " / coalesced".len();
+        let name_width = names.max().unwrap_or(0) + " / cleartext".len();
         let _ = write!(text, "  {:<name_width$}", "");
         for figure in &figures {
             let _ = write!(text, "  {:>1$}", figure.header, width(figure));
@@ -115,13 +111,13 @@ impl Group<'_> {
             append_row(row, name_width, &figures, &mut text);
         }
         for row in &self.rows {
-            if matches!(row.contender.program, Program::Floor(_)) {
+            if row.contender.rival.is_some() {
                 continue;
             }
-            for (word, floor) in self.floors() {
+            for (word, rival) in self.rivals() {
                 let name = format!("{} / {word}", row.contender.name);
                 let _ = write!(text, "  {name:<name_width$}");
-                append_ratios(row, floor, &figures, &mut text);
+                append_ratios(row, rival, &figures, &mut text);
             }
         }
         text
@@ -141,9 +137,9 @@ impl Group<'_> {
             };
             let (least, most) = range(&values);
             let mut entry = json!({ "value": value, "min": least, "max": most });
-            if figure.is_compared && !matches!(row.contender.program, Program::Floor(_)) {
-                for (word, floor) in self.floors() {
-                    entry[format!("to_{word}")] = json!(row.ratio(figure, floor));
+            if figure.is_compared && row.contender.rival.is_none() {
+                for (word, rival) in self.rivals() {
+                    entry[format!("to_{word}")] = json!(row.ratio(figure, rival));
                 }
             }
             figures.insert(figure.key.to_owned(), entry);
@@ -186,9 +182,9 @@ fn append_row(row: &Row, name_width: usize, figures: &[&'static Figure], text: &
     text.push('\n');
 }
 
-fn append_ratios(row: &Row, floor: &Row, figures: &[&'static Figure], text: &mut String) {
+fn append_ratios(row: &Row, rival: &Row, figures: &[&'static Figure], text: &mut String) {
     for figure in figures {
-        let cell = match row.ratio(figure, floor) {
+        let cell = match row.ratio(figure, rival) {
             Some(ratio) if figure.is_compared => format!("{ratio:.2}"),
             _ => String::new(),
         };
@@ -217,7 +213,10 @@ pub(crate) fn legend() -> String {
          the loop, up to the next bound of its histogram. start: until it listens, with everybody back.\n\
          report, position: by HTTP, and the same by WebSocket, with what it costs to deliver it; ratio: of both. \
          answered, delivered: from when a report was due.\n\
-         server %: of its core. per read: deliveries that the load finds in one read(2). \
+         resumed: a handshake with a ticket in the place of a signature. cleartext: the same server without TLS; behind \
+         nginx: that with nginx before it, CPU and memory of both.\n\
+         server %: of its core. per read, per write: deliveries that the load finds in one read(2), and that the servers \
+         send in one write(2), if nobody else on the machine uses TCP. \
          others %: of the machine, used by others; rows over {:.0} % are disturbed.",
         DISTURBED_FROM * 100.0
     )

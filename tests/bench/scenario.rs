@@ -1,28 +1,26 @@
 //! The scenarios: who follows whom, who sends when, and which servers are set side by side.
 
-use std::path::PathBuf;
-
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use std::path::{Path, PathBuf};
 
 use crate::app::App;
 use crate::attack::Attack;
+use crate::crowds::{Fitting, mesh, ring};
 use crate::figures::Outcome;
 use crate::flight::Graph;
 use crate::floor::Floor;
 use crate::follow::Runners;
 use crate::machine::Cores;
 use crate::phones::Audience;
-use crate::process::Program;
+use crate::process::{Front, Program};
 use crate::relay::{Length, Load};
 use crate::state::Field;
-use crate::{attack, follow, idle, phones, relay, slow, state};
+use crate::{attack, follow, idle, phones, proxy, relay, slow, state, tls};
 
 /// Followers of the largest crowds.
 const CROWD: usize = 19_000;
 
 /// What can be asked for by name.
-pub(crate) const NAMES: [&str; 12] = [
+pub(crate) const NAMES: [&str; 13] = [
     "ring",
     "star",
     "race",
@@ -34,6 +32,7 @@ pub(crate) const NAMES: [&str; 12] = [
     "bystander",
     "phones",
     "state",
+    "tls",
     "scale",
 ];
 
@@ -43,10 +42,18 @@ pub(crate) struct Case {
     /// What it is, in words.
     pub(crate) words: String,
     pub(crate) work: Work,
-    /// Whether the floors can do it.
-    pub(crate) has_floors: bool,
+    pub(crate) rivals: Rivals,
     /// Flags with which the server runs it once more.
     pub(crate) variant: Option<&'static [&'static str]>,
+}
+
+/// What the servers are set against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rivals {
+    Nobody,
+    Floors,
+    /// The server speaks TLS: it is set against itself without, and behind nginx.
+    Plain,
 }
 
 pub(crate) enum Work {
@@ -72,6 +79,8 @@ pub(crate) enum Work {
 pub(crate) struct Contender {
     pub(crate) name: String,
     pub(crate) program: Program,
+    /// The word by which others are set against it, if they are.
+    pub(crate) rival: Option<&'static str>,
 }
 
 /// What the command line says about all cases.
@@ -109,36 +118,37 @@ impl Case {
         }
     }
 
-    /// The rows of this group: ours first, the floors last.
+    /// The rows of this group: ours first, those that they are set against last.
     pub(crate) fn contenders(&self, setting: &Setting) -> Vec<Contender> {
+        let front = match self.rivals {
+            Rivals::Plain => Front::Tls,
+            _ => Front::Plain,
+        };
         let mut contenders = Vec::new();
         for flags in [Some(&[][..]), self.variant].into_iter().flatten() {
             let name = ["spectate"].iter().chain(flags).copied();
-            contenders.push(Contender {
-                name: name.collect::<Vec<_>>().join(" "),
-                program: Program::Spectate {
-                    path: setting.server.clone(),
-                    flags,
-                },
-            });
+            let name = name.collect::<Vec<_>>().join(" ");
+            contenders.push(Contender::new(name, &setting.server, flags, front));
         }
-        contenders.extend(setting.others.iter().map(|path| Contender {
-            name: path.display().to_string(),
-            program: Program::Spectate {
-                path: path.clone(),
-                flags: &[],
-            },
+        contenders.extend(setting.others.iter().map(|path| {
+            let name = path.display().to_string();
+            Contender::new(name, path, &[], front)
         }));
-        if self.has_floors {
-            contenders.extend([Floor::Plain, Floor::Coalesced].map(|floor| Contender {
-                name: format!("{} floor", floor.word()),
-                program: Program::Floor(floor),
-            }));
+        match self.rivals {
+            Rivals::Nobody => {}
+            Rivals::Floors => {
+                contenders.extend([Floor::Plain, Floor::Coalesced].map(|floor| Contender {
+                    name: format!("{} floor", floor.word()),
+                    program: Program::Floor(floor),
+                    rival: Some(floor.word()),
+                }));
+            }
+            Rivals::Plain => contenders.extend(tls::rivals(&self.work, setting)),
         }
         contenders
     }
 
-    fn relay(
+    pub(crate) fn relay(
         scenario: &'static str,
         words: String,
         graph: Graph,
@@ -156,14 +166,55 @@ impl Case {
         )
     }
 
-    fn of(scenario: &'static str, words: String, work: Work) -> Case {
+    pub(crate) fn of(scenario: &'static str, words: String, work: Work) -> Case {
         Case {
             scenario,
             words,
             work,
-            has_floors: true,
+            rivals: Rivals::Floors,
             variant: None,
         }
+    }
+
+    /// The same against these.
+    pub(crate) fn against(self, rivals: Rivals) -> Case {
+        Case { rivals, ..self }
+    }
+}
+
+impl Contender {
+    /// A server binary.
+    pub(crate) fn new(
+        name: String,
+        path: &Path,
+        flags: &'static [&'static str],
+        front: Front,
+    ) -> Contender {
+        Contender {
+            name,
+            program: Program::Spectate {
+                path: path.to_owned(),
+                flags,
+                front,
+            },
+            rival: None,
+        }
+    }
+
+    /// The same, for others to be set against by this word.
+    pub(crate) fn rival(self, word: &'static str) -> Contender {
+        Contender {
+            rival: Some(word),
+            ..self
+        }
+    }
+}
+
+/// A line about what is missing for a scenario, and where to get it.
+pub(crate) fn missing(scenario: &str) -> Option<String> {
+    match scenario {
+        "tls" => proxy::program().err(),
+        _ => None,
     }
 }
 
@@ -232,7 +283,7 @@ pub(crate) fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
                 (Runners::Distinct, "1000 runners each of its own"),
             ]
             .map(|(runners, whom)| Case {
-                has_floors: false,
+                rivals: Rivals::Nobody,
                 ..Case::of(
                     scenario,
                     format!("100 connections follow and unfollow {whom}"),
@@ -248,7 +299,7 @@ pub(crate) fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
             cases
         }
         "slow" => vec![Case {
-            has_floors: false,
+            rivals: Rivals::Nobody,
             ..Case::of(
                 scenario,
                 "50 runners, 10,000 messages/s in all, 10 readers, 10 that read nothing for 5 s"
@@ -258,7 +309,7 @@ pub(crate) fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
         }],
         "bystander" => Attack::all(crowd(attack::STRANGERS_FOLLOWERS).count)
             .map(|attack| Case {
-                has_floors: false,
+                rivals: Rivals::Nobody,
                 ..Case::of(scenario, attack.words(), Work::Attack(attack))
             })
             .into(),
@@ -267,7 +318,7 @@ pub(crate) fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
             .map(|runners| {
                 let trails = runners / 10;
                 Case {
-                    has_floors: false,
+                    rivals: Rivals::Nobody,
                     ..Case::of(
                         scenario,
                         format!(
@@ -278,6 +329,7 @@ pub(crate) fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
                 }
             })
             .into(),
+        "tls" => tls::cases(scenario, setting),
         _ => scale(scenario, setting),
     }
 }
@@ -308,7 +360,7 @@ fn phones(scenario: &'static str, setting: &Setting) -> Vec<Case> {
     let cases = followed.into_iter().chain(alone);
     cases
         .map(|(app, audience, words)| Case {
-            has_floors: false,
+            rivals: Rivals::Nobody,
             ..Case::of(
                 scenario,
                 words,
@@ -345,67 +397,4 @@ fn scale(scenario: &'static str, setting: &Setting) -> Vec<Case> {
         )
     });
     stars.into_iter().chain(fields).collect()
-}
-
-/// A number of followers that descriptors allow, and whether that is less than wanted.
-#[derive(Clone, Copy)]
-struct Fitting {
-    count: usize,
-    wanted: usize,
-}
-
-impl Fitting {
-    /// The most runners that come beside such followers.
-    const RUNNERS: usize = 10;
-
-    fn new(wanted: usize, connections_max: usize) -> Fitting {
-        Fitting {
-            count: wanted.min(connections_max.saturating_sub(Fitting::RUNNERS)),
-            wanted,
-        }
-    }
-}
-
-impl std::fmt::Display for Fitting {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(formatter, "{}", self.count)?;
-        if self.count < self.wanted {
-            write!(
-                formatter,
-                " (scaled down from {}: too few descriptors)",
-                self.wanted
-            )?;
-        }
-        Ok(())
-    }
-}
-
-fn ring(users: u32) -> Graph {
-    Graph {
-        runners: users as usize,
-        following: (0..users)
-            .map(|user| vec![user, (user + 1) % users])
-            .collect(),
-    }
-}
-
-/// The same graph each time: every server gets the same work.
-fn mesh(users: usize, follows: usize) -> Graph {
-    let mut random = StdRng::seed_from_u64(1);
-    let following = (0..users as u32)
-        .map(|user| {
-            let mut others = Vec::with_capacity(follows);
-            while others.len() < follows.min(users - 1) {
-                let other = random.random_range(0..users as u32);
-                if other != user && !others.contains(&other) {
-                    others.push(other);
-                }
-            }
-            others
-        })
-        .collect();
-    Graph {
-        runners: users,
-        following,
-    }
 }

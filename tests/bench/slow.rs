@@ -7,8 +7,9 @@ use crate::crowd::{Crowd, Receiving};
 use crate::figures::{self, Outcome};
 use crate::flight::{Flight, Graph};
 use crate::machine::Cores;
-use crate::process::{Mark, Process, Program};
+use crate::process::{Process, Program};
 use crate::relay::{self, Load, Pace};
+use crate::span::Mark;
 
 const RUNNERS: usize = 50;
 const READERS: usize = 10;

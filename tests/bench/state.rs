@@ -12,7 +12,8 @@ use crate::crowd::PATIENCE;
 use crate::figures::{self, Outcome};
 use crate::machine::Cores;
 use crate::peer::Peer;
-use crate::process::{Mark, Process, Program};
+use crate::process::{Process, Program};
+use crate::span::Mark;
 
 /// Points of each trail, and how far they are apart in time, in milliseconds.
 const POINTS: usize = 240;

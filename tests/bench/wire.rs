@@ -138,6 +138,9 @@ pub(crate) fn end_of(bytes: &[u8], text: &[u8]) -> Option<usize> {
         .map(|start| start + text.len())
 }
 
+/// Most bytes before the payload of a client's frame, of those that are sent here.
+pub(crate) const CLIENT_HEAD_BYTES_MAX: usize = 8;
+
 /// Appends a client's frame.
 pub(crate) fn append_client_frame(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
     out.push(0x80 | opcode);

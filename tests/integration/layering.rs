@@ -17,6 +17,7 @@ const FLOORS: &[&str] = &[
     "gpx/writer.rs",
     "gpx/mod.rs",
     "logger.rs",
+    "trust.rs",
     "qr.rs",
     "queue/numbers.rs",
     "queue/mod.rs",
@@ -105,6 +106,7 @@ const FLOORS: &[&str] = &[
     "bus/retry.rs",
     "bus/silence.rs",
     "bus/link.rs",
+    "bus/commands.rs",
     "bus/mod.rs",
     "server/gzip.rs",
     "server/pages/tiles.rs",
@@ -177,9 +179,15 @@ const FLOORS: &[&str] = &[
     "server/state/writing.rs",
     "server/state/restore.rs",
     "server/metrics.rs",
+    "server/nodes/access.rs",
+    "server/nodes/distrust.rs",
     "server/nodes/lookup.rs",
+    "server/nodes/questions.rs",
+    "server/nodes/resync.rs",
+    "server/nodes/socket.rs",
     "server/nodes/topic.rs",
     "server/nodes/topics.rs",
+    "server/nodes/timed.rs",
     "server/nodes/peers.rs",
     "server/nodes/counts.rs",
     "server/nodes/told.rs",
@@ -290,6 +298,7 @@ const TESTS: &[&str] = &[
     "server/outbox_model/promises.rs",
     "server/outbox_model/world.rs",
     "server/outbox_model/follows.rs",
+    "server/wire/client_tests.rs",
     "simulate/ledger/tests.rs",
 ];
 
@@ -316,6 +325,11 @@ const ROOMS: &[Room] = &[
         "logger.rs",
         &["std", "log", "rustix", "simple_logger"],
         SOCKETS,
+    ),
+    (
+        "trust.rs",
+        &["std", "rustls"],
+        &["net::", "mio::", "fs::", "time::", "log::"],
     ),
     (
         "qr.rs",
@@ -466,7 +480,15 @@ const ROOMS: &[Room] = &[
     ),
     (
         "server/nodes/",
-        &["std", "data_encoding", "log", "mio", "ring", "slab"],
+        &[
+            "std",
+            "data_encoding",
+            "log",
+            "mio",
+            "ring",
+            "rustls",
+            "slab",
+        ],
         &["serde_json", "httparse", "Connection", "Relay"],
     ),
     (
@@ -852,6 +874,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("refusal", &["fix", "user"]),
     ("roster", &["user"]),
     ("gpx", &["date"]),
+    ("trust", &[]),
     ("qr", &[]),
     ("queue", &[]),
     ("duration", &[]),
@@ -885,7 +908,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "client",
         &[
-            "auth", "date", "duration", "fix", "gpx", "qr", "roster", "user",
+            "auth", "date", "duration", "fix", "gpx", "qr", "roster", "trust", "user",
         ],
     ),
     (

@@ -263,6 +263,20 @@ impl Server {
         fs::read_to_string(&self.log).expect("its log file")
     }
 
+    /// Waits until something was logged, and returns all that was.
+    pub(crate) fn wait_for_log(&self, words: &str) -> String {
+        let begin = Instant::now();
+        loop {
+            let log = self.log();
+            if log.contains(words) {
+                return log;
+            }
+            assert!(begin.elapsed() < WAIT, "no {words:?} in {log}");
+            // It serves all the while.
+            assert_eq!(self.get("/healthz").status, 200);
+        }
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the server runs");

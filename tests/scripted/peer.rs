@@ -87,7 +87,7 @@ impl Peer {
             is_disturbed: false,
             has_ended: false,
         };
-        let session = Session::new(Arc::clone(&SIDES.server)).expect("random numbers");
+        let session = Session::server(Arc::clone(&SIDES.server)).expect("random numbers");
         (peer, session)
     }
 

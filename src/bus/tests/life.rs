@@ -211,6 +211,23 @@ fn an_engine_that_is_not_there_is_tried_soon_and_then_less_often() {
 }
 
 #[test]
+fn who_does_not_shake_hands_is_given_up_after_5_s_however_it_drips() {
+    let mut run = Run::new();
+    run.link.connecting(run.now);
+    run.pass(4 * SECOND);
+    run.link.reached(run.now);
+    for _ in 0..4 {
+        run.pass(SECOND);
+        run.link.received(run.now);
+        run.link.reached(run.now);
+        assert!(run.link.is_connecting());
+    }
+    assert_eq!(run.link.deadline(), Some(run.now + SECOND));
+    run.pass(SECOND);
+    assert_eq!(run.link.news(), Some(News::Down(Trouble::NoHandshake)));
+}
+
+#[test]
 fn a_quiet_engine_is_asked_and_a_silent_one_is_away_after_ten_seconds() {
     let mut run = Run::up();
     for _ in 0..3 {

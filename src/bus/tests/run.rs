@@ -60,7 +60,7 @@ impl Run {
     /// Lets the link write all that it has.
     pub(crate) fn write(&mut self) -> String {
         let written = String::from_utf8(self.link.pending().to_vec()).expect("text");
-        self.link.wrote(written.len(), self.now);
+        self.link.wrote(written.len(), 0, self.now);
         written
     }
 

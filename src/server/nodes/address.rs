@@ -1,20 +1,18 @@
-//! Where an engine is, as an operator writes it, and the password that it asks for. Must never know
-//! a socket.
+//! Where an engine is, as an operator writes it. Must never know a socket.
 
 use std::fmt;
-use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
 
-/// The port of Redis and Valkey.
+use rustls::pki_types::ServerName;
+
+/// The port of Redis and Valkey, by TLS too.
 const PORT: u16 = 6379;
 
-/// Longest password file, in bytes.
-const PASSWORD_BYTES_MAX: u64 = 64 * 1024;
-
-/// `redis://[user@]host[:port]`.
+/// `redis://[user@]host[:port]`, or `rediss://` for TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineAddress {
+    /// Whom the engine's certificate is to be for, where TLS is spoken: its host.
+    certified: Option<ServerName<'static>>,
     user: Option<String>,
     /// Without the brackets of an IPv6 address.
     host: String,
@@ -27,14 +25,11 @@ impl EngineAddress {
     /// # Errors
     /// A line that says what to type instead.
     pub fn parse(text: &str) -> Result<EngineAddress, String> {
-        if text.starts_with("rediss://") {
-            return Err(format!(
-                "{text:?} asks for TLS, which the bus does not speak: use redis:// on a network of \
-                 your own, or through a tunnel"
-            ));
-        }
         let bad = || format!("{text:?} is no address of a bus (try redis://127.0.0.1:6379)");
-        let rest = text.strip_prefix("redis://").ok_or_else(bad)?;
+        let (scheme, rest) = text.split_once("://").ok_or_else(bad)?;
+        if !["redis", "rediss"].contains(&scheme) {
+            return Err(bad());
+        }
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (user, place) = match rest.rsplit_once('@') {
             Some((user, _)) if user.contains(':') => {
@@ -51,11 +46,21 @@ impl EngineAddress {
             !user.is_empty() && user.bytes().all(|byte| byte.is_ascii_graphic())
         });
         let (host, port) = host_and_port(place).filter(|_| is_user).ok_or_else(bad)?;
+        let certified = match scheme {
+            "rediss" => Some(ServerName::try_from(host.to_owned()).map_err(|_| bad())?),
+            _ => None,
+        };
         Ok(EngineAddress {
+            certified,
             user: user.map(str::to_owned),
             host: host.to_owned(),
             port,
         })
+    }
+
+    /// Whom its certificate is to be for; nothing where no TLS is spoken.
+    pub(super) fn certified(&self) -> Option<&ServerName<'static>> {
+        self.certified.as_ref()
     }
 
     /// Who we are to the engine; none is the default user.
@@ -83,9 +88,13 @@ impl EngineAddress {
 impl fmt::Display for EngineAddress {
     /// Without the user: for logs and metrics.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.certified {
+            Some(_) => "rediss",
+            None => "redis",
+        };
         match self.host.contains(':') {
-            true => write!(f, "redis://[{}]:{}", self.host, self.port),
-            false => write!(f, "redis://{}:{}", self.host, self.port),
+            true => write!(f, "{scheme}://[{}]:{}", self.host, self.port),
+            false => write!(f, "{scheme}://{}:{}", self.host, self.port),
         }
     }
 }
@@ -111,58 +120,6 @@ fn host_and_port(place: &str) -> Option<(&str, u16)> {
         digits => digits.parse().ok().filter(|port| *port > 0)?,
     };
     Some((host, port))
-}
-
-/// The password of a file, whose last newline is not part of it.
-#[derive(Clone)]
-pub(in crate::server) struct PasswordFile {
-    path: PathBuf,
-    password: String,
-}
-
-impl PasswordFile {
-    /// Reads the file.
-    ///
-    /// # Errors
-    /// A line that names it and shows nothing out of it.
-    pub(in crate::server) fn read(path: &Path) -> Result<PasswordFile, String> {
-        let password =
-            read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        Ok(PasswordFile {
-            path: path.to_owned(),
-            password,
-        })
-    }
-
-    /// The password as the file has it now; as it was, if it cannot be read any more.
-    pub(super) fn again(&mut self) -> &str {
-        if let Ok(password) = read(&self.path) {
-            self.password = password;
-        }
-        &self.password
-    }
-}
-
-impl fmt::Debug for PasswordFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the password.
-        f.debug_tuple("PasswordFile").field(&self.path).finish()
-    }
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    // A pipe would keep whoever reads it waiting.
-    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
-    if !metadata.is_file() || metadata.len() > PASSWORD_BYTES_MAX {
-        return Err("this is no file with a password".to_owned());
-    }
-    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    match line.is_empty() || line.contains('\n') {
-        true => Err("this is not one line with a password".to_owned()),
-        false => Ok(line.to_owned()),
-    }
 }
 
 #[cfg(test)]
@@ -193,9 +150,37 @@ mod tests {
     }
 
     #[test]
+    fn by_tls_an_engine_is_to_be_whom_its_address_names() {
+        for (text, named, shown) in [
+            (
+                "rediss://anna@bus.example",
+                "bus.example",
+                "rediss://bus.example:6379",
+            ),
+            (
+                "rediss://10.0.0.9:6380",
+                "10.0.0.9",
+                "rediss://10.0.0.9:6380",
+            ),
+            ("rediss://[::1]/", "::1", "rediss://[::1]:6379"),
+            ("rediss://redis_1", "redis_1", "rediss://redis_1:6379"),
+        ] {
+            let address = EngineAddress::parse(text).expect(text);
+            let certified = address.certified().expect("TLS");
+            assert_eq!(certified.to_str(), named);
+            assert_eq!(address.to_string(), shown);
+        }
+        let plain = EngineAddress::parse("redis://bus.example").expect("an address");
+        assert_eq!(plain.certified(), None);
+    }
+
+    #[test]
     fn what_is_no_address_is_refused_with_what_to_type_instead() {
         for (text, says) in [
-            ("rediss://127.0.0.1", "TLS"),
+            ("rediss://", "try redis://"),
+            ("rediss://a..b", "try redis://"),
+            ("redisss://a", "try redis://"),
+            ("rediss://anna:secret@127.0.0.1", "--bus-password-file"),
             ("redis://anna:secret@127.0.0.1", "--bus-password-file"),
             ("127.0.0.1:6379", "try redis://"),
             ("redis://", "try redis://"),

@@ -1,6 +1,7 @@
 //! What the engines answer: what they kept of a user, and who everyone is. Must never know who asked.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::Told;
 use super::hearing::{Ear, count, since, text};
@@ -29,7 +30,7 @@ impl Ear<'_> {
         let Some(topic) = self.topics.get_mut(id) else {
             return;
         };
-        topic.declared_by.clear();
+        let before = std::mem::take(&mut topic.declared_by);
         let mut own = None;
         if let Value::Map(mut fields) = value {
             while let (Some(node), Some(json)) = (fields.next(), fields.next()) {
@@ -40,6 +41,9 @@ impl Ear<'_> {
                     None => self.counts.ignore(Ignored::Malformed),
                 }
             }
+        }
+        if self.has_lost_all {
+            self.keep_declared(id, before);
         }
         self.tell_whether_user_is_elsewhere(id);
         let Some(topic) = self.topics.get_mut(id) else {
@@ -56,8 +60,24 @@ impl Ear<'_> {
         }
     }
 
+    /// Has those declare a user who did before the engine lost it, until they had time to say it again.
+    fn keep_declared(&mut self, id: &Rc<str>, before: Vec<Node>) {
+        let Some(topic) = self.topics.get_mut(id) else {
+            return;
+        };
+        let count = topic.declared_by.len();
+        for node in before {
+            if !topic.declared_by.contains(&node) {
+                topic.declared_by.push(node);
+            }
+        }
+        if topic.declared_by.len() > count {
+            self.topics.doubt(id, self.now.monotonic);
+        }
+    }
+
     /// The newest position of a user, as the engine kept it.
-    pub(super) fn read_last_known(&mut self, id: &Rc<str>, value: Value) {
+    pub(super) fn read_last_known(&mut self, id: &Rc<str>, value: Value, is_alone: bool) {
         let kept = match value {
             Value::Blob(payload) => match Envelope::read(payload, self.node) {
                 Ok(envelope) if envelope.kind.is_kept() => Some(envelope),
@@ -68,11 +88,11 @@ impl Ear<'_> {
             },
             _ => None,
         };
+        let mut held = self.topics.take_held(id);
         let Some(topic) = self.topics.get_mut(id) else {
             return;
         };
         topic.reading = Reading::Done;
-        let mut held = std::mem::take(&mut topic.held);
         let own = self.node;
         match kept {
             // Lost with the engine, or never there.
@@ -94,7 +114,12 @@ impl Ear<'_> {
                             age: Some(age).filter(|_| !std::mem::take(&mut topic.is_newcomer)),
                         });
                     }
-                    Heard::Newer => topic.owes_position = false,
+                    Heard::Newer => {
+                        topic.owes_position = false;
+                        if envelope.kind == Kind::Goodbye && held.is_empty() {
+                            self.told.push_back(Told::Goodbye(Rc::clone(id)));
+                        }
+                    }
                     Heard::Known => {}
                     Heard::Overwrote => topic.owes_position |= topic.is_newest_of(own),
                 }
@@ -106,7 +131,7 @@ impl Ear<'_> {
         if !held.is_empty() {
             self.released.push((Rc::clone(id), held));
         }
-        if !self.has_trails {
+        if is_alone {
             self.told.push_back(Told::Read(Rc::clone(id)));
         }
     }
@@ -122,11 +147,27 @@ impl Ear<'_> {
                 }
             }
         }
-        self.told.push_back(match points.is_empty() {
-            true => Told::TrailLost(Rc::clone(id)),
-            false => Told::Trail(Rc::clone(id), points),
-        });
+        self.told.push_back(Told::Trail(Rc::clone(id), points));
         self.told.push_back(Told::Read(Rc::clone(id)));
+    }
+
+    /// When each node said last that it is there, in unix seconds.
+    pub(super) fn read_nodes(&mut self, value: Value) {
+        let Value::Map(mut fields) = value else {
+            return;
+        };
+        let now_s = self.now.unix_ms as u64 / 1000;
+        while let (Some(node), Some(said_s)) = (fields.next(), fields.next()) {
+            let said_s = text(said_s).and_then(|text| text.parse::<u64>().ok());
+            match text(node).and_then(Node::new).zip(said_s) {
+                Some((node, _)) if node == self.node => {}
+                Some((node, said_s)) => {
+                    let age = Duration::from_secs(now_s.saturating_sub(said_s));
+                    self.peers.hear_of(node, age);
+                }
+                None => self.counts.ignore(Ignored::Malformed),
+            }
+        }
     }
 
     /// Users in a part of the index, each with when it was told last.
@@ -145,7 +186,7 @@ impl Ear<'_> {
             match told_s.is_none_or(|told_s| told_s.saturating_add(lost_after_s) < now_s) {
                 true => self.lost.push(id),
                 false => {
-                    self.topics.get_or_new(&id, self.now.monotonic);
+                    self.topics.get_or_new_of_everyone(&id, self.now.monotonic);
                 }
             }
         }

@@ -19,7 +19,8 @@ pub(in crate::server) struct Counts {
     /// Positions that came from other nodes.
     pub(super) received: u64,
     ignored: [u64; Ignored::ALL.len()],
-    refused: u64,
+    /// Commands that an engine refused.
+    pub(super) refused: u64,
     /// From a heartbeat to its echo.
     pub(super) round_trip: Histogram,
     /// From the node that received a position to this one, by the clocks of both.
@@ -77,14 +78,6 @@ impl Counts {
         }
     }
 
-    /// Counts a command that an engine refused; the first of them is worth a line.
-    pub(super) fn refused(&mut self, say: impl FnOnce()) {
-        if self.refused == 0 {
-            say();
-        }
-        self.refused += 1;
-    }
-
     /// Appends them in the Prometheus text exposition format.
     pub(in crate::server) fn write(&self, health: &Health, out: &mut String) -> fmt::Result {
         head(
@@ -108,6 +101,12 @@ impl Counts {
             "spectate_bus_conflated_total",
             "Positions replaced by newer ones of the same runner on their way to or from the bus.",
             self.conflated + health.passed_over,
+        )?;
+        counter(
+            out,
+            "spectate_bus_refused_total",
+            "Commands that an engine did not take, for lack of memory for one. All is told again.",
+            self.refused,
         )?;
         counter(
             out,

@@ -1,26 +1,44 @@
 //! One engine: its socket, which is opened again for ever, and what is said over it. Must never
 //! know what nodes say to one another.
 
-use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind};
 use std::time::Instant;
 
 use log::{info, warn};
-use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 
+use super::access::Access;
 use super::address::EngineAddress;
-use super::lookup::Lookup;
-use super::topic::Question;
-use crate::bus::{Incoming, Link, Login, Names, News, Trouble, Value};
+use super::distrust;
+use super::questions::{Question, Questions};
+use super::resync::Resync;
+use super::socket::Socket;
+use crate::bus::{
+    Incoming, Link, Names, News, Node, NotTaken, Tag, Trouble, VALUE_BYTES_MAX, Value,
+};
+use crate::server::memory::BUS_IN_BYTES_MAX;
+use crate::server::wire::stream::Received;
+use crate::server::wire::tls::SESSION_BYTES_MAX;
 
 /// Read in one tick at most, so that much of it delays the others by little. It is more than what
 /// makes positions be passed over that newer ones follow.
 const READ_BYTES_MAX: usize = 512 * 1024;
+const _: () = assert!(
+    BUS_IN_BYTES_MAX as usize >= 2 * (VALUE_BYTES_MAX + READ_BYTES_MAX) + SESSION_BYTES_MAX,
+    "also by TLS"
+);
+
+/// So much of what a link may hold is left to positions of this tick.
+pub(super) const PENDING_BYTES_MAX: usize = 64 * 1024;
+
+/// Answers come in the order of the questions: there is nothing to find them by.
+const TAG: Tag = Tag(0);
 
 /// Room for one read.
 const PIECE_BYTES: usize = 64 * 1024;
+
+/// How who speaks TLS may answer to who does not: the first byte of an alert (RFC 8446, 5.1).
+const TLS_ALERT: u8 = 21;
 
 /// A connection to one engine, or the next attempt at one.
 #[derive(Debug)]
@@ -33,22 +51,20 @@ pub(super) struct Engine {
     piece: Vec<u8>,
     /// Whether there may be something to read.
     is_readable: bool,
+    /// Whether anything was said over this connection.
+    has_spoken: bool,
     /// What was asked and not answered yet.
-    pub(super) questions: VecDeque<Question>,
+    pub(super) questions: Questions,
+    pub(super) resync: Resync,
     /// How often it was connected anew.
     pub(super) reconnects: u64,
     was_up: bool,
+    /// The mark that it had when it was last connected.
+    pub(super) life: Option<String>,
+    /// Whether it has lost all that it had before this connection.
+    pub(super) has_lost_all: bool,
     /// As counted on connections before this one.
     passed_over_before: u64,
-}
-
-#[derive(Debug)]
-enum Socket {
-    None,
-    /// Its host's address is being looked up.
-    LookingUp(Lookup),
-    Connecting(TcpStream),
-    Open(TcpStream),
 }
 
 impl Engine {
@@ -67,9 +83,13 @@ impl Engine {
             socket: Socket::None,
             piece: Vec::new(),
             is_readable: false,
-            questions: VecDeque::new(),
+            has_spoken: false,
+            questions: Questions::default(),
+            resync: Resync::new(),
             reconnects: 0,
             was_up: false,
+            life: None,
+            has_lost_all: false,
             passed_over_before: 0,
         }
     }
@@ -87,26 +107,10 @@ impl Engine {
     /// Connects, or begins with looking up where to.
     pub(super) fn connect(&mut self, registry: &Registry, token: Token, now: Instant) {
         self.link.connecting(now);
-        match self.address.literal() {
-            Some(address) => self.connect_to(address, registry, token, now),
-            None => match Lookup::begin(self.address.host(), registry, token) {
-                Ok(lookup) => self.socket = Socket::LookingUp(lookup),
-                Err(line) => self.link.failed(Trouble::Lost(line), now),
-            },
-        }
-    }
-
-    fn connect_to(&mut self, address: SocketAddr, registry: &Registry, token: Token, now: Instant) {
-        let opened = TcpStream::connect(address).and_then(|mut stream| {
-            let interests = Interest::READABLE | Interest::WRITABLE;
-            registry.register(&mut stream, token, interests)?;
-            // Each write is a whole turn's.
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        });
-        match opened {
-            Ok(stream) => self.socket = Socket::Connecting(stream),
-            Err(error) => self.link.failed(Trouble::Lost(error.to_string()), now),
+        self.has_spoken = false;
+        match Socket::begin(&self.address, registry, token) {
+            Ok(socket) => self.socket = socket,
+            Err(line) => self.link.failed(Trouble::Lost(line), now),
         }
     }
 
@@ -117,7 +121,13 @@ impl Engine {
 
     /// Whether there is something to do by now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.is_readable || self.link.deadline().is_some_and(|deadline| now >= deadline)
+        self.is_readable || self.deadline().is_some_and(|deadline| now >= deadline)
+    }
+
+    /// When there is something to do if nothing happens until then.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let deadlines = [self.link.deadline(), self.resync.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Whether something happened that was not looked at yet.
@@ -128,75 +138,96 @@ impl Engine {
     /// Looks after the connection attempt, and reads what came.
     pub(super) fn read(
         &mut self,
-        login: impl FnOnce() -> Login,
+        node: Node,
+        access: &mut Access,
         registry: &Registry,
         token: Token,
         now: Instant,
     ) {
         self.is_readable = false;
-        self.go_on_connecting(login, registry, token, now);
-        self.fill(now);
-    }
-
-    fn go_on_connecting(
-        &mut self,
-        login: impl FnOnce() -> Login,
-        registry: &Registry,
-        token: Token,
-        now: Instant,
-    ) {
-        if let Socket::LookingUp(lookup) = &mut self.socket {
-            match lookup.answer() {
-                None => {}
-                Some(Ok(address)) => {
-                    let address = self.address.at(address);
-                    self.connect_to(address, registry, token, now);
-                }
-                Some(Err(line)) => self.link.failed(Trouble::Lost(line), now),
-            }
-        }
-        let Socket::Connecting(stream) = &self.socket else {
-            return;
-        };
-        if let Ok(Some(error)) | Err(error) = stream.take_error() {
-            self.link.failed(Trouble::Lost(error.to_string()), now);
-        } else if stream.peer_addr().is_ok() {
-            let Socket::Connecting(stream) = std::mem::replace(&mut self.socket, Socket::None)
-            else {
-                return;
-            };
-            self.socket = Socket::Open(stream);
-            self.link.connected(&login(), now);
+        let outcome = (self.socket)
+            .go_on(&self.address, access, registry, token)
+            .map_err(Trouble::Lost)
+            .and_then(|()| self.fill(node, access, now));
+        if let Err(trouble) = outcome {
+            self.link.failed(trouble, now);
         }
     }
 
-    fn fill(&mut self, now: Instant) {
-        let Socket::Open(stream) = &mut self.socket else {
-            return;
-        };
+    /// Reads until there is nothing more for now, or enough.
+    fn fill(&mut self, node: Node, access: &mut Access, now: Instant) -> Result<(), Trouble> {
         self.piece.resize(PIECE_BYTES, 0);
         let mut left = READ_BYTES_MAX;
-        loop {
-            match stream.read(&mut self.piece) {
-                Ok(0) => {
-                    let line = "the engine closed the connection".to_owned();
-                    return self.link.failed(Trouble::Lost(line), now);
-                }
-                Ok(count) => {
-                    self.incoming.extend(&self.piece[..count]);
+        while left > 0 {
+            self.greet(node, access, now);
+            let Socket::Open(stream) = &mut self.socket else {
+                return Ok(());
+            };
+            let received = stream.read(&mut self.piece, false);
+            // A handshake goes on, or an alert goes out. Of a failure the next reading tells.
+            let _ = stream.drain();
+            match received {
+                Ok(Received::Bytes { count, taken, .. }) => {
+                    self.take(count)?;
                     self.link.received(now);
-                    left = left.saturating_sub(count);
-                    if left == 0 {
-                        self.is_readable = true;
-                        return;
-                    }
+                    left = left.saturating_sub(taken);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return self.link.drained(now);
+                Ok(Received::Nothing) => {
+                    self.link.drained(now);
+                    return Ok(());
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return self.link.failed(Trouble::Lost(error.to_string()), now),
+                Ok(Received::End) => {
+                    return Err(self.hung_up("the engine closed the connection".to_owned()));
+                }
+                Ok(Received::NoTls) => return Err(Trouble::NoTls),
+                Err(error) => return Err(self.trouble(&error)),
             }
+        }
+        self.is_readable = true;
+        Ok(())
+    }
+
+    /// Introduces this node as soon as anything can be said.
+    fn greet(&mut self, node: Node, access: &mut Access, now: Instant) {
+        match &self.socket {
+            Socket::Open(stream) if self.link.is_connecting() => match stream.is_shaking_hands() {
+                true => self.link.reached(now),
+                false => self.link.connected(&access.login(&self.address, node), now),
+            },
+            _ => {}
+        }
+    }
+
+    /// Takes in what is in the piece.
+    fn take(&mut self, count: usize) -> Result<(), Trouble> {
+        let bytes = &self.piece[..count];
+        let is_first = !self.has_spoken && self.address.certified().is_none();
+        if is_first && bytes.first() == Some(&TLS_ALERT) {
+            return Err(Trouble::WantsTls);
+        }
+        self.has_spoken |= count > 0;
+        self.incoming.extend(bytes);
+        Ok(())
+    }
+
+    /// What an error of the stream means.
+    fn trouble(&self, error: &io::Error) -> Trouble {
+        if let Socket::Open(stream) = &self.socket
+            && let Some(fault) = stream.fault()
+        {
+            return distrust::trouble(fault.error(), self.link.is_connecting());
+        }
+        match error.kind() {
+            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => self.hung_up(error.to_string()),
+            _ => Trouble::Lost(error.to_string()),
+        }
+    }
+
+    /// What it means that there is no connection any more.
+    fn hung_up(&self, how: String) -> Trouble {
+        match self.has_spoken || self.address.certified().is_some() {
+            true => Trouble::Lost(how),
+            false => Trouble::WantsTls,
         }
     }
 
@@ -232,10 +263,11 @@ impl Engine {
             }
         }
         if self.link.is_down() && !matches!(self.socket, Socket::None) {
-            self.socket = Socket::None;
+            self.hang_up();
             self.passed_over_before = self.passed_over();
             self.incoming = Incoming::default();
-            self.questions.clear();
+            self.questions = Questions::default();
+            self.resync.lost();
             changed = Some(Changed::Down);
         }
         changed
@@ -246,22 +278,35 @@ impl Engine {
         let Socket::Open(stream) = &mut self.socket else {
             return;
         };
-        while self.link.pending_bytes() > 0 {
-            let before = self.link.pending_bytes();
-            match stream.write(self.link.pending()) {
-                Ok(count) => {
-                    self.link.wrote(count, now);
-                    if count < before {
-                        return;
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return self.link.wrote(0, now);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return self.link.failed(Trouble::Lost(error.to_string()), now),
-            }
+        if self.link.pending_bytes() == 0 {
+            return;
         }
+        let written = (stream.resume()).and_then(|()| stream.write(self.link.pending()));
+        match written {
+            Ok(count) => self.link.wrote(count, stream.owed(), now),
+            Err(error) => self.link.failed(self.trouble(&error), now),
+        }
+    }
+
+    /// Ends the connection, and says so where TLS wants that said.
+    pub(super) fn hang_up(&mut self) {
+        if let Socket::Open(mut stream) = std::mem::replace(&mut self.socket, Socket::None) {
+            // It may be long gone.
+            let _ = stream.finish();
+        }
+    }
+
+    /// Asks something, and keeps in mind what.
+    pub(super) fn ask(&mut self, arguments: &[&[u8]], question: Question) -> Result<(), NotTaken> {
+        self.link.ask(arguments, TAG)?;
+        self.questions.push(question);
+        Ok(())
+    }
+
+    /// Whether more may be asked now: it is up, and neither what is written nor what is awaited is much.
+    pub(super) fn may_be_asked(&self) -> bool {
+        let has_room = self.link.pending_bytes() <= PENDING_BYTES_MAX;
+        self.link.is_up() && has_room && !self.questions.are_many()
     }
 
     /// Positions of which newer ones had come with them.

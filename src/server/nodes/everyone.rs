@@ -4,8 +4,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::topic::Question;
-use super::{Nodes, PENDING_BYTES_MAX, TAG};
+use super::Nodes;
+use super::questions::Question;
 use crate::bus::{Envelope, INDEX_PARTS, Kind, NotTaken};
 use crate::relay::Now;
 
@@ -94,13 +94,11 @@ impl Nodes {
     /// Asks an engine for parts of its index, as far as it takes more.
     pub(super) fn read_index(&mut self, index: usize) -> Result<(), NotTaken> {
         let engine = &mut self.engines[index];
-        while engine.link.is_up()
-            && engine.link.pending_bytes() <= PENDING_BYTES_MAX
+        while engine.may_be_asked()
             && let Some(part) = self.seeking.parts[index].last()
         {
             let name = self.names.index(*part);
-            engine.link.ask(&[b"HGETALL", name.as_bytes()], TAG)?;
-            engine.questions.push_back(Question::Index);
+            engine.ask(&[b"HGETALL", name.as_bytes()], Question::Index)?;
             self.seeking.asked += 1;
             self.seeking.parts[index].pop();
         }

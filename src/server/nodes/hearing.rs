@@ -9,10 +9,11 @@ use log::warn;
 
 use super::counts::Counts;
 use super::engine::Engine;
-use super::peers::Peers;
-use super::topic::{Position, Question, Topic, Word};
+use super::peers::{HEARTBEAT_INTERVAL, Peers};
+use super::questions::Question;
+use super::topic::{Position, Topic, Word};
 use super::topics::Topics;
-use super::{HEARTBEAT_INTERVAL, Nodes, Told};
+use super::{Nodes, Told};
 use crate::bus::{
     Channel, Envelope, Event, Heard, Ignored, Kind, Names, Newest, Node, Of, Stamp, Value,
 };
@@ -36,7 +37,8 @@ pub(super) struct Ear<'a> {
     pub(super) released: Vec<(Rc<str>, Vec<Position>)>,
     /// Users in the index whom nobody told again.
     pub(super) lost: Vec<Rc<str>>,
-    pub(super) has_trails: bool,
+    /// Whether the engine lost all, so that it is no news what it does not have.
+    pub(super) has_lost_all: bool,
 }
 
 impl Nodes {
@@ -48,6 +50,9 @@ impl Nodes {
             incoming,
             link,
             questions,
+            resync,
+            life,
+            has_lost_all,
             ..
         } = &mut self.engines[index];
         let mut ear = Ear {
@@ -62,17 +67,41 @@ impl Nodes {
             now,
             released: Vec::new(),
             lost: Vec::new(),
-            has_trails: self.trail_max > 0,
+            has_lost_all: *has_lost_all,
         };
+        let mut news = None;
         while let Some(value) = Engine::next(incoming, link, now.monotonic) {
             match link.take(value, now.monotonic) {
                 None => {}
                 Some(Event::Message { channel, payload }) => ear.hear(channel, payload),
-                Some(Event::Answer(_, value)) => match questions.pop_front() {
-                    Some(Question::LastKnown(id)) => ear.read_last_known(&id, value),
+                Some(Event::Answer(_, Value::Error(error))) => {
+                    // What it is about stays as it is until all is read again.
+                    if let Some(Question::Index) = questions.pop() {
+                        self.seeking.asked = self.seeking.asked.saturating_sub(1);
+                    }
+                    ear.counts.refused += 1;
+                    if resync.refused(now.monotonic) {
+                        news = Some(printable(error));
+                    }
+                }
+                Some(Event::Answer(_, value)) => match questions.pop() {
+                    Some(Question::Nodes) => ear.read_nodes(value),
+                    Some(Question::LastKnown(id, is_alone)) => {
+                        ear.read_last_known(&id, value, is_alone);
+                    }
+                    Some(Question::Life) => {
+                        let mark = text(value).map(str::to_owned);
+                        ear.has_lost_all = life.is_some() && *life != mark;
+                        (*has_lost_all, *life) = (ear.has_lost_all, mark);
+                    }
                     Some(Question::Words(id)) => ear.read_words(&id, value),
+                    Some(Question::WordsAgain(id)) => {
+                        let has_lost_all = std::mem::take(&mut ear.has_lost_all);
+                        ear.read_words(&id, value);
+                        ear.has_lost_all = has_lost_all;
+                    }
                     Some(Question::Audiences(id)) => ear.read_audiences(&id, value),
-                    Some(Question::Trail(id)) => ear.read_trail(&id, value),
+                    Some(Question::Trail(id, _)) => ear.read_trail(&id, value),
                     Some(Question::Index) => {
                         self.seeking.asked = self.seeking.asked.saturating_sub(1);
                         ear.read_index(value, lost_after_s);
@@ -80,12 +109,19 @@ impl Nodes {
                     None => {}
                 },
                 Some(Event::Refused(error)) => {
-                    ear.counts
-                        .refused(|| warn!("bus refused error=\"{}\"", printable(error)));
+                    ear.counts.refused += 1;
+                    if resync.refused(now.monotonic) {
+                        news = Some(printable(error));
+                    }
                 }
             }
         }
         let lost = ear.lost;
+        if let Some(error) = news {
+            // All is told it again, from time to time.
+            let address = self.engines[index].address();
+            warn!("bus refused server={address} error=\"{error}\"");
+        }
         for (id, held) in ear.released {
             self.release(&id, held, now);
         }
@@ -128,32 +164,43 @@ impl Ear<'_> {
         let node = envelope.stamp.node;
         match (envelope.kind, count(envelope.json)) {
             (Kind::Heartbeat, _) => {
-                self.compare_engines(envelope);
+                let heartbeat = decode_heartbeat(envelope.json);
+                if let Some(heartbeat) = &heartbeat {
+                    self.compare_engines(node, heartbeat.place);
+                }
                 if self.peers.hear(node) {
                     self.tell_whether_elsewhere(node);
                 }
+                if let Some(heartbeat) = heartbeat {
+                    self.take_everyone(node, heartbeat.everyone);
+                }
             }
-            (Kind::Audience, Some(count)) => {
-                self.peers.set_everyone(node, count);
-                self.told.push_back(Told::Everyone(self.peers.everyone()));
-            }
+            (Kind::Audience, Some(count)) => self.take_everyone(node, count),
             (Kind::Newcomer, _) if is_id(envelope.json) => {
                 if self.topics.have_everyone() {
                     let id = Rc::from(envelope.json);
-                    let topic = self.topics.get_or_new(&id, self.now.monotonic);
-                    topic.is_newcomer = topic.newest.is_none();
+                    let now = self.now.monotonic;
+                    if let Some(topic) = self.topics.get_or_new_of_everyone(&id, now) {
+                        topic.is_newcomer = topic.newest.is_none();
+                    }
                 }
             }
             _ => self.counts.ignore(Ignored::Malformed),
         }
     }
 
+    /// Takes how many follow everyone on another node.
+    fn take_everyone(&mut self, node: Node, count: i64) {
+        if self.peers.set_everyone(node, count) {
+            self.told.push_back(Told::Everyone(self.peers.everyone()));
+        }
+    }
+
     /// Says so, once, if a node looks for users on other engines than this one does.
-    fn compare_engines(&mut self, envelope: &Envelope) {
-        let node = envelope.stamp.node;
-        let Some(theirs) = decode_heartbeat(envelope.json).filter(|it| *it != self.place) else {
+    fn compare_engines(&mut self, node: Node, theirs: Place) {
+        if theirs == self.place {
             return;
-        };
+        }
         if self.peers.is_first_difference(node) {
             let told = |(engine, engines): Place| format!("{} of {engines}", engine + 1);
             let (ours, theirs) = (told(self.place), told(theirs));
@@ -166,16 +213,16 @@ impl Ear<'_> {
 
     pub(super) fn hear_own_heartbeat(&mut self, payload: &[u8]) {
         // What else we say in this channel is no sign of life.
-        let Some(sent_ms) = Envelope::heartbeat_ms(payload) else {
+        let Some(stamp) = Envelope::heartbeat(payload) else {
             return;
         };
-        let round_trip = since(self.now, sent_ms);
+        let round_trip = since(self.now, stamp.received_ms);
         self.counts.round_trip.add(round_trip);
         if round_trip >= HEARTBEAT_INTERVAL {
             // The engine, or this node, stood still: ours may all come before those of others.
             return;
         }
-        for gone in self.peers.hear_own() {
+        for gone in self.peers.hear_own(stamp.sequence) {
             self.tell_whether_elsewhere(gone);
         }
     }
@@ -243,11 +290,16 @@ impl Ear<'_> {
             return self.counts.ignore(Ignored::Malformed);
         };
         topic.declared_by.retain(|by| *by != node);
+        let is_living = is_declared && self.peers.is_there(node);
+        // What it is called is said by who has it, rather than by who had it.
+        let counts = is_living || !topic.stake.is_declared && !topic.is_elsewhere(self.peers);
         if is_declared {
             topic.declared_by.push(node);
         }
-        let word = Word { is_declared, names };
-        self.told.push_back(Told::Word(Rc::clone(id), word));
+        if counts {
+            let word = Word { is_declared, names };
+            self.told.push_back(Told::Word(Rc::clone(id), word));
+        }
     }
 
     pub(super) fn tell_whether_user_is_elsewhere(&mut self, id: &Rc<str>) {

@@ -4,15 +4,21 @@
 //! A position goes out at once, before its tick ends; what finds no room, or no engine, is owed: one
 //! mark per user, and what is owed then is the newest.
 
+pub(super) mod access;
 pub(super) mod address;
 mod answers;
 mod counts;
+mod distrust;
 mod engine;
 mod everyone;
 mod hearing;
 mod lookup;
 mod peers;
+mod questions;
+mod resync;
+mod socket;
 mod telling;
+mod timed;
 mod told;
 mod topic;
 mod topics;
@@ -26,11 +32,12 @@ use data_encoding::BASE64URL_NOPAD;
 use mio::{Registry, Token};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::bus::{Login, Names, Node, Stamp, Tag};
+use crate::bus::{Names, Node, Stamp};
 use crate::relay::Now;
 use crate::server::config::Config;
+use crate::server::memory::topics_max;
 use crate::server::source::Source;
-use address::PasswordFile;
+use access::Access;
 pub(super) use counts::{Counts, Health};
 use engine::{Changed, Engine};
 use everyone::Seeking;
@@ -38,15 +45,6 @@ use peers::Peers;
 pub(super) use told::Told;
 pub(super) use topic::Word;
 use topics::Topics;
-
-/// How often a node says that it is there.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
-
-/// Answers come in the order of the questions: there is nothing to find them by.
-const TAG: Tag = Tag(0);
-
-/// So much of what a link may hold is left to positions of this tick.
-const PENDING_BYTES_MAX: usize = 64 * 1024;
 
 /// Positions are kept for this long at least, so that a node of short memory does not empty the
 /// engine for the others.
@@ -60,7 +58,7 @@ pub(super) struct Nodes {
     engines: Vec<Engine>,
     topics: Topics,
     peers: Peers,
-    password: Option<PasswordFile>,
+    access: Access,
     /// How long a position is kept.
     forget_after: Duration,
     sequence: u64,
@@ -91,7 +89,7 @@ impl Nodes {
     /// A line for the operator.
     pub(super) fn new(
         config: &Config,
-        password: Option<PasswordFile>,
+        access: Access,
         now: Instant,
     ) -> Result<Option<Nodes>, String> {
         if config.bus.is_empty() {
@@ -113,12 +111,12 @@ impl Nodes {
         Ok(Some(Nodes {
             node: node.expect("8 bytes are 11 characters that are safe in a URL"),
             names,
-            topics: Topics::new(engines.len()),
+            topics: Topics::new(engines.len(), topics_max(config) as usize),
             seeking: Seeking::new(engines.len(), now),
             trail_max: config.trail as usize,
             engines,
             peers: Peers::default(),
-            password,
+            access,
             forget_after: config.forget_after.max(KEPT_MIN),
             sequence: 0,
             heartbeat_at: now,
@@ -140,21 +138,18 @@ impl Nodes {
     pub(super) fn read(&mut self, registry: &Registry, now: Now) {
         for index in 0..self.engines.len() {
             let token = token(index);
-            let (node, password) = (self.node, &mut self.password);
             let engine = &mut self.engines[index];
             if !engine.is_due(now.monotonic) {
                 continue;
             }
-            let user = engine.address().user().map(str::to_owned);
-            let login = || Login {
-                user,
-                password: password.as_mut().map(|file| file.again().to_owned()),
-                client: format!("spectate-{}", node.name()),
-            };
-            engine.read(login, registry, token, now.monotonic);
+            let access = &mut self.access;
+            engine.read(self.node, access, registry, token, now.monotonic);
             self.hear(index, now);
             self.look_after(index, now);
             let engine = &mut self.engines[index];
+            if engine.resync.take_due(now.monotonic) {
+                self.topics.lose(index);
+            }
             if engine.is_to_connect(now.monotonic) {
                 engine.connect(registry, token, now.monotonic);
             }
@@ -179,6 +174,7 @@ impl Nodes {
             }
             Some(Changed::Up) => {
                 self.topics.lose(index);
+                self.peers.listen_again();
                 if self.topics.have_everyone() {
                     self.seeking.begin(index);
                 }
@@ -213,20 +209,28 @@ impl Nodes {
         }
     }
 
+    /// Ends the connections to all engines.
+    pub(super) fn hang_up(&mut self) {
+        self.engines.iter_mut().for_each(Engine::hang_up);
+    }
+
     /// When there is something to do if nothing happens until then.
     pub(super) fn next_deadline(&self, now: Instant) -> Option<Instant> {
         let engines = self.engines.iter().enumerate();
         let engines = engines.filter_map(|(index, engine)| {
-            let link = &engine.link;
+            let is_to_be_read =
+                self.topics.is_unread(index) || !self.seeking.parts[index].is_empty();
+            let may_read = is_to_be_read && engine.may_be_asked();
             // With more in it, the socket takes no more and will say when it does.
-            let is_ready = link.is_up() && link.pending_bytes() == 0;
-            let has_some = self.topics.has_some_for(index) || !self.seeking.parts[index].is_empty();
-            match is_ready && has_some || engine.has_events() {
+            let is_ready = engine.link.is_up() && engine.link.pending_bytes() == 0;
+            match is_ready && (may_read || self.topics.is_owing(index)) || engine.has_events() {
                 true => Some(now),
-                false => link.deadline(),
+                false => engine.deadline(),
             }
         });
+        let told = (!self.told.is_empty()).then_some(now);
         engines
+            .chain(told)
             .chain(self.topics.next_deadline())
             .chain([self.heartbeat_at, self.everyone_deadline(now)])
             .min()

@@ -4,22 +4,16 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::engine::PENDING_BYTES_MAX;
 use super::topic::{Position, Reading, Word};
-use super::{Nodes, PENDING_BYTES_MAX, Scratch, Told};
+use super::{Nodes, Scratch, Told};
 use crate::bus::{Envelope, Kind, Link, Names, Newest, NotTaken, Of};
 use crate::relay::{Now, Stake};
-
-/// Users at most who are asked for on behalf of requests, until they are left: more are answered with
-/// what is known here.
-const ASKED_MAX: usize = 64 * 1024;
+use crate::server::memory::BUS_ASKED_MAX;
 
 /// A position that outlived a restart counts as older by so much: its age is that of a file, and what
 /// an engine kept in the meantime is the truth.
 const RESTORED_MARGIN: Duration = Duration::from_secs(1);
-
-/// How long a goodbye is kept, in milliseconds: whoever reads the key in the meantime knows that it
-/// is newer than the position before it.
-const GOODBYE_MS: u64 = 60_000;
 
 impl Nodes {
     /// Notes the stake in a user, and our word of it.
@@ -59,7 +53,7 @@ impl Nodes {
         let mut waits = false;
         for id in ids {
             if self.topics.get_mut(id).is_none() {
-                if self.topics.lingering() >= ASKED_MAX {
+                if self.topics.lingering() >= BUS_ASKED_MAX {
                     continue;
                 }
                 self.topics.get_or_new(id, now.monotonic);
@@ -76,6 +70,7 @@ impl Nodes {
     /// Takes back our words of all users, for this node is about to end.
     pub(in crate::server) fn end(&mut self) {
         self.topics.take_back_words();
+        self.sign_off();
     }
 
     /// Publishes a position that was received here.
@@ -94,7 +89,8 @@ impl Nodes {
         if topic.newest.is_none() && topic.reading != Reading::Done {
             let json = json.to_owned();
             let is_asked = self.engines[topic.engine].link.is_up();
-            return topic.hold(Position { fix_ms, json }, is_asked);
+            let position = Position { fix_ms, json };
+            return self.topics.hold(id, position, is_asked);
         }
         let stamp = topic.stamp(stamp);
         let link = &mut self.engines[topic.engine].link;
@@ -140,24 +136,14 @@ impl Nodes {
     /// Says that a user said goodbye here.
     pub(in crate::server) fn say_goodbye(&mut self, id: &Rc<str>, now: Now) {
         let stamp = self.next_stamp(now);
+        self.topics.take_held(id);
         let topic = self.topics.get_or_new(id, now.monotonic);
-        topic.held.clear();
-        topic.owes_position = false;
         let stamp = topic.stamp(stamp);
-        let envelope = Envelope {
-            kind: Kind::Goodbye,
-            stamp,
-            fix_ms: None,
-            json: "",
-        };
-        topic.newest = Some(Newest::published(stamp));
-        let link = &mut self.engines[topic.engine].link;
-        let scratch = &mut self.scratch;
-        let _ = keep(link, &self.names, scratch, id, envelope, GOODBYE_MS);
+        topic.newest = Some(Newest::heard_first(stamp));
+        topic.owes_position = true;
         topic.points.clear();
-        let trail = self.names.user(Of::Trail, id);
-        // Empties it, with the rights that there are.
-        let _ = link.command(&[b"LTRIM", trail.as_bytes(), b"1", b"0"]);
+        // Where there is no room it is owed, like a position.
+        let _ = self.publish_again(id, None);
     }
 
     /// The next user whose newest position is owed to an engine that takes it. It is to be given
@@ -219,8 +205,14 @@ impl Nodes {
                 };
                 (Kind::Position, fix_ms, json, ttl_ms)
             }
-            // It said goodbye, or nobody remembers.
-            None => (Kind::Goodbye, None, "", GOODBYE_MS),
+            // It said goodbye, or nobody remembers. That is kept as long as a position, of which it
+            // says that it is over.
+            None => (
+                Kind::Goodbye,
+                None,
+                "",
+                self.forget_after.as_millis() as u64,
+            ),
         };
         let envelope = Envelope {
             kind,
@@ -233,6 +225,11 @@ impl Nodes {
             Ok(()) => {
                 newest.set_again();
                 self.counts.published += u64::from(kind == Kind::Position);
+                if kind == Kind::Goodbye {
+                    let trail = self.names.user(Of::Trail, id);
+                    // Empties it, with the rights that there are.
+                    let _ = link.command(&[b"LTRIM", trail.as_bytes(), b"1", b"0"]);
+                }
                 Ok(())
             }
             Err(NotTaken) => {

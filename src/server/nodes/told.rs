@@ -28,10 +28,8 @@ pub(in crate::server) enum Told {
     Audience(Rc<str>, i64),
     /// How many follow everyone on other nodes.
     Everyone(i64),
-    /// Points of its trail, in any order.
+    /// All points of its trail that the engine kept, in any order.
     Trail(Rc<str>, Vec<TrailPoint>),
-    /// The engine has nothing of its trail.
-    TrailLost(Rc<str>),
     /// All is known of it that the engine knows, or that takes too long.
     Read(Rc<str>),
     /// Nothing is heard of it any more.

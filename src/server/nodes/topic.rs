@@ -7,24 +7,6 @@ use crate::bus::{Newest, Node, Stamp};
 use crate::point::TrailPoint;
 use crate::relay::Stake;
 
-/// Positions of one user that wait for what the engine knows of it; the oldest give way.
-const HELD_MAX: usize = 64;
-
-/// What was asked of an engine; the answers come in the order of the questions.
-#[derive(Clone, Debug)]
-pub(super) enum Question {
-    /// The newest position.
-    LastKnown(Rc<str>),
-    /// What each node says of the user.
-    Words(Rc<str>),
-    /// How many follow the user, by node.
-    Audiences(Rc<str>),
-    /// Points of the user's trail.
-    Trail(Rc<str>),
-    /// Who is in a part of the index.
-    Index,
-}
-
 /// How far what the engine knows of a user has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
@@ -89,6 +71,8 @@ pub(super) struct Topic {
     pub(super) is_newcomer: bool,
     /// Whether reading it took too long.
     pub(super) is_late: bool,
+    /// Whether its trail is to be read once all positions were: it was read before.
+    pub(super) has_old_trail: bool,
 }
 
 impl Topic {
@@ -107,6 +91,11 @@ impl Topic {
         !self.is_indexed && (self.stake.is_declared || self.stake.has_position)
     }
 
+    /// Whether others wait for something that only this node can say.
+    pub(super) fn owes_some_word(&self) -> bool {
+        self.owes_word || self.owes_audience || self.owes_position
+    }
+
     /// Whether the engine is to be given something.
     pub(super) fn owes_some(&self) -> bool {
         let owes_position = self.owes_position && self.reading == Reading::Done;
@@ -117,14 +106,5 @@ impl Topic {
     /// Whether it is to be begun or ended to hear how many follow it elsewhere.
     pub(super) fn owes_listening(&self) -> bool {
         self.stake.asks_audience != self.audiences.is_some()
-    }
-
-    /// Keeps a position until it can be stamped.
-    pub(super) fn hold(&mut self, position: Position, is_asked: bool) {
-        let kept_max = if is_asked { HELD_MAX } else { 1 };
-        while self.held.len() >= kept_max {
-            self.held.remove(0);
-        }
-        self.held.push(position);
     }
 }

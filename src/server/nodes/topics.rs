@@ -7,52 +7,91 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::topic::{Reading, Topic, Word};
+use super::topic::{Position, Reading, Topic, Word};
 use crate::bus::{Node, bucket_of};
 use crate::queue::SlotQueue;
 use crate::relay::Stake;
+use crate::server::memory::BUS_HELD_MAX;
 
 /// A user in whom there is no stake any more is heard of for so long, as it may come back.
-const LINGER: Duration = Duration::from_secs(10);
+pub(super) const LINGER: Duration = Duration::from_secs(10);
 
 /// What the engine knows of a user is waited for so long, before others are told what is known here.
 const READ_MAX: Duration = Duration::from_millis(100);
 
-/// How many follow a user is told at most once in this time.
-const AUDIENCE_INTERVAL: Duration = Duration::from_secs(1);
+/// Positions of one user that wait for what the engine knows of it; the oldest give way.
+const HELD_MAX: usize = 64;
 
 /// All of them.
 #[derive(Debug)]
 pub(super) struct Topics {
-    ids: HashMap<Rc<str>, usize>,
-    topics: Slab<Topic>,
+    pub(super) ids: HashMap<Rc<str>, usize>,
+    pub(super) topics: Slab<Topic>,
     /// For each engine those that are to be read.
-    unread: Vec<SlotQueue>,
+    pub(super) unread: Vec<SlotQueue>,
+    /// For each engine those of whom the trail alone is to be read.
+    pub(super) untrailed: Vec<SlotQueue>,
     /// For each engine those of whom something is owed to it.
-    owing: Vec<SlotQueue>,
+    pub(super) owing: Vec<SlotQueue>,
     /// When it took too long to read each, the first first.
-    late_at: VecDeque<(Instant, Rc<str>)>,
+    pub(super) late_at: VecDeque<(Instant, Rc<str>)>,
     /// When the audience of each may be told again, the first first.
-    paced: VecDeque<(Instant, Rc<str>)>,
+    pub(super) paced: VecDeque<(Instant, Rc<str>)>,
+    /// When it is to be read again who declares each, the first first.
+    pub(super) unsure: VecDeque<(Instant, Rc<str>)>,
     /// When each is left, the first first. One that has a stake again is not.
-    leaving: VecDeque<(Instant, Rc<str>)>,
+    pub(super) leaving: VecDeque<(Instant, Rc<str>)>,
     /// Whether everyone is heard of.
     have_everyone: bool,
+    /// So many at most, of those whom others alone know.
+    count_max: usize,
+    /// Positions of all that wait.
+    pub(super) held: usize,
 }
 
 impl Topics {
     /// Nobody yet, on so many engines.
-    pub(super) fn new(engines: usize) -> Topics {
+    pub(super) fn new(engines: usize, count_max: usize) -> Topics {
         Topics {
             ids: HashMap::new(),
             topics: Slab::new(),
             unread: vec![SlotQueue::default(); engines],
+            untrailed: vec![SlotQueue::default(); engines],
             owing: vec![SlotQueue::default(); engines],
             late_at: VecDeque::new(),
             paced: VecDeque::new(),
+            unsure: VecDeque::new(),
             leaving: VecDeque::new(),
             have_everyone: false,
+            count_max,
+            held: 0,
         }
+    }
+
+    /// Keeps a position until it can be stamped: several of a user while the engine is `asked` what
+    /// they come after, or else the newest.
+    pub(super) fn hold(&mut self, id: &str, position: Position, is_asked: bool) {
+        let kept_max = match is_asked && self.held < BUS_HELD_MAX {
+            true => HELD_MAX,
+            false => 1,
+        };
+        let topic = self.ids.get(id).and_then(|slot| self.topics.get_mut(*slot));
+        if let Some(Topic { held, .. }) = topic {
+            let too_many = (held.len() + 1).saturating_sub(kept_max);
+            held.drain(..too_many);
+            held.push(position);
+            self.held = self.held + 1 - too_many;
+        }
+    }
+
+    /// Takes the positions of a user that wait.
+    pub(super) fn take_held(&mut self, id: &str) -> Vec<Position> {
+        let held = self
+            .get_mut(id)
+            .map(|topic| std::mem::take(&mut topic.held));
+        let held = held.unwrap_or_default();
+        self.held -= held.len();
+        held
     }
 
     /// How many are about to be left, or were.
@@ -92,6 +131,17 @@ impl Topics {
         &mut self.topics[slot]
     }
 
+    /// One whom nobody here follows by name, for those who follow everyone; nothing if there are too
+    /// many already.
+    pub(super) fn get_or_new_of_everyone(
+        &mut self,
+        id: &Rc<str>,
+        now: Instant,
+    ) -> Option<&mut Topic> {
+        let is_full = self.topics.len() >= self.count_max && !self.ids.contains_key(id);
+        (!is_full).then(|| self.get_or_new(id, now))
+    }
+
     fn insert(&mut self, id: &Rc<str>, now: Instant) -> usize {
         let engine = bucket_of(id, self.unread.len());
         let slot = self.topics.insert(Topic {
@@ -115,6 +165,7 @@ impl Topics {
             is_indexed: false,
             is_newcomer: false,
             is_late: false,
+            has_old_trail: false,
         });
         self.ids.insert(Rc::clone(id), slot);
         self.unread[engine].push(slot as u32);
@@ -184,57 +235,6 @@ impl Topics {
         }
     }
 
-    /// The next one that is to be left now. It is forgotten, and what it owed was given up.
-    pub(super) fn next_left(&mut self, now: Instant) -> Option<Topic> {
-        while let Some((at, _)) = self.leaving.front()
-            && *at <= now
-        {
-            let (at, id) = self.leaving.pop_front()?;
-            let slot = *self.ids.get(&id)?;
-            let topic = &mut self.topics[slot];
-            if topic.leaves_at != Some(at) {
-                continue;
-            }
-            if topic.reading == Reading::Asked || topic.owes_word || topic.owes_audience {
-                // The answer would be taken for one to a later question.
-                let at = now + LINGER;
-                topic.leaves_at = Some(at);
-                self.leaving.push_back((at, id));
-                continue;
-            }
-            let topic = self.topics.remove(slot);
-            self.ids.remove(&id);
-            self.unread[topic.engine].remove(slot as u32);
-            self.owing[topic.engine].remove(slot as u32);
-            return Some(topic);
-        }
-        None
-    }
-
-    /// Says that an engine was told how many follow a user.
-    pub(super) fn pace(&mut self, id: &Rc<str>, now: Instant) {
-        if let Some(topic) = self.get_mut(id) {
-            topic.is_paced = true;
-            self.paced
-                .push_back((now + AUDIENCE_INTERVAL, Rc::clone(id)));
-        }
-    }
-
-    /// Lets audiences be told again, by now.
-    pub(super) fn end_pauses(&mut self, now: Instant) {
-        while let Some((at, _)) = self.paced.front()
-            && *at <= now
-            && let Some((_, id)) = self.paced.pop_front()
-        {
-            if let Some(topic) = self.get_mut(&id) {
-                topic.is_paced = false;
-                if topic.owes_audience {
-                    self.owe(&id);
-                }
-            }
-        }
-    }
-
     /// Those of whom it is asked how many follow them.
     pub(super) fn asked_about(&self) -> impl Iterator<Item = &Topic> {
         (self.topics.iter())
@@ -242,37 +242,23 @@ impl Topics {
             .filter(|topic| topic.audiences.is_some())
     }
 
-    /// The next one whose reading took too long.
-    pub(super) fn next_late(&mut self, now: Instant) -> Option<Rc<str>> {
-        while let Some((at, _)) = self.late_at.front()
-            && *at <= now
-        {
-            let (_, id) = self.late_at.pop_front()?;
-            let topic = self
-                .get_mut(&id)
-                .filter(|topic| topic.reading != Reading::Done);
-            if let Some(topic) = topic {
-                topic.is_late = true;
-                return Some(id);
-            }
-        }
-        None
-    }
-
-    /// Has all of an engine be read, once more: it was away. What is on its way to it may be lost.
+    /// Has all of an engine be read, once more: it was away, or refused something. What is on its way
+    /// to it may be lost.
     pub(super) fn lose(&mut self, engine: usize) {
         for (slot, topic) in &mut self.topics {
             if topic.engine == engine {
                 topic.reading = Reading::Waits;
-                let last = topic.held.pop();
-                topic.held.clear();
-                topic.held.extend(last);
+                let too_many = topic.held.len().saturating_sub(1);
+                topic.held.drain(..too_many);
+                self.held -= too_many;
                 if let Some(newest) = &mut topic.newest {
                     newest.lost();
                 }
                 topic.owes_audience |= topic.audience_told != 0 || topic.stake.audience != 0;
                 topic.audiences = None;
                 topic.is_indexed = false;
+                topic.points = Vec::new();
+                topic.has_old_trail = topic.newest.is_some();
                 self.unread[engine].push(slot as u32);
             }
         }
@@ -293,6 +279,20 @@ impl Topics {
             topic.reading = Reading::Asked;
             self.unread[topic.engine].remove(*slot as u32);
         }
+    }
+
+    /// Has a user's trail be read once all positions were.
+    pub(super) fn await_trail(&mut self, id: &str) {
+        if let Some(slot) = self.ids.get(id) {
+            self.untrailed[self.topics[*slot].engine].push(*slot as u32);
+        }
+    }
+
+    /// The next one whose trail is to be read.
+    pub(super) fn next_untrailed(&mut self, engine: usize) -> Option<Rc<str>> {
+        let slot = self.untrailed[engine].first()?;
+        self.untrailed[engine].remove(slot);
+        Some(Rc::clone(&self.topics.get(slot as usize)?.id))
     }
 
     /// Has the engine be given what is owed of a user.
@@ -317,19 +317,11 @@ impl Topics {
 
     /// Whether some of an engine's wait to be read.
     pub(super) fn is_unread(&self, engine: usize) -> bool {
-        self.unread[engine].first().is_some()
+        self.unread[engine].first().is_some() || self.untrailed[engine].first().is_some()
     }
 
-    /// Whether something of an engine's waits for room.
-    pub(super) fn has_some_for(&self, engine: usize) -> bool {
-        self.unread[engine].first().is_some() || self.owing[engine].first().is_some()
-    }
-
-    /// When [`Topics::next_left`] or [`Topics::next_late`] has something next.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let late = self.late_at.front().map(|(at, _)| *at);
-        let leaving = self.leaving.front().map(|(at, _)| *at);
-        let paced = self.paced.front().map(|(at, _)| *at);
-        late.into_iter().chain(leaving).chain(paced).min()
+    /// Whether something is owed to an engine.
+    pub(super) fn is_owing(&self, engine: usize) -> bool {
+        self.owing[engine].first().is_some()
     }
 }

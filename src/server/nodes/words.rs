@@ -3,15 +3,16 @@
 
 use std::rc::Rc;
 
-use super::topic::{Question, Word};
-use super::{Nodes, TAG};
+use super::Nodes;
+use super::questions::Question;
+use super::topic::{Reading, Word};
 use crate::bus::{Envelope, Kind, NotTaken, Of};
 use crate::point::TrailPoint;
 use crate::protocol::encode_word;
 use crate::relay::Now;
 
 /// How long a word of a node that died is kept, in seconds. Nobody believes it by then.
-const WORD_S: &[u8] = b"604800";
+pub(super) const WORD_S: &[u8] = b"604800";
 
 /// Points of a trail in one command: few enough for the least of buffers.
 const POINTS_AT_ONCE_MAX: usize = 100;
@@ -81,14 +82,16 @@ impl Nodes {
         Ok(())
     }
 
-    /// Keeps points of a user's trail that are from here.
+    /// Keeps points of a user's trail that are from here until they are told. Where the engine is
+    /// away the relay has them, and it is given what it lacks once it was read.
     pub(in crate::server) fn append(
         &mut self,
         id: &Rc<str>,
         points: impl Iterator<Item = TrailPoint>,
     ) {
         let points_max = self.trail_max;
-        let Some(topic) = self.topics.get_mut(id) else {
+        let topic = self.topics.get_mut(id);
+        let Some(topic) = topic.filter(|topic| topic.reading == Reading::Done) else {
             return;
         };
         topic.points.extend(points);
@@ -136,10 +139,8 @@ impl Nodes {
             return Ok(());
         }
         engine.link.subscribe(&[&channel])?;
-        engine.link.ask(&[b"HGETALL", channel.as_bytes()], TAG)?;
-        engine
-            .questions
-            .push_back(Question::Audiences(Rc::clone(id)));
+        let question = Question::Audiences(Rc::clone(id));
+        engine.ask(&[b"HGETALL", channel.as_bytes()], question)?;
         topic.audiences = Some(Vec::new());
         Ok(())
     }

@@ -8,10 +8,11 @@ use crate::server::connections::ConnectionId;
 use crate::server::deliver::Origin;
 use crate::server::parts::Server;
 use crate::server::postponed::Postponed;
+use crate::server::tls::Certificate;
 use crate::server::waits::Wait;
 use crate::server::wire::close::CloseReason;
 use crate::server::wire::connection::Input;
-use crate::server::work::{Extent, HANDSHAKE_US, cost_us};
+use crate::server::work::{Extent, cost_us};
 
 /// Messages taken from one connection before others have their turn.
 const MESSAGES_PER_TURN_MAX: usize = 64;
@@ -42,7 +43,7 @@ impl Server {
                     self.queues.postpone(id, entry, Postponed::Handshake);
                     continue;
                 }
-                self.work.spend(HANDSHAKE_US);
+                self.work.spend(self.handshake_us());
             }
             self.take_turn(id, messages_max);
         }
@@ -116,7 +117,13 @@ impl Server {
             trail_points: self.config.trail as usize,
             known: self.relay.known_total(),
             runners: self.relay.runners_total(),
+            handshake_us: self.handshake_us(),
         }
+    }
+
+    /// What a turn of a TLS handshake costs, about.
+    fn handshake_us(&self) -> u32 {
+        (self.certificate.as_ref()).map_or(0, Certificate::handshake_us)
     }
 
     /// Of how many a connection is told.

@@ -11,10 +11,12 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, InconsistentKeys, ServerConfig};
 
 use super::config::Config;
 use super::wire::tls::Session;
+use super::work::handshake_cost_us;
 use crate::auth::{read_file, read_secret};
 use crate::date;
 use crate::relay::Now;
@@ -33,6 +35,8 @@ pub(super) struct Certificate {
     /// Encrypts tickets, by keys that change every few hours: whoever comes back needs no signature.
     tickets: Arc<dyn ProducesTickets>,
     config: Arc<ServerConfig>,
+    /// What a turn of a handshake with it costs, about.
+    handshake_us: u32,
     ends_at_s: u64,
     /// When its end was told of last, in seconds since 1970.
     told_at_s: Option<u64>,
@@ -48,6 +52,7 @@ struct Files {
 /// What the files came to.
 struct Loaded {
     config: Arc<ServerConfig>,
+    handshake_us: u32,
     ends_at_s: u64,
     warnings: Vec<String>,
 }
@@ -76,6 +81,7 @@ impl Certificate {
             files,
             tickets,
             config: loaded.config,
+            handshake_us: loaded.handshake_us,
             ends_at_s: loaded.ends_at_s,
             told_at_s: None,
         }))
@@ -86,7 +92,12 @@ impl Certificate {
     /// # Errors
     /// When the machine has nothing to make random numbers from.
     pub(super) fn session(&self) -> Result<Session, Error> {
-        Session::new(Arc::clone(&self.config))
+        Session::server(Arc::clone(&self.config))
+    }
+
+    /// What a turn of a handshake is estimated to cost, in microseconds.
+    pub(super) fn handshake_us(&self) -> u32 {
+        self.handshake_us
     }
 
     /// When it ends, in seconds since the start of 1970 UTC.
@@ -104,6 +115,7 @@ impl Certificate {
                     .iter()
                     .for_each(|warning| warn!("{warning}"));
                 self.config = loaded.config;
+                self.handshake_us = loaded.handshake_us;
                 self.ends_at_s = loaded.ends_at_s;
                 self.told_at_s = None;
                 info!(
@@ -153,10 +165,18 @@ impl Files {
         let key = PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
             format!("{key_file}: there is no private key in it, or one with a passphrase")
         })?;
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let provider = Arc::new(ring::default_provider());
+        let certified = CertifiedKey::from_der(chain, key, &provider);
+        let public_key_bytes = (certified.as_ref().ok())
+            .and_then(|certified| Some(certified.key.public_key()?.len()))
+            .unwrap_or(0);
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map(|builder| builder.with_no_client_auth())
-            .and_then(|builder| builder.with_single_cert(chain, key))
+            .and_then(|builder| {
+                let certified = Arc::new(SingleCertAndKey::from(certified?));
+                Ok(builder.with_cert_resolver(certified))
+            })
             .map_err(|error| match error {
                 Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                     format!(
@@ -170,6 +190,7 @@ impl Files {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(Loaded {
             config: Arc::new(config),
+            handshake_us: handshake_cost_us(public_key_bytes),
             ends_at_s,
             warnings,
         })

@@ -2,6 +2,8 @@
 //! it ends. Knows no poll, no slab and nobody's follows; the time is handed in.
 
 pub mod ceiling;
+#[cfg(test)]
+mod client_tests;
 pub mod close;
 pub mod connection;
 mod covered;

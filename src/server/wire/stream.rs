@@ -68,17 +68,17 @@ impl<S> Stream<S> {
     }
 
     /// Whether a TLS handshake goes on.
-    pub(super) fn is_shaking_hands(&self) -> bool {
+    pub(in crate::server) fn is_shaking_hands(&self) -> bool {
         (self.tls.as_deref()).is_some_and(|tls| !tls.is_deaf() && tls.is_shaking_hands())
     }
 
     /// What ended its session, if that was a fault.
-    pub(super) fn fault(&self) -> Option<&Fault> {
+    pub(in crate::server) fn fault(&self) -> Option<&Fault> {
         self.tls.as_deref().and_then(Session::fault)
     }
 
     /// Bytes that it owes the socket: a handshake's, or what was written and is encrypted.
-    pub(super) fn owed(&self) -> usize {
+    pub(in crate::server) fn owed(&self) -> usize {
         self.tls.as_deref().map_or(0, |tls| tls.unsent.len())
     }
 
@@ -216,7 +216,7 @@ impl<S: Write> Stream<S> {
     }
 
     /// Begins a flush after an event: what is owed goes first.
-    pub(super) fn resume(&mut self) -> io::Result<()> {
+    pub(in crate::server) fn resume(&mut self) -> io::Result<()> {
         match &mut self.tls {
             Some(tls) if tls.is_stuck => {
                 tls.is_stuck = false;
@@ -227,7 +227,7 @@ impl<S: Write> Stream<S> {
     }
 
     /// write(2) with what is owed, as far as the socket takes it.
-    pub(super) fn drain(&mut self) -> io::Result<()> {
+    pub(in crate::server) fn drain(&mut self) -> io::Result<()> {
         let Some(tls) = &mut self.tls else {
             return Ok(());
         };
@@ -244,7 +244,7 @@ impl<S: Write> Stream<S> {
     }
 
     /// Says that nothing else comes, as TLS wants it said before the write side is shut.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    pub(in crate::server) fn finish(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             tls.seal_end();
         }

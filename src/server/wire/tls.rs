@@ -4,11 +4,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
-};
-use rustls::{Error, ServerConfig};
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
+use rustls::{ClientConfig, Error, ServerConfig};
 
 /// A record of TLS 1.2, with its header and the most that encryption adds (RFC 5246, 6.2.3).
 pub const RECORD_BYTES_MAX: usize = 5 + (1 << 14) + 2048;
@@ -33,6 +33,13 @@ const FAULT_BYTES_MAX: usize = 120;
 #[derive(Debug)]
 pub struct Fault(Error);
 
+impl Fault {
+    /// What it was, exactly.
+    pub(in crate::server) fn error(&self) -> &Error {
+        &self.0
+    }
+}
+
 impl fmt::Display for Fault {
     /// As rustls puts it; nothing in it is the peer's own text.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -41,10 +48,20 @@ impl fmt::Display for Fault {
     }
 }
 
-/// One side of a TLS session: the server's.
+/// Longest message of a handshake that is taken, with its records: one, as clients send. The
+/// certificates of a server may take several.
+const CLIENT_MESSAGE_BYTES_MAX: usize = RECORD_BYTES_MAX;
+const SERVER_MESSAGE_BYTES_MAX: usize = 4 * RECORD_BYTES_MAX;
+
+/// Most that a client's side holds: its keys, that message and what was read behind it, and a record
+/// on its way in each direction.
+pub(in crate::server) const SESSION_BYTES_MAX: usize =
+    4 * 1024 + SERVER_MESSAGE_BYTES_MAX + 3 * RECORD_BYTES_MAX;
+
+/// One side of a TLS session.
 pub struct Session {
-    rustls: UnbufferedServerConnection,
-    /// The beginning of a record.
+    rustls: Side,
+    /// The beginning of a record, or of a message of a handshake.
     incoming: Vec<u8>,
     /// What was decrypted and found no room.
     plaintext: Vec<u8>,
@@ -60,6 +77,11 @@ pub struct Session {
     fault: Option<Fault>,
 }
 
+enum Side {
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
+}
+
 impl fmt::Debug for Session {
     /// Without its keys and what it was told.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -68,13 +90,29 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// A session of which nothing was said yet.
+    /// The server's side of a session of which nothing was said yet.
     ///
     /// # Errors
     /// When there is nothing to make random numbers from.
-    pub fn new(config: Arc<ServerConfig>) -> Result<Session, Error> {
-        Ok(Session {
-            rustls: UnbufferedServerConnection::new(config)?,
+    pub fn server(config: Arc<ServerConfig>) -> Result<Session, Error> {
+        let rustls = UnbufferedServerConnection::new(config)?;
+        Ok(Session::new(Side::Server(rustls)))
+    }
+
+    /// The side of a client of the server with this name, which is the first to speak.
+    ///
+    /// # Errors
+    /// When there is nothing to make random numbers from.
+    pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Session, Error> {
+        let rustls = UnbufferedClientConnection::new(config, name)?;
+        let mut session = Session::new(Side::Client(rustls));
+        session.advance(&mut []).map_err(|Fault(error)| error)?;
+        Ok(session)
+    }
+
+    fn new(rustls: Side) -> Session {
+        Session {
+            rustls,
             incoming: Vec::new(),
             plaintext: Vec::new(),
             unsent: Vec::new(),
@@ -84,7 +122,7 @@ impl Session {
             has_ended: false,
             is_shut: false,
             fault: None,
-        })
+        }
     }
 
     /// How much its buffers take on the heap, in bytes.
@@ -94,7 +132,10 @@ impl Session {
 
     /// Whether nothing of the connection's own can be said yet.
     pub(super) fn is_shaking_hands(&self) -> bool {
-        self.rustls.is_handshaking()
+        match &self.rustls {
+            Side::Server(rustls) => rustls.is_handshaking(),
+            Side::Client(rustls) => rustls.is_handshaking(),
+        }
     }
 
     /// Whether what a peer begins with is no TLS, but a request.
@@ -158,47 +199,34 @@ impl Session {
     fn advance(&mut self, room: &mut [u8]) -> Result<usize, Fault> {
         let (mut consumed, mut count) = (0, 0);
         let outcome = loop {
-            let rest = &mut self.incoming[consumed..];
-            let UnbufferedStatus { mut discard, state } = self.rustls.process_tls_records(rest);
-            let end = match state {
-                Err(error) => Some(Err(Fault(error))),
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
-                    let record = match traffic.next_record() {
-                        None => break None,
-                        Some(Err(error)) => break Some(Err(Fault(error))),
-                        Some(Ok(record)) => record,
-                    };
-                    discard += record.discard;
-                    let fits = record.payload.len().min(room.len() - count);
-                    let (now, later) = record.payload.split_at(fits);
-                    room[count..count + fits].copy_from_slice(now);
-                    self.plaintext.extend_from_slice(later);
-                    count += fits;
-                },
-                Ok(ConnectionState::EncodeTlsData(data)) => {
-                    append(data, &mut self.unsent);
-                    None
-                }
-                Ok(ConnectionState::TransmitTlsData(data)) => {
-                    data.done();
-                    None
-                }
-                Ok(ConnectionState::PeerClosed) => {
-                    self.has_ended = true;
-                    None
-                }
-                Ok(_) => Some(Ok(count)),
+            let mut buffers = Buffers {
+                room: &mut room[count..],
+                plaintext: &mut self.plaintext,
+                unsent: &mut self.unsent,
             };
-            consumed += discard;
-            if let Some(outcome) = end {
-                break outcome;
+            let rest = &mut self.incoming[consumed..];
+            let step = match &mut self.rustls {
+                Side::Server(rustls) => buffers.step(rustls.process_tls_records(rest)),
+                Side::Client(rustls) => buffers.step(rustls.process_tls_records(rest)),
+            };
+            consumed += step.consumed;
+            match step.outcome {
+                Ok(Outcome::Decrypted(more)) => count += more,
+                Ok(Outcome::Said) => {}
+                Ok(Outcome::PeerClosed) => self.has_ended = true,
+                Ok(Outcome::Waits) => break Ok(count),
+                Err(error) => break Err(Fault(error)),
             }
         };
         self.incoming.drain(..consumed);
         if consumed > 0 {
             self.incoming.shrink_to_fit();
         }
-        if self.incoming.len() > RECORD_BYTES_MAX {
+        let message_bytes_max = match self.rustls {
+            Side::Server(_) => CLIENT_MESSAGE_BYTES_MAX,
+            Side::Client(_) => SERVER_MESSAGE_BYTES_MAX,
+        };
+        if self.incoming.len() > message_bytes_max {
             return Err(Fault(Error::General("a message is too long".to_owned())));
         }
         outcome
@@ -207,11 +235,16 @@ impl Session {
     /// After a fault: what rustls says to that. Asked for more it would look for records, and panic
     /// where what came is gone, for it holds places in the beginning of a message.
     fn encode_alert(&mut self) {
-        while self.rustls.wants_write()
-            && let Ok(ConnectionState::EncodeTlsData(data)) =
-                (self.rustls.process_tls_records(&mut self.incoming)).state
-        {
-            append(data, &mut self.unsent);
+        let (incoming, unsent) = (&mut self.incoming, &mut self.unsent);
+        match &mut self.rustls {
+            Side::Server(rustls) => {
+                while rustls.wants_write() && encode(rustls.process_tls_records(incoming), unsent) {
+                }
+            }
+            Side::Client(rustls) => {
+                while rustls.wants_write() && encode(rustls.process_tls_records(incoming), unsent) {
+                }
+            }
         }
     }
 
@@ -230,44 +263,111 @@ impl Session {
 
     /// Encrypts a piece behind what is unsent; `false` if that cannot be done yet, or no longer.
     pub(super) fn seal(&mut self, piece: &[u8]) -> bool {
-        self.encode(piece.len() + SEAL_BYTES_MAX, |traffic, room| {
-            traffic.encrypt(piece, room)
-        })
+        self.encrypt(Some(piece))
     }
 
     /// Says that nothing else will be sent, once.
     pub(super) fn seal_end(&mut self) {
         if !self.is_shut {
-            self.is_shut = self.encode(SEAL_BYTES_MAX, |traffic, room| {
-                traffic.queue_close_notify(room)
-            });
+            self.is_shut = self.encrypt(None);
         }
     }
 
-    fn encode(
-        &mut self,
-        bytes_max: usize,
-        encode: impl FnOnce(&mut Writing, &mut [u8]) -> Result<usize, EncryptError>,
-    ) -> bool {
+    /// Encrypts a piece, or the word that there are no more.
+    fn encrypt(&mut self, piece: Option<&[u8]>) -> bool {
         if self.fault.is_some() || self.is_shut {
             return false;
         }
         // Nothing is decrypted here: all that was whole was decrypted when it came.
-        let status = self.rustls.process_tls_records(&mut self.incoming);
-        let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state else {
-            return false;
-        };
-        let begin = self.unsent.len();
-        self.unsent.resize(begin + bytes_max, 0);
-        let encoded = encode(&mut traffic, &mut self.unsent[begin..]);
-        self.unsent
-            .truncate(begin + *encoded.as_ref().unwrap_or(&0));
-        encoded.is_ok()
+        let incoming = &mut self.incoming;
+        match &mut self.rustls {
+            Side::Server(rustls) => encrypt(
+                rustls.process_tls_records(incoming),
+                piece,
+                &mut self.unsent,
+            ),
+            Side::Client(rustls) => encrypt(
+                rustls.process_tls_records(incoming),
+                piece,
+                &mut self.unsent,
+            ),
+        }
     }
 }
 
-/// Appends what rustls says itself.
-fn append(mut data: EncodeTlsData<ServerConnectionData>, to: &mut Vec<u8>) {
+/// Where a session puts things.
+struct Buffers<'a> {
+    room: &'a mut [u8],
+    plaintext: &'a mut Vec<u8>,
+    unsent: &'a mut Vec<u8>,
+}
+
+/// What rustls did, and with how much of what came.
+struct Step {
+    consumed: usize,
+    outcome: Result<Outcome, Error>,
+}
+
+enum Outcome {
+    /// So many bytes are in the room.
+    Decrypted(usize),
+    /// Part of a handshake, or an alert.
+    Said,
+    PeerClosed,
+    /// It needs more from the peer, or from us.
+    Waits,
+}
+
+impl Buffers<'_> {
+    /// Does what the state asks for.
+    fn step<Data>(&mut self, status: UnbufferedStatus<'_, '_, Data>) -> Step {
+        let UnbufferedStatus { mut discard, state } = status;
+        let outcome = state.and_then(|state| {
+            Ok(match state {
+                ConnectionState::ReadTraffic(mut traffic) => {
+                    let mut count = 0;
+                    while let Some(record) = traffic.next_record() {
+                        let record = record?;
+                        discard += record.discard;
+                        let fits = record.payload.len().min(self.room.len() - count);
+                        let (now, later) = record.payload.split_at(fits);
+                        self.room[count..count + fits].copy_from_slice(now);
+                        self.plaintext.extend_from_slice(later);
+                        count += fits;
+                    }
+                    Outcome::Decrypted(count)
+                }
+                ConnectionState::EncodeTlsData(data) => {
+                    append(data, self.unsent);
+                    Outcome::Said
+                }
+                ConnectionState::TransmitTlsData(data) => {
+                    data.done();
+                    Outcome::Said
+                }
+                ConnectionState::PeerClosed => Outcome::PeerClosed,
+                _ => Outcome::Waits,
+            })
+        });
+        Step {
+            consumed: discard,
+            outcome,
+        }
+    }
+}
+
+/// Appends what rustls says itself, if it has something to say.
+fn encode<Data>(status: UnbufferedStatus<'_, '_, Data>, to: &mut Vec<u8>) -> bool {
+    match status.state {
+        Ok(ConnectionState::EncodeTlsData(data)) => {
+            append(data, to);
+            true
+        }
+        _ => false,
+    }
+}
+
+fn append<Data>(mut data: EncodeTlsData<'_, Data>, to: &mut Vec<u8>) {
     let begin = to.len();
     if let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) {
         to.resize(begin + size.required_size, 0);
@@ -276,4 +376,23 @@ fn append(mut data: EncodeTlsData<ServerConnectionData>, to: &mut Vec<u8>) {
     }
 }
 
-type Writing<'c> = WriteTraffic<'c, ServerConnectionData>;
+/// Encrypts a piece, or the word that there are no more, behind what is unsent; `false` if it is not
+/// the time for that.
+fn encrypt<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    piece: Option<&[u8]>,
+    unsent: &mut Vec<u8>,
+) -> bool {
+    let Ok(ConnectionState::WriteTraffic(mut traffic)) = status.state else {
+        return false;
+    };
+    let begin = unsent.len();
+    unsent.resize(begin + piece.map_or(0, <[u8]>::len) + SEAL_BYTES_MAX, 0);
+    let room = &mut unsent[begin..];
+    let encrypted = match piece {
+        Some(piece) => traffic.encrypt(piece, room),
+        None => traffic.queue_close_notify(room),
+    };
+    unsent.truncate(begin + *encrypted.as_ref().unwrap_or(&0));
+    encrypted.is_ok()
+}

@@ -63,12 +63,7 @@ fn a_wrong_password_is_told_and_mended_without_a_restart() {
     };
     let file = Scratch::new("bus-password", b"wrong\n");
     let node = engine.lonely_node(&["--bus-password-file", file.path()]);
-    let begin = Instant::now();
-    while !node.log().contains("bus down") && begin.elapsed() < WAIT {
-        node.get("/healthz");
-    }
-    let log = node.log();
-    assert!(log.contains("mend --bus-password-file"), "{log}");
+    node.wait_for_log("mend --bus-password-file");
     file.write(b"s3cret\n");
     node.wait_for_metric(&engine.up(), 1.0);
     let log = node.log();
@@ -80,7 +75,24 @@ fn a_wrong_password_is_told_and_mended_without_a_restart() {
 fn what_is_no_bus_is_refused_at_the_start_with_status_2() {
     for (flags, says) in [
         (&["--bus", "127.0.0.1:6379"][..], "try redis://"),
-        (&["--bus", "rediss://127.0.0.1"], "TLS"),
+        (
+            &["--bus", "rediss://127.0.0.1", "--bus-ca-file", "/nowhere"],
+            "--bus-ca-file: cannot read /nowhere",
+        ),
+        (
+            &[
+                "--bus",
+                "rediss://127.0.0.1",
+                "--bus-ca-file",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"),
+            ],
+            "there is no certificate of a CA in it",
+        ),
+        (
+            &["--bus", "redis://127.0.0.1", "--bus-ca-file", "/nowhere"],
+            "try rediss://",
+        ),
+        (&["--bus-ca-file", "/nowhere"], "--bus"),
         (
             &["--bus", "redis://a:s3cret@127.0.0.1"],
             "--bus-password-file",
@@ -132,11 +144,7 @@ fn nodes_that_do_not_have_the_same_engines_in_the_same_order_say_so_once() {
     let turned_round = on(&[&two, &one]);
     for node in [&first, &same, &turned_round] {
         let says = "mend=\"give all nodes the same --bus in the same order\"";
-        let begin = Instant::now();
-        while !node.log().contains(says) && begin.elapsed() < WAIT {
-            node.get("/healthz");
-        }
-        assert!(node.log().contains(says), "{}", node.log());
+        node.wait_for_log(says);
     }
     drop(turned_round);
     let lone = on(&[&one]);
@@ -193,6 +201,7 @@ fn the_metrics_of_the_bus_are_there_with_a_bus_alone() {
         ("spectate_bus_up", "gauge"),
         ("spectate_bus_published_total", "counter"),
         ("spectate_bus_conflated_total", "counter"),
+        ("spectate_bus_refused_total", "counter"),
         ("spectate_bus_received_total", "counter"),
         ("spectate_bus_ignored_total", "counter"),
         ("spectate_bus_subscriptions", "gauge"),
@@ -204,7 +213,7 @@ fn the_metrics_of_the_bus_are_there_with_a_bus_alone() {
     ] {
         assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{name}");
     }
-    assert_eq!(text.matches("# TYPE spectate_bus").count(), 11, "{text}");
+    assert_eq!(text.matches("# TYPE spectate_bus").count(), 12, "{text}");
     assert!(!alone.get("/metrics").body.contains("spectate_bus"));
     if let Some(said) = promtool(&["check", "metrics"], text.as_bytes()) {
         assert_eq!(said, "", "{text}");

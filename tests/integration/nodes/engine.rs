@@ -1,41 +1,91 @@
-//! A Redis of a test's own.
+//! An engine of a test's own: the first that this machine has.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::certificates::{Ca, Pair};
 use crate::needs;
 use crate::support::Server;
+
+/// Programs that are engines, in the order in which tests look for one.
+const PROGRAMS: [&str; 2] = ["redis-server", "valkey-server"];
+
+/// What speaks to them from a shell.
+const SHELLS: [&str; 2] = ["redis-cli", "valkey-cli"];
 
 /// A running engine, killed when it is dropped.
 pub(super) struct Engine {
     child: Child,
+    program: PathBuf,
     port: u16,
     flags: Vec<String>,
+    /// The CA of its certificate, if it speaks TLS.
+    ca_file: Option<String>,
 }
 
 impl Engine {
-    /// One on a free port; nothing where there is no Redis, if that may be.
+    /// One on a free port; nothing where there is none, if that may be.
     pub(super) fn start(flags: &[&str]) -> Option<Engine> {
-        needs::program(&["redis-server"], "redis-server")?;
-        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let program = needs::program(&PROGRAMS, PROGRAMS[0])?;
+        Some(Engine::start_of(&program, None, flags))
+    }
+
+    /// One that speaks TLS alone, with a certificate by this CA.
+    pub(super) fn start_by_tls(by: (&Ca, &Pair), flags: &[&str]) -> Option<Engine> {
+        let program = needs::program(&PROGRAMS, PROGRAMS[0])?;
+        Some(Engine::start_of(&program, Some(by), flags))
+    }
+
+    /// One of each kind that there is, and each of them by TLS.
+    pub(super) fn start_all(by: (&Ca, &Pair)) -> Vec<Engine> {
+        let there = PROGRAMS.iter().filter_map(|name| needs::find(&[name]));
+        there
+            .flat_map(|program| [None, Some(by)].map(|tls| Engine::start_of(&program, tls, &[])))
+            .collect()
+    }
+
+    fn start_of(program: &Path, tls: Option<(&Ca, &Pair)>, flags: &[&str]) -> Engine {
+        let by_tls = tls.map(|(_, pair)| {
+            [
+                "--tls-cert-file",
+                pair.certificate.path(),
+                "--tls-key-file",
+                pair.key.path(),
+                "--tls-auth-clients",
+                "no",
+            ]
+        });
+        let flags = by_tls.iter().flatten().chain(flags);
+        let flags: Vec<String> = flags.map(|flag| (*flag).to_owned()).collect();
+        let ca_file = tls.map(|(ca, _)| ca.file.path().to_owned());
         // Another program may take the port before the engine does.
         for _ in 0..20 {
             let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
             let port = free.local_addr().expect("an address").port();
             drop(free);
-            if let Some(child) = run(port, &flags) {
-                return Some(Engine { child, port, flags });
+            if let Some(child) = run(program, port, ca_file.is_some(), &flags) {
+                return Engine {
+                    child,
+                    program: program.to_owned(),
+                    port,
+                    flags,
+                    ca_file,
+                };
             }
         }
-        panic!("no engine starts");
+        panic!("no engine starts: is it one with TLS?");
     }
 
     /// What `--bus` is given.
     pub(super) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        match self.ca_file {
+            Some(_) => format!("rediss://127.0.0.1:{}", self.port),
+            None => format!("redis://127.0.0.1:{}", self.port),
+        }
     }
 
     /// A node on this engine, once it is connected.
@@ -45,10 +95,14 @@ impl Engine {
         node
     }
 
-    /// A node that is given this engine.
+    /// A node that is given this engine, and the CA of its certificate.
     pub(super) fn lonely_node(&self, flags: &[&str]) -> Server {
         let url = self.url();
-        Server::start(&[&["--bus", &url], flags].concat())
+        let ca: &[&str] = match &self.ca_file {
+            Some(file) => &["--bus-ca-file", file],
+            None => &[],
+        };
+        Server::start(&[&["--bus", &url], ca, flags].concat())
     }
 
     /// The metric that says whether a node is connected to it.
@@ -56,14 +110,17 @@ impl Engine {
         format!("spectate_bus_up{{server=\"{}\"}}", self.url())
     }
 
-    /// What `redis-cli` says to a command.
+    /// What its shell says to a command.
     pub(super) fn say(&self, command: &[&str]) -> String {
         let port = self.port.to_string();
-        let said = Command::new("redis-cli")
+        let shell = needs::find(&SHELLS).expect("it comes with the server");
+        let tls = (self.ca_file.iter()).flat_map(|file| ["--tls", "--cacert", file]);
+        let said = Command::new(shell)
             .args(["-p", &port])
+            .args(tls)
             .args(command)
             .output();
-        let said = said.expect("it comes with the server").stdout;
+        let said = said.expect("it is installed").stdout;
         String::from_utf8(said)
             .expect("UTF-8")
             .trim_end()
@@ -83,7 +140,9 @@ impl Engine {
 
     /// Starts it again at the same place, empty.
     pub(super) fn start_again(&mut self) {
-        self.child = run(self.port, &self.flags).expect("the port is ours");
+        let by_tls = self.ca_file.is_some();
+        let child = run(&self.program, self.port, by_tls, &self.flags);
+        self.child = child.expect("the port is ours");
     }
 }
 
@@ -96,10 +155,15 @@ impl Drop for Engine {
 }
 
 /// Runs an engine until it says that it is ready; nothing if it ends before.
-fn run(port: u16, flags: &[String]) -> Option<Child> {
+fn run(program: &Path, port: u16, by_tls: bool, flags: &[String]) -> Option<Child> {
     let port = port.to_string();
-    let mut child = Command::new("redis-server")
-        .args(["--port", &port, "--bind", "127.0.0.1", "--save", ""])
+    let ports: &[&str] = match by_tls {
+        true => &["--port", "0", "--tls-port", &port],
+        false => &["--port", &port],
+    };
+    let mut child = Command::new(program)
+        .args(ports)
+        .args(["--bind", "127.0.0.1", "--save", ""])
         .args(["--appendonly", "no", "--dir", env!("CARGO_TARGET_TMPDIR")])
         .args(flags)
         .stdin(Stdio::null())

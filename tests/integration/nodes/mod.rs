@@ -3,6 +3,7 @@
 mod connection;
 mod engine;
 mod everyone;
+mod faults;
 mod positions;
 mod presence;
 mod processes;
@@ -10,6 +11,7 @@ mod races;
 mod requests;
 mod restarts;
 mod simulate;
+mod tls;
 mod trails;
 
 use engine::Engine;

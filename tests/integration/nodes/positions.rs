@@ -34,9 +34,10 @@ fn wait_for_subscriptions(node: &Server, count: f64) {
 
 #[test]
 fn a_follower_on_another_node_gets_each_position_once_in_order_and_byte_for_byte() {
-    let Some(engine) = Engine::start(&[]) else {
-        return;
-    };
+    let _ = Engine::start(&[]).map(each_once_and_in_order);
+}
+
+pub(super) fn each_once_and_in_order(engine: Engine) {
     let nodes = [(); 3].map(|()| engine.node(&[]));
     let mut watchers: Vec<Client> = nodes.iter().map(|node| node.spectator("[5]").0).collect();
     let mut runner = runner(&nodes[0], 5);
@@ -227,9 +228,10 @@ fn a_node_hears_of_those_alone_in_whom_somebody_here_has_a_stake() {
 
 #[test]
 fn while_the_bus_is_away_a_node_goes_on_alone_and_then_the_newest_of_each_is_told() {
-    let Some(mut engine) = Engine::start(&[]) else {
-        return;
-    };
+    let _ = Engine::start(&[]).map(alone_while_away);
+}
+
+pub(super) fn alone_while_away(mut engine: Engine) {
     let (here, there) = (engine.node(&[]), engine.node(&[]));
     let (mut far, _) = there.spectator("[5]");
     let (mut near, _) = here.spectator("[5]");
@@ -281,9 +283,10 @@ fn an_engine_that_comes_back_empty_is_filled_again() {
 
 #[test]
 fn a_node_that_was_stopped_tells_the_newest_of_what_it_missed() {
-    let Some(engine) = Engine::start(&[]) else {
-        return;
-    };
+    let _ = Engine::start(&[]).map(the_newest_after_a_stop);
+}
+
+pub(super) fn the_newest_after_a_stop(engine: Engine) {
     let [(here, mut runner), (there, mut watcher)] = apart(&engine);
     there.signal(Signal::STOP);
     for number in 1..=3000 {
@@ -307,9 +310,10 @@ fn a_node_that_was_stopped_tells_the_newest_of_what_it_missed() {
 
 #[test]
 fn an_engine_that_stood_still_for_some_seconds_lost_nothing() {
-    let Some(engine) = Engine::start(&[]) else {
-        return;
-    };
+    let _ = Engine::start(&[]).map(nothing_lost_in_a_standstill);
+}
+
+pub(super) fn nothing_lost_in_a_standstill(engine: Engine) {
     let [(_here, mut runner), (there, mut watcher)] = apart(&engine);
     engine.signal(Signal::STOP);
     for number in 1..=100 {

@@ -110,9 +110,12 @@ fn runners_of_a_node_that_died_are_not_connected_and_stay_where_they_were() {
     assert_eq!(presence(&mut early), of_five("live", false));
     assert!(died.elapsed().as_secs() < 10, "{:?}", died.elapsed());
     assert_eq!(there.metric("spectate_bus_nodes"), 1.0);
-    let mut late = watcher(&there);
-    assert_eq!(presence(&mut late), of_five("live", false));
-    assert_last_known(&late.receive(), POSITION);
+    // Nor does a node believe it that never heard of it.
+    for node in [&there, &engine.node(&[])] {
+        let mut late = watcher(node);
+        assert_eq!(presence(&mut late), of_five("live", false));
+        assert_last_known(&late.receive(), POSITION);
+    }
 }
 
 #[test]
@@ -225,4 +228,39 @@ fn an_audience_is_that_of_all_nodes() {
     nodes[1].signal(Signal::KILL);
     wait_for(&mut runner, 0);
     drop(third);
+}
+
+#[test]
+fn nobody_seems_to_have_gone_when_an_engine_comes_back_empty_and_who_has_is_told() {
+    let Some(mut engine) = Engine::start(&[]) else {
+        return;
+    };
+    let (here, there) = (engine.node(&[]), engine.node(&[]));
+    let runner = here.join("5", "[]");
+    let mut gone = watcher(&there);
+    wait_for(&mut gone, &of_five("unknown", true));
+    // Its node comes back later than the other one.
+    engine.kill();
+    there.wait_for_metric(&engine.up(), 0.0);
+    here.signal(Signal::STOP);
+    engine.start_again();
+    there.wait_for_metric(&engine.up(), 1.0);
+    // Who is new is read behind those who were there before.
+    let mut other = there.connect();
+    other.send(r#"{"initialRequest":true,"following":[6],"presence":true}"#);
+    other.receive();
+    assert_eq!(gone.barrier(), Vec::<String>::new());
+    here.signal(Signal::CONT);
+    here.wait_for_metric(&engine.up(), 1.0);
+    assert_eq!(gone.barrier(), Vec::<String>::new());
+    // Its node comes back earlier than the other one, and without it.
+    engine.kill();
+    here.wait_for_metric(&engine.up(), 0.0);
+    there.signal(Signal::STOP);
+    drop(runner);
+    engine.start_again();
+    here.wait_for_metric(&engine.up(), 1.0);
+    here.get("/healthz");
+    there.signal(Signal::CONT);
+    wait_for(&mut gone, &of_five("unknown", false));
 }

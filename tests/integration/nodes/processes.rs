@@ -13,21 +13,21 @@ use super::Engine;
 
 /// So many servers on a free port.
 fn start(engine: &Engine, count: usize) -> Server {
-    start_with(engine, count, &[])
+    start_with(&engine.url(), count, &[])
 }
 
-fn start_with(engine: &Engine, count: usize, more: &[&str]) -> Server {
+/// The same on this bus, with these flags too.
+pub(super) fn start_with(bus: &str, count: usize, more: &[&str]) -> Server {
     let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = free.local_addr().expect("an address").to_string();
     drop(free);
     let count = count.to_string();
-    let engine = engine.url();
     let flags = [
         "serve",
         "--listen",
         &address,
         "--bus",
-        &engine,
+        bus,
         "--processes",
         &count,
     ];
@@ -149,7 +149,7 @@ fn each_process_has_its_metrics_at_a_port_of_its_own() {
     };
     let first = two_free_ports();
     let address = format!("127.0.0.1:{first}");
-    let _server = start_with(&engine, 2, &["--metrics-listen", &address]);
+    let _server = start_with(&engine.url(), 2, &["--metrics-listen", &address]);
     for answer in [first, first + 1].map(metrics_at) {
         assert_eq!(answer.status, 200);
         assert!(

@@ -13,10 +13,10 @@ use crate::support::{Client, Server, WAIT};
 use super::Engine;
 
 /// Users of whom each moves all the time.
-const MOVING: usize = 40;
+const MOVING: usize = 250;
 
-/// Nodes that are new one after the other.
-const ROUNDS: usize = 8;
+/// Nodes that are new one after the other: each of them follows each user, 5000 follows in all.
+const ROUNDS: usize = 20;
 
 /// Publishes positions of all of them in turn until told to stop: each is where the last one was, and
 /// one further. A witness on another node says when all of a turn have arrived, so that nobody is
@@ -60,11 +60,13 @@ fn a_follow_in_the_middle_of_a_run_misses_nothing_and_has_nothing_twice() {
     for _ in 0..ROUNDS {
         // Where nobody was followed before.
         let (node, mut missed) = (engine.node(&[]), 0);
-        for user in 0..MOVING {
-            let mut watcher = node.connect();
+        let mut watchers: Vec<Client> = (0..MOVING).map(|_| node.connect()).collect();
+        for (user, watcher) in watchers.iter_mut().enumerate() {
             watcher.send(&format!(
                 r#"{{"initialRequest":true,"following":[{user}]}}"#
             ));
+        }
+        for (user, watcher) in watchers.iter_mut().enumerate() {
             let mut before = number(&watcher.receive());
             for _ in 0..4 {
                 let now = number(&watcher.receive());

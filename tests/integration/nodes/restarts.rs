@@ -1,23 +1,16 @@
 //! What a node with a state file brings back to the others.
 
-use serde_json::Value;
-
 use crate::state::{Folder, last_known, stop};
 use crate::support::Server;
 
 use super::Engine;
+use super::trails::places;
 
 /// A node that keeps its state in this folder.
 fn node(engine: &Engine, folder: &Folder) -> Server {
     let node = folder.serve(&["--bus", &engine.url()]);
     node.wait_for_metric(&engine.up(), 1.0);
     node
-}
-
-fn places(node: &Server) -> usize {
-    let trail: Value = serde_json::from_str(&node.get("/trail?id=5").body).expect("JSON");
-    let places = trail["geometry"]["coordinates"].as_array();
-    places.map_or(0, Vec::len)
 }
 
 #[test]
@@ -48,7 +41,7 @@ fn where_the_engine_and_all_nodes_lost_their_power_a_state_file_brings_all_back(
     assert!(
         known.starts_with(r#"{"userId":5,"lat":3.50,"lng":0,"timestamp":1700000180000,"age":"#)
     );
-    assert_eq!(places(&there), 3);
+    assert_eq!(places(&there), [1.5, 2.5, 3.5]);
     assert_eq!(last_known(&here, "[5]").len(), 1);
 }
 

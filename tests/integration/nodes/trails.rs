@@ -3,6 +3,7 @@
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::state::Folder;
 use crate::support::{Client, Server};
 
 use super::Engine;
@@ -19,7 +20,7 @@ fn run(runner: &mut Client, places: std::ops::Range<u64>) {
 }
 
 /// Where user 5 was, in degrees north, as a node answers it.
-fn places(node: &Server) -> Vec<f64> {
+pub(super) fn places(node: &Server) -> Vec<f64> {
     let answer: Value = serde_json::from_str(&node.get("/trail?id=5").body).expect("JSON");
     let places = answer["geometry"]["coordinates"].as_array().cloned();
     let place = |it: &Value| it[1].as_f64().expect("a number");
@@ -82,6 +83,37 @@ fn a_trail_in_the_engine_is_no_longer_than_those_here_and_ends_with_a_goodbye() 
     runner.send(r#"{"goodbye":true}"#);
     runner.barrier();
     assert_eq!(engine.say(&["LLEN", "spectate:t:5"]), "0");
+}
+
+#[test]
+fn an_engine_that_was_away_has_each_point_once_when_it_is_back() {
+    let folder = Folder::new();
+    let path = folder.path("");
+    let dir = path.to_str().expect("UTF-8");
+    let kept = [
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "always",
+        "--dir",
+        dir,
+    ];
+    let Some(mut engine) = Engine::start(&kept) else {
+        return;
+    };
+    let node = engine.node(&[]);
+    let mut runner = node.join("5", "[]");
+    run(&mut runner, 1..11);
+    node.wait_for_metric("spectate_bus_published_total", 10.0);
+    engine.kill();
+    node.wait_for_metric(&engine.up(), 0.0);
+    run(&mut runner, 11..21);
+    engine.start_again();
+    node.wait_for_metric("spectate_bus_published_total", 11.0);
+    run(&mut runner, 21..31);
+    node.wait_for_metric("spectate_bus_published_total", 21.0);
+    assert_eq!(engine.say(&["LLEN", "spectate:t:5"]), "30");
+    assert_eq!(places(&engine.node(&[])), counting(31));
 }
 
 #[test]
