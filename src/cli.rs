@@ -1,6 +1,9 @@
 //! The command line: subcommands, flags and their environment variables. What a flag means is
 //! said where its configuration struct stands.
 
+mod completions;
+mod man;
+
 use std::error::Error as _;
 use std::ffi::OsString;
 
@@ -8,6 +11,7 @@ use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use self::completions::Shell;
 use crate::client::{export, lookup, record, replay, token, watch};
 use crate::{server, simulate};
 
@@ -16,13 +20,13 @@ use crate::{server, simulate};
 pub enum Parsed {
     /// Run this subcommand.
     Run(Box<Command>),
-    /// Print this text (`--help`, `--version`) and succeed.
+    /// Print this text, which the command line itself holds (`--help`, `man`), and succeed.
     Print(String),
     /// Say this line, which tells what to type, and exit with status 2.
     Refuse(String),
 }
 
-/// A subcommand with its configuration.
+/// A subcommand that does something, with its configuration.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the server
@@ -43,6 +47,20 @@ pub enum Command {
     Lookup(lookup::LookupFlags),
 }
 
+#[derive(Debug, Subcommand)]
+enum Subject {
+    #[command(flatten)]
+    Command(Box<Command>),
+    /// Print this program's man page
+    Man,
+    /// Print what makes a shell complete subcommands and flags
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+}
+
 #[derive(Debug, Parser)]
 #[command(
     name = "spectate",
@@ -55,7 +73,7 @@ pub enum Command {
 )]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    subject: Subject,
 }
 
 /// Reads arguments (the program's name first) and the environment.
@@ -66,7 +84,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Parsed {
         .try_get_matches_from(arguments)
         .and_then(|matches| Arguments::from_arg_matches(&matches));
     match parsed {
-        Ok(arguments) => Parsed::Run(Box::new(arguments.command)),
+        Ok(arguments) => match arguments.subject {
+            Subject::Command(command) => Parsed::Run(command),
+            Subject::Man => Parsed::Print(man::page(Arguments::command())),
+            Subject::Completions { shell } => {
+                Parsed::Print(completions::script(shell, Arguments::command()))
+            }
+        },
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Parsed::Print(error.to_string()),
             _ => Parsed::Refuse(refusal(&error)),

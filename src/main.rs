@@ -1,6 +1,6 @@
 //! The edge of the process: arguments in, exit status out.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use spectate::cli::{self, Command, Parsed};
@@ -11,9 +11,14 @@ fn main() -> ExitCode {
     let command = match cli::parse(std::env::args_os()) {
         Parsed::Run(command) => *command,
         Parsed::Print(text) => {
-            // Nobody is left to tell when stdout is closed.
-            let _ = io::stdout().write_all(text.as_bytes());
-            return ExitCode::SUCCESS;
+            return match io::stdout().write_all(text.as_bytes()) {
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                    let _ = writeln!(io::stderr(), "spectate: cannot write to stdout: {error}");
+                    ExitCode::FAILURE
+                }
+                // Who reads no further has seen enough.
+                _ => ExitCode::SUCCESS,
+            };
         }
         Parsed::Refuse(line) => {
             let _ = writeln!(io::stderr(), "spectate: {line}");

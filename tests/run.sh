@@ -17,6 +17,10 @@ command -v openssl >/dev/null || packages+=(openssl)
 command -v curl >/dev/null || packages+=(curl)
 command -v redis-server >/dev/null || packages+=(redis-server)
 command -v caddy >/dev/null || packages+=(caddy)
+command -v systemd-analyze >/dev/null || packages+=(systemd)
+for program in mandoc zsh fish; do
+    command -v "$program" >/dev/null || packages+=("$program")
+done
 if [ ${#packages[@]} -gt 0 ] && ! command -v apt-get >/dev/null; then
     echo "tests/run.sh: there is no apt-get here to install ${packages[*]}: tests that need them" \
         "fail if CI is set, and else say that they did not run" >&2

@@ -38,7 +38,7 @@ impl Link {
         Ok(())
     }
 
-    /// Asks something; [`Event::Answer`] brings the tag back.
+    /// Asks something; [`Event::Answer`](super::link::Event::Answer) brings the tag back.
     ///
     /// # Errors
     /// There is no room, or no engine.

@@ -115,12 +115,16 @@ impl Ignored {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads what came to the node `own`, from others or, of what is kept, from itself.
+    /// Reads what came to the node `own` at this unix time in ms, from others or, of what is kept,
+    /// from itself.
     ///
     /// # Errors
     /// Why it is to be ignored.
-    pub(crate) fn read(payload: &'a [u8], own: Node) -> Result<Envelope<'a>, Ignored> {
+    pub(crate) fn read(payload: &'a [u8], own: Node, now_ms: u64) -> Result<Envelope<'a>, Ignored> {
         let envelope = Envelope::read_any(payload)?;
+        if envelope.stamp.is_too_far_ahead(now_ms) {
+            return Err(Ignored::Malformed);
+        }
         match envelope.stamp.node == own && !envelope.kind.is_kept() {
             true => Err(Ignored::Own),
             false => Ok(envelope),
@@ -133,7 +137,7 @@ impl<'a> Envelope<'a> {
         (envelope.kind == Kind::Heartbeat).then_some(envelope.stamp)
     }
 
-    /// The same, whoever said it.
+    /// The same, whoever said it and when.
     pub(super) fn read_any(payload: &'a [u8]) -> Result<Envelope<'a>, Ignored> {
         let text = str::from_utf8(payload).map_err(|_| Ignored::Malformed)?;
         let (version, rest) = text.split_once(' ').ok_or(Ignored::Malformed)?;
@@ -209,6 +213,8 @@ mod tests {
         Node::new(name).expect("a name")
     }
 
+    const NOW_MS: u64 = 1_714_470_000_123;
+
     fn me() -> Node {
         node("me_________")
     }
@@ -218,7 +224,7 @@ mod tests {
         let json = r#"{"userId":"Anna B.","lat":1.50,"lng" : 2E0}"#;
         let by_other = "1 Zk3v_0aQx-9 position 8812 1714470000123 1714470000050.5 ";
         let text = format!("{by_other}{json}");
-        let envelope = Envelope::read(text.as_bytes(), me()).expect("a message");
+        let envelope = Envelope::read(text.as_bytes(), me(), NOW_MS).expect("a message");
         assert_eq!(
             envelope,
             Envelope {
@@ -248,11 +254,23 @@ mod tests {
             ("newcomer", false),
         ] {
             let text = format!("1 me_________ {word} 1 2 - ");
-            let own = Envelope::read(text.as_bytes(), me());
+            let own = Envelope::read(text.as_bytes(), me(), NOW_MS);
             assert_eq!(own.is_ok(), is_heard, "{word}");
             assert!(is_heard || own == Err(Ignored::Own));
-            let others = Envelope::read(text.as_bytes(), node("other______"));
+            let others = Envelope::read(text.as_bytes(), node("other______"), NOW_MS);
             assert_eq!(others.expect(word).kind.word(), word);
+        }
+    }
+
+    #[test]
+    fn what_comes_from_more_than_a_minute_ahead_is_ignored() {
+        for (ahead_ms, is_heard) in [(0, true), (60_000, true), (60_001, false)] {
+            for name in ["other______", "me_________"] {
+                let text = format!("1 {name} position 1 {} - {{}}", NOW_MS + ahead_ms);
+                let read = Envelope::read(text.as_bytes(), me(), NOW_MS);
+                assert_eq!(read.is_ok(), is_heard, "{text}");
+                assert!(is_heard || read == Err(Ignored::Malformed));
+            }
         }
     }
 
@@ -290,13 +308,16 @@ mod tests {
             ("1 Zk3v_0aQx-9 position 1 2  {}", Ignored::Malformed),
         ] {
             assert_eq!(
-                Envelope::read(text.as_bytes(), me()),
+                Envelope::read(text.as_bytes(), me(), NOW_MS),
                 Err(reason),
                 "{text:?}"
             );
         }
         let no_text = b"1 Zk3v_0aQx-9 position 1 2 - \xff";
-        assert_eq!(Envelope::read(no_text, me()), Err(Ignored::Malformed));
+        assert_eq!(
+            Envelope::read(no_text, me(), NOW_MS),
+            Err(Ignored::Malformed)
+        );
         assert_eq!(
             Ignored::ALL.map(Ignored::word),
             ["version", "malformed", "own"]
@@ -319,12 +340,12 @@ mod tests {
             let envelope = Envelope { kind, stamp, fix_ms, json: &json };
             let mut written = Vec::new();
             envelope.write(&mut written);
-            prop_assert_eq!(Envelope::read(&written, me()), Ok(envelope));
+            prop_assert_eq!(Envelope::read(&written, me(), received_ms), Ok(envelope));
         }
 
         #[test]
         fn no_bytes_make_a_reader_panic(text in "1? ?[A-Za-z0-9_-]{9,12} ?(position|name)? ?[0-9 .-]{0,40}\\PC*") {
-            let _ = Envelope::read(text.as_bytes(), me());
+            let _ = Envelope::read(text.as_bytes(), me(), NOW_MS);
         }
     }
 }

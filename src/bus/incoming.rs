@@ -5,7 +5,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::envelope::{Envelope, Kind};
-use super::resp::{self, Malformed, Value};
+use super::resp::{self, Malformed, Refused, Value};
+use super::skip::Skip;
 use super::stamp::Stamp;
 
 /// More than this came at once: positions that newer ones follow are passed over.
@@ -26,6 +27,8 @@ pub(crate) struct Incoming {
     superseded: VecDeque<usize>,
     /// How many were passed over.
     conflated: u64,
+    /// How far a value was passed over that is too large.
+    skip: Option<Skip>,
 }
 
 impl Incoming {
@@ -55,13 +58,14 @@ impl Incoming {
     /// # Errors
     /// Whatever comes now cannot be read either: the connection is to be closed.
     pub(crate) fn next(&mut self) -> Result<Option<Value<'_>>, Malformed> {
-        if self.unread_bytes() > MUCH_BYTES && self.searched < self.bytes.len() {
+        let is_much = self.unread_bytes() > MUCH_BYTES && self.searched < self.bytes.len();
+        if is_much && self.skip.is_none() {
             self.search();
         }
         while self.superseded.front() == Some(&self.taken) {
             self.superseded.pop_front();
             self.conflated += 1;
-            if let Some((_, length)) = resp::decode(&self.bytes[self.taken..])? {
+            if let Ok(Some((_, length))) = resp::decode(&self.bytes[self.taken..]) {
                 self.taken += length;
             }
         }
@@ -70,11 +74,28 @@ impl Incoming {
             self.bytes.shrink_to(KEPT_BYTES_MAX);
             (self.taken, self.searched) = (0, 0);
         }
-        let Some((value, length)) = resp::decode(&self.bytes[self.taken..])? else {
+        let unread = &self.bytes[self.taken..];
+        if self.skip.is_none() {
+            match resp::decode(unread) {
+                Ok(None) => return Ok(None),
+                Ok(Some((value, length))) => {
+                    self.taken += length;
+                    return Ok(Some(value));
+                }
+                Err(Refused::Malformed) => return Err(Malformed),
+                Err(Refused::TooLarge) => {}
+            }
+        }
+        let skip = self.skip.get_or_insert_with(Skip::new);
+        self.taken += skip.pass(unread)?;
+        if !skip.is_over() {
             return Ok(None);
-        };
-        self.taken += length;
-        Ok(Some(value))
+        }
+        let is_push = skip.is_push();
+        self.skip = None;
+        // What comes behind it was not searched.
+        self.searched = self.taken;
+        Ok(Some(Value::TooLarge { is_push }))
     }
 
     /// Finds the positions behind which one at least as new comes in the same channel. Those that
@@ -92,7 +113,10 @@ impl Incoming {
         self.superseded.clear();
         for (at, channel, stamp) in positions.into_iter().rev() {
             match newest.get(channel) {
-                Some(later) if *later >= stamp => self.superseded.push_front(at),
+                // It is not known here what the time is, and so which of the two is not believed.
+                Some(later) if *later >= stamp && !later.is_too_far_ahead(stamp.received_ms) => {
+                    self.superseded.push_front(at);
+                }
                 _ => {
                     newest.insert(channel, stamp);
                 }
@@ -126,6 +150,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bus::resp::VALUE_BYTES_MAX;
     use crate::bus::stamp::Node;
 
     /// A message in the channel of a user.
@@ -193,6 +218,109 @@ mod tests {
         }
         assert_eq!(incoming.unread_bytes(), 0);
         (read, incoming.conflated())
+    }
+
+    #[test]
+    fn what_is_too_large_is_passed_over_in_its_place_and_not_kept() {
+        let blob = |length: usize| [b"$2000000\r\n", &vec![b'x'; length][..], b"\r\n"].concat();
+        let small = "$1000\r\n".to_owned() + &"y".repeat(1000) + "\r\n";
+        let long_list = "*2000\r\n".to_owned() + &small.repeat(2000);
+        let many = "%262145\r\n".to_owned() + &"_\r\n".repeat(2 * 262_145);
+        for (large, is_push) in [
+            (blob(2_000_000), false),
+            (
+                [b">3\r\n+message\r\n+c\r\n", &blob(2_000_000)[..]].concat(),
+                true,
+            ),
+            (long_list.into_bytes(), false),
+            (many.into_bytes(), false),
+        ] {
+            let bytes = [b":1\r\n", &large[..], b":2\r\n", &large, b":3\r\n"].concat();
+            for piece_bytes in [64 * 1024 - 1, 1_000_000, bytes.len()] {
+                let mut incoming = Incoming::default();
+                let mut read = Vec::new();
+                for piece in bytes.chunks(piece_bytes) {
+                    incoming.extend(piece);
+                    while let Some(value) = incoming.next().expect("well-formed") {
+                        read.push(format!("{value:?}"));
+                    }
+                    assert!(incoming.unread_bytes() <= VALUE_BYTES_MAX + piece_bytes);
+                }
+                let passed = format!("{:?}", Value::TooLarge { is_push });
+                let number = |n: i64| format!("{:?}", Value::Integer(n));
+                let expected = [number(1), passed.clone(), number(2), passed, number(3)];
+                assert_eq!(read, expected, "{piece_bytes}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_value_ends_the_reading_even_inside_what_is_too_large() {
+        for nonsense in ["x", "$x\r\n", ":1.5\r\n", "+a\rb\r\n"] {
+            let mut incoming = Incoming::default();
+            incoming.extend(b"%262145\r\n_\r\n");
+            assert_eq!(incoming.next(), Ok(None));
+            incoming.extend(nonsense.as_bytes());
+            assert_eq!(incoming.next(), Err(Malformed), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_believes_takes_the_place_of_nothing() {
+        let node = Node::new("Zk3v_0aQx-9").expect("a name");
+        let position = |received_ms, sequence| Told {
+            user: 5,
+            kind: Kind::Position,
+            stamp: Stamp {
+                received_ms,
+                node,
+                sequence,
+            },
+        };
+        let mut all: Vec<Told> = (0..1000).map(|n| position(1_000_000 + n, n)).collect();
+        all.push(position(9_999_999_999_999, 7));
+        let bytes: Vec<u8> = all.iter().flat_map(Told::written).collect();
+        let (read, conflated) = read(&bytes, bytes.len());
+        assert_eq!((&read[..], conflated), (&all[999..], 999));
+    }
+
+    #[test]
+    fn positions_behind_what_is_too_large_are_searched_for_the_newest() {
+        let positions = |from: u64| {
+            let node = Node::new("Zk3v_0aQx-9").expect("a name");
+            (from..from + 1000).flat_map(move |received_ms| {
+                let stamp = Stamp {
+                    received_ms,
+                    node,
+                    sequence: 7,
+                };
+                Told {
+                    user: 5,
+                    kind: Kind::Position,
+                    stamp,
+                }
+                .written()
+            })
+        };
+        let mut incoming = Incoming::default();
+        incoming.extend(&positions(0).collect::<Vec<_>>());
+        incoming.extend(b"$2000000\r\n");
+        let mut count = 0;
+        while incoming.next().expect("well-formed").is_some() {
+            count += 1;
+        }
+        incoming.extend(&[b'x'; 2_000_000]);
+        assert_eq!(incoming.next(), Ok(None));
+        incoming.extend(b"\r\n");
+        incoming.extend(&positions(1000).collect::<Vec<_>>());
+        assert_eq!(
+            incoming.next(),
+            Ok(Some(Value::TooLarge { is_push: false }))
+        );
+        while incoming.next().expect("well-formed").is_some() {
+            count += 1;
+        }
+        assert_eq!((count, incoming.conflated()), (2, 1998));
     }
 
     proptest! {

@@ -184,6 +184,7 @@ impl Link {
         }
         match value {
             Value::Push(items) => self.take_push(items, now),
+            Value::TooLarge { is_push: true } => None,
             answer => self.take_answer(answer, now),
         }
     }

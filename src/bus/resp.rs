@@ -5,14 +5,17 @@
 //! A value begins with a byte for its type and ends with CR LF; what may hold any byte tells its
 //! length first. Of it, what Redis sends no client is refused: strings and lists of unknown length.
 
-/// Longest value, in bytes with all that is inside it. An answer that is longer ends the link.
+/// Longest value, in bytes with all that is inside it. One that is longer is passed over.
 pub(crate) const VALUE_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
 
 /// Longest text that ends with its line: numbers, states, error messages.
 pub(super) const LINE_BYTES_MAX: usize = 4096;
 
-/// Most elements of one list.
+/// Most elements of one list. One that has more is passed over.
 pub(super) const ITEMS_MAX: usize = 256 * 1024;
+
+/// No string is longer, as Redis is configured, and no list either.
+pub(super) const SIZE_MAX: usize = 512 * 1024 * 1024;
 
 /// The types that a value may have.
 const KINDS: &[u8] = b"+-:,(#_$!=*~%>|";
@@ -82,6 +85,11 @@ pub(crate) enum Value<'a> {
     Map(Items<'a>),
     /// No answer, but what came by itself: a message of a channel.
     Push(Items<'a>),
+    /// One that was too large and has been passed over, which says nothing to anybody.
+    TooLarge {
+        /// Whether it was no answer, but came by itself.
+        is_push: bool,
+    },
 }
 
 impl<'a> Value<'a> {
@@ -113,30 +121,76 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// These bytes are no RESP3, or a value that is too large: what follows cannot be read either.
+/// These bytes are no RESP3: what follows cannot be read either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
+/// Why a value is not decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It is none.
+    Malformed,
+    /// It is larger than a value may be, and has to be passed over.
+    TooLarge,
+}
+
+impl From<Malformed> for Refused {
+    fn from(_: Malformed) -> Refused {
+        Refused::Malformed
+    }
+}
+
+/// A value and where it ends; nothing until all of it is there.
+type Decoded<'a> = Result<Option<(Value<'a>, usize)>, Refused>;
+
 /// The first value of these bytes and how many it took; nothing until all of it is there.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Option<(Value<'_>, usize)>, Malformed> {
-    let decoded = decode_at(bytes, 0, DEPTH_MAX)?;
-    match decoded {
-        Some((_, end)) if end > VALUE_BYTES_MAX => Err(Malformed),
+pub(super) fn decode(bytes: &[u8]) -> Decoded<'_> {
+    match decode_at(bytes, 0, DEPTH_MAX)? {
+        Some((_, end)) if end > VALUE_BYTES_MAX => Err(Refused::TooLarge),
         // No end is in sight within what a value may have.
-        None if bytes.len() > VALUE_BYTES_MAX => Err(Malformed),
+        None if bytes.len() > VALUE_BYTES_MAX => Err(Refused::TooLarge),
         decoded => Ok(decoded),
     }
 }
 
-/// The value that begins here, and where it ends.
-fn decode_at(
-    bytes: &[u8],
-    at: usize,
-    depth_left: usize,
-) -> Result<Option<(Value<'_>, usize)>, Malformed> {
+/// The value that begins here.
+fn decode_at(bytes: &[u8], at: usize, depth_left: usize) -> Decoded<'_> {
+    let Some((head, end)) = head_at(bytes, at)? else {
+        return Ok(None);
+    };
+    match head {
+        Head::Whole(value) => Ok(Some((value, end))),
+        Head::Blob { length, .. } if length > VALUE_BYTES_MAX => Err(Refused::TooLarge),
+        Head::List { count, .. } if count > ITEMS_MAX => Err(Refused::TooLarge),
+        Head::Blob { kind, length } => blob_at(bytes, end, kind, length),
+        Head::List { kind, count } => list_at(bytes, end, kind, count, depth_left),
+    }
+}
+
+/// How a value begins.
+pub(super) enum Head<'a> {
+    /// It is no more than this.
+    Whole(Value<'a>),
+    /// As many bytes follow, and CR LF.
+    Blob { kind: u8, length: usize },
+    /// As many elements follow, or pairs of them.
+    List { kind: u8, count: usize },
+}
+
+/// How many elements there are in a list of this type and count.
+pub(super) fn items(kind: u8, count: usize) -> usize {
+    match kind {
+        b'%' | b'|' => 2 * count,
+        _ => count,
+    }
+}
+
+/// How the value begins that begins here, and where that ends.
+pub(super) fn head_at(bytes: &[u8], at: usize) -> Result<Option<(Head<'_>, usize)>, Malformed> {
     let Some(Line { kind, line, end }) = line_at(bytes, at)? else {
         return Ok(None);
     };
+    let size = || size(line, SIZE_MAX);
     let value = match kind {
         b'+' => Value::Simple(line),
         b'-' => Value::Error(line),
@@ -151,26 +205,24 @@ fn decode_at(
         b'_' if line.is_empty() => Value::Null,
         // Nothing, as it is written before the HELLO that chooses RESP3.
         b'$' | b'*' if line == b"-1" => Value::Null,
-        b'$' | b'!' | b'=' => return blob_at(bytes, end, kind, size(line, VALUE_BYTES_MAX)?),
+        b'$' | b'!' | b'=' => {
+            let length = size()?;
+            return Ok(Some((Head::Blob { kind, length }, end)));
+        }
         b'*' | b'~' | b'%' | b'>' | b'|' => {
-            let count = size(line, ITEMS_MAX)?;
-            return list_at(bytes, end, kind, count, depth_left);
+            let count = size()?;
+            return Ok(Some((Head::List { kind, count }, end)));
         }
         _ => return Err(Malformed),
     };
-    Ok(Some((value, end)))
+    Ok(Some((Head::Whole(value), end)))
 }
 
-fn blob_at(
-    bytes: &[u8],
-    begin: usize,
-    kind: u8,
-    length: usize,
-) -> Result<Option<(Value<'_>, usize)>, Malformed> {
+fn blob_at(bytes: &[u8], begin: usize, kind: u8, length: usize) -> Decoded<'_> {
     let end = begin + length;
     match bytes.get(end..end + 2) {
         Some(b"\r\n") => {}
-        Some(_) => return Err(Malformed),
+        Some(_) => return Err(Refused::Malformed),
         None => return Ok(None),
     }
     let blob = &bytes[begin..end];
@@ -179,25 +231,16 @@ fn blob_at(
         // Three letters say how the text is to be shown.
         b'=' => match blob {
             [_, _, _, b':', text @ ..] => Value::Blob(text),
-            _ => return Err(Malformed),
+            _ => return Err(Refused::Malformed),
         },
         _ => Value::Blob(blob),
     };
     Ok(Some((value, end + 2)))
 }
 
-fn list_at(
-    bytes: &[u8],
-    begin: usize,
-    kind: u8,
-    count: usize,
-    depth_left: usize,
-) -> Result<Option<(Value<'_>, usize)>, Malformed> {
+fn list_at(bytes: &[u8], begin: usize, kind: u8, count: usize, depth_left: usize) -> Decoded<'_> {
     let depth_left = depth_left.checked_sub(1).ok_or(Malformed)?;
-    let left = match kind {
-        b'%' | b'|' => 2 * count,
-        _ => count,
-    };
+    let left = items(kind, count);
     let mut end = begin;
     for _ in 0..left {
         match decode_at(bytes, end, depth_left)? {

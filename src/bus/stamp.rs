@@ -6,6 +6,10 @@ use std::fmt;
 /// How many characters name a node.
 pub(crate) const NODE_BYTES: usize = 11;
 
+/// A time that is so many milliseconds ahead of a node's clock is not believed: one of two clocks is
+/// wrong, and all that is said of the user until then would have to seem newer.
+const AHEAD_MS_MAX: u64 = 60_000;
+
 /// What a node is called from its start to its end: 11 characters that are safe in a URL, 64 bits
 /// of chance.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,14 +46,17 @@ pub(crate) struct Stamp {
     pub(crate) received_ms: u64,
     /// Who received it.
     pub(crate) node: Node,
-    /// The how manieth of what the node says it is, from its start on.
+    /// How many things the node has said since its start, this one included.
     pub(crate) sequence: u64,
 }
 
 impl Stamp {
-    /// This stamp, or one of the first millisecond in which it is newer than the newest known.
+    /// This stamp, or one of the first millisecond in which it is newer than the newest known. One
+    /// that is too far ahead does not count: this node's clock was wrong, and has been set since.
     pub(crate) fn after(self, newest: Option<Stamp>) -> Stamp {
-        let Some(newest) = newest.filter(|newest| self <= *newest) else {
+        let is_before =
+            |newest: &Stamp| self <= *newest && !newest.is_too_far_ahead(self.received_ms);
+        let Some(newest) = newest.filter(is_before) else {
             return self;
         };
         let same_time = Stamp {
@@ -63,6 +70,11 @@ impl Stamp {
                 ..self
             },
         }
+    }
+
+    /// Whether it is not to be believed where the clock says this time.
+    pub(crate) fn is_too_far_ahead(self, now_ms: u64) -> bool {
+        self.received_ms > now_ms.saturating_add(AHEAD_MS_MAX)
     }
 }
 
@@ -110,6 +122,14 @@ mod tests {
         }
         let named = Node::new("Zk3v_0aQx-9").expect("a name");
         assert_eq!(named.name(), "Zk3v_0aQx-9");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_keep_a_user_in_the_future() {
+        let said = stamp(1_000_000, 1, 8);
+        let believed = stamp(1_060_000, 1, 7);
+        assert_eq!(said.after(Some(believed)), stamp(1_060_000, 1, 8));
+        assert_eq!(said.after(Some(stamp(1_060_001, 1, 7))), said);
     }
 
     proptest! {

@@ -93,7 +93,7 @@ impl Trouble {
 }
 
 /// What an engine said, as part of one line.
-pub(super) fn said(bytes: &[u8]) -> String {
+pub(crate) fn said(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let printable = text.chars().filter(|c| !c.is_control());
     printable.take(SAID_CHARS_MAX).collect()

@@ -40,7 +40,7 @@ impl Covering {
         };
     }
 
-    /// Counts a follow of everyone; says the how manieth it is.
+    /// The number of the next follow of everyone.
     pub(super) fn next_turn(&mut self) -> u32 {
         self.turns = self.turns.wrapping_add(1);
         self.turns

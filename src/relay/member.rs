@@ -60,7 +60,7 @@ impl Followed {
 pub(super) struct Everyone {
     /// Where in that list.
     pub(super) at: u32,
-    /// The how manieth time it was that somebody followed everyone.
+    /// The number of this follow among all that anybody made of everyone.
     pub(super) turn: u32,
     /// Runners whom it does not cover. None of them is followed by name.
     pub(super) left_out: HashSet<u32>,

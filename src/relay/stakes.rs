@@ -1,4 +1,5 @@
-//! What is kept of runners where there are other nodes. Knows no other node, and who follows nobody.
+//! What is kept of runners where there are other nodes. Must never know which nodes those are, nor
+//! who follows whom here.
 
 use std::collections::HashMap;
 use std::rc::Rc;

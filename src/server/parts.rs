@@ -24,6 +24,7 @@ use super::os::demo::{self, Demo};
 use super::os::limits::Limits;
 use super::os::listen::Listeners;
 use super::os::parent::Parent;
+use super::os::process::has_terminal;
 use super::outgoing::Outgoing;
 use super::pages::Pages;
 use super::queues::Queues;
@@ -97,7 +98,7 @@ impl Server {
             Listeners::bind(&config.entrances(), config.backlog, config.reuse_port)?;
         let course = (config.course.as_deref()).map(Course::load).transpose()?;
         let has_files = roster.is_given() || course.is_some() || certificate.is_some();
-        let mut signals = if door.asks_for_tokens() || has_files {
+        let mut signals = if door.asks_for_tokens() || has_files || !has_terminal() {
             Signals::new([SIGHUP, SIGINT, SIGTERM])
         } else {
             // There is nothing to read again: one ends the process when its terminal is closed.

@@ -245,7 +245,12 @@ impl Crowd {
 
     /// Lets a moment pass in which the server goes to sleep: its time on the CPU is exact then.
     pub(crate) fn rest(&mut self, sink: &mut impl Sink) -> Result<(), String> {
-        let end = Instant::now() + REST;
+        self.rest_for(REST, sink)
+    }
+
+    /// Lets so much time pass.
+    pub(crate) fn rest_for(&mut self, time: Duration, sink: &mut impl Sink) -> Result<(), String> {
+        let end = Instant::now() + time;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
             self.pump(left, sink)?;
         }

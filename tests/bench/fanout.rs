@@ -4,13 +4,16 @@
 mod app;
 mod attack;
 mod badge;
+mod bus;
 mod bystander;
 #[path = "../certificates.rs"]
 #[expect(dead_code, reason = "the load believes every CA")]
 mod certificates;
+mod cluster;
 mod connection;
 mod crowd;
 mod crowds;
+mod engine;
 mod figures;
 mod flight;
 mod floor;
@@ -18,15 +21,19 @@ mod follow;
 mod idle;
 mod line;
 mod machine;
+mod nodes;
 mod peer;
 mod phone;
 mod phones;
 mod process;
 mod proxy;
+#[path = "../redis.rs"]
+mod redis;
 mod relay;
 mod report;
 mod rush;
 mod scenario;
+mod scrape;
 #[path = "../tokens/scratch.rs"]
 mod scratch;
 mod secure;

@@ -108,6 +108,16 @@ pub(crate) static LONGEST_TURN: Figure = figure("longest_turn_ms", "turn ms, at 
 pub(crate) static STOP: Figure = figure("state_stop_ms", "stop ms", 0);
 pub(crate) static RESTORE: Figure = figure("state_start_ms", "start ms", 0);
 
+pub(crate) static BY_ENGINE: Figure = figure("engine_us_per_position", "engine µs/position", 2);
+pub(crate) static WITH_ENGINE: Figure = figure("cpu_us_per_delivery_with_engine", "with engine", 2);
+pub(crate) static TAKE: Figure = figure("cpu_us_per_position_alone", "taken, alone", 2).ranged();
+pub(crate) static PUBLISH: Figure = figure("cpu_us_per_publish", "published", 2).ranged();
+pub(crate) static RECEIVE: Figure = figure("cpu_us_per_receive", "received", 2).ranged();
+pub(crate) static ENGINE_PUBLISH: Figure =
+    figure("engine_us_per_publish", "engine: published", 2).ranged();
+pub(crate) static ENGINE_RECEIVE: Figure =
+    figure("engine_us_per_receive", "engine: to each node", 2).ranged();
+
 pub(crate) static REPORTS: Figure = figure("reports_per_s", "reports/s", 0);
 pub(crate) static REPORT: Figure = figure("cpu_us_per_report", "CPU µs/report", 2);
 pub(crate) static POSITION: Figure = figure("cpu_us_per_position", "CPU µs/position", 2);

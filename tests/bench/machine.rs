@@ -41,6 +41,14 @@ impl Cores {
         }
     }
 
+    /// The same with the other's core for each.
+    pub(crate) fn swapped(self) -> Cores {
+        Cores {
+            pair: self.pair.map(|(server, load)| (load, server)),
+            ..self
+        }
+    }
+
     /// Cores of the machine.
     pub(crate) fn count(self) -> usize {
         self.online

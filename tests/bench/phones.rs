@@ -1,8 +1,7 @@
 //! Runners by HTTP beside the same runners by WebSocket, on one server and with the same followers:
 //! what a report costs, what a position costs, how long both take, and whether all arrive.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -10,13 +9,14 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::app::App;
-use crate::crowd::{Crowd, PATIENCE, Receiving};
+use crate::crowd::{Crowd, Receiving};
 use crate::figures::{self, Figure, Outcome};
 use crate::flight::{self, Flight, Graph};
 use crate::machine::Cores;
 use crate::phone::Phones;
 use crate::process::{Process, Program};
 use crate::relay::{self, FIXED_RATE_WINDOW, Load, Pace, WARM_UP_SECONDS};
+use crate::scrape::Scrape;
 use crate::span::{Mark, Span};
 
 pub(crate) const RUNNERS: usize = 500;
@@ -94,7 +94,7 @@ pub(crate) fn run(
             Way::Reports => scene.send_reports(&mut reports, seconds)?,
         }
     }
-    let taken = taken(scene.process.address, app).map_err(|error| format!("metrics: {error}"))?;
+    let taken = taken(scene.process.address, app)?;
     if taken != scene.reports {
         let line = format!("{taken} of {} reports taken", scene.reports);
         scene.wrong.push(line);
@@ -318,16 +318,8 @@ fn append_times(
 }
 
 /// How many positions the server says that it took from phones.
-fn taken(server: SocketAddr, app: App) -> std::io::Result<u64> {
-    let mut stream = TcpStream::connect(server)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let series = format!(
-        "spectate_positions_received_total{{source=\"{}\"}} ",
-        app.source()
-    );
-    let count = answer.lines().find_map(|line| line.strip_prefix(&series));
-    Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
+fn taken(server: SocketAddr, app: App) -> Result<u64, String> {
+    let source = app.source();
+    let series = format!("spectate_positions_received_total{{source=\"{source}\"}}");
+    Ok(Scrape::read(server)?.value(&series) as u64)
 }

@@ -50,6 +50,11 @@ pub(crate) enum Program {
         front: Front,
     },
     Floor(Floor),
+    /// So many of a server binary on one bus; none is one alone, without a bus.
+    Nodes {
+        path: PathBuf,
+        count: usize,
+    },
 }
 
 impl Program {
@@ -61,7 +66,7 @@ impl Program {
                 flags,
                 front: *front,
             },
-            Program::Floor(floor) => Program::Floor(*floor),
+            other => other.clone(),
         }
     }
 }
@@ -105,6 +110,21 @@ impl Process {
         Process::start_with(program, cores, &environment)
     }
 
+    /// One of several, if there is a bus.
+    pub(crate) fn start_node(
+        path: &Path,
+        cores: Cores,
+        bus: Option<&str>,
+    ) -> Result<Process, String> {
+        let program = Program::Spectate {
+            path: path.to_owned(),
+            flags: &[],
+            front: Front::Plain,
+        };
+        let bus = bus.map(|bus| ("SPECTATE_BUS", bus));
+        Process::start_with(&program, cores, bus.as_slice())
+    }
+
     fn start_with(
         program: &Program,
         cores: Cores,
@@ -112,7 +132,7 @@ impl Process {
     ) -> Result<Process, String> {
         let front = match program {
             Program::Spectate { front, .. } => *front,
-            Program::Floor(_) => Front::Plain,
+            Program::Floor(_) | Program::Nodes { .. } => Front::Plain,
         };
         let pair = front.pair()?;
         let mut command = match program {
@@ -125,6 +145,7 @@ impl Process {
                 };
                 command
             }
+            Program::Nodes { .. } => return Err("these are several".to_owned()),
             Program::Floor(floor) => {
                 let this = std::env::current_exe().map_err(|error| error.to_string())?;
                 let mut command = Command::new(this);

@@ -215,6 +215,9 @@ pub(crate) fn legend() -> String {
          answered, delivered: from when a report was due.\n\
          resumed: a handshake with a ticket in the place of a signature. cleartext: the same server without TLS; behind \
          nginx: that with nginx before it, CPU and memory of both.\n\
+         engine: redis-server. with engine: CPU µs, with the engine's. alone: one node without a bus. taken, published, \
+         received: a node's part in a position that nobody follows; engine: its part, and that for each node that hears \
+         of it.\n\
          server %: of its core. per read, per write: deliveries that the load finds in one read(2), and that the servers \
          send in one write(2), if nobody else on the machine uses TCP. \
          others %: of the machine, used by others; rows over {:.0} % are disturbed.",

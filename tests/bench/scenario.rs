@@ -10,17 +10,20 @@ use crate::flight::Graph;
 use crate::floor::Floor;
 use crate::follow::Runners;
 use crate::machine::Cores;
+use crate::nodes::Scene;
 use crate::phones::Audience;
 use crate::process::{Front, Program};
 use crate::relay::{Length, Load};
 use crate::state::Field;
-use crate::{attack, follow, idle, phones, proxy, relay, slow, state, tls};
+use crate::{
+    attack, bus, cluster, engine, follow, idle, nodes, phones, proxy, relay, slow, state, tls,
+};
 
 /// Followers of the largest crowds.
 const CROWD: usize = 19_000;
 
 /// What can be asked for by name.
-pub(crate) const NAMES: [&str; 13] = [
+pub(crate) const NAMES: [&str; 14] = [
     "ring",
     "star",
     "race",
@@ -33,6 +36,7 @@ pub(crate) const NAMES: [&str; 13] = [
     "phones",
     "state",
     "tls",
+    "nodes",
     "scale",
 ];
 
@@ -54,6 +58,8 @@ pub(crate) enum Rivals {
     Floors,
     /// The server speaks TLS: it is set against itself without, and behind nginx.
     Plain,
+    /// Nodes on a bus: they are set against one alone.
+    Alone,
 }
 
 pub(crate) enum Work {
@@ -68,6 +74,11 @@ pub(crate) enum Work {
     Slow,
     Attack(Attack),
     State(Field),
+    Nodes(Scene),
+    Bus {
+        per_second: f64,
+        seconds: f64,
+    },
     Phones {
         app: App,
         audience: Audience,
@@ -110,6 +121,11 @@ impl Case {
             Work::Slow => slow::run(program, cores),
             Work::Attack(attack) => attack::run(program, cores, *attack),
             Work::State(field) => state::run(program, cores, *field),
+            Work::Nodes(scene) => nodes::run(program, cores, scene),
+            Work::Bus {
+                per_second,
+                seconds,
+            } => bus::run(program, cores, *per_second, *seconds),
             Work::Phones {
                 app,
                 audience,
@@ -120,6 +136,9 @@ impl Case {
 
     /// The rows of this group: ours first, those that they are set against last.
     pub(crate) fn contenders(&self, setting: &Setting) -> Vec<Contender> {
+        if self.rivals == Rivals::Alone {
+            return cluster::contenders(&self.work, setting);
+        }
         let front = match self.rivals {
             Rivals::Plain => Front::Tls,
             _ => Front::Plain,
@@ -135,7 +154,7 @@ impl Case {
             Contender::new(name, path, &[], front)
         }));
         match self.rivals {
-            Rivals::Nobody => {}
+            Rivals::Nobody | Rivals::Alone => {}
             Rivals::Floors => {
                 contenders.extend([Floor::Plain, Floor::Coalesced].map(|floor| Contender {
                     name: format!("{} floor", floor.word()),
@@ -214,6 +233,7 @@ impl Contender {
 pub(crate) fn missing(scenario: &str) -> Option<String> {
     match scenario {
         "tls" => proxy::program().err(),
+        "nodes" => engine::missing(),
         _ => None,
     }
 }
@@ -330,6 +350,8 @@ pub(crate) fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
             })
             .into(),
         "tls" => tls::cases(scenario, setting),
+        "nodes" if engine::missing().is_some() => Vec::new(),
+        "nodes" => cluster::cases(scenario, setting),
         _ => scale(scenario, setting),
     }
 }

@@ -1,8 +1,7 @@
 //! What it costs to keep a large state in a file: its size, how long it takes to write and to read
 //! it, and what those notice of it who are served meanwhile.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use crate::figures::{self, Outcome};
 use crate::machine::Cores;
 use crate::peer::Peer;
 use crate::process::{Process, Program};
+use crate::scrape::Scrape;
 use crate::span::Mark;
 
 /// Points of each trail, and how far they are apart in time, in milliseconds.
@@ -49,7 +49,7 @@ pub(crate) fn run(program: &Program, cores: Cores, field: Field) -> Result<Outco
         Bystander::start(process.address, &Hellos::plain())?,
         Instant::now(),
     );
-    let (before, mut write_s) = (scrape.ticks(), 0.0);
+    let (before, mut write_s) = (ticks(&scrape), 0.0);
     for _ in 0..WRITES {
         scrape = next_write(
             &process,
@@ -70,7 +70,7 @@ pub(crate) fn run(program: &Program, cores: Cores, field: Field) -> Result<Outco
     let back = Scrape::read(process.address)?;
     let mut wrong = Vec::new();
     // The bystander is one more, who stands still: its trail is one point for each half minute.
-    let (known, points) = (back.known(), back.value("spectate_trail_points"));
+    let (known, points) = (known(&back), back.value("spectate_trail_points"));
     if known != field.runners as f64 + 1.0 {
         wrong.push(format!("{known} runners came back"));
     }
@@ -84,7 +84,7 @@ pub(crate) fn run(program: &Program, cores: Cores, field: Field) -> Result<Outco
             (&figures::WRITE, write_s * 1e3),
             (
                 &figures::LONGEST_TURN,
-                longest_turn_ms(&before, &scrape.ticks()),
+                longest_turn_ms(&before, &ticks(&scrape)),
             ),
             (&figures::WORST, ms(met.worst)),
             (&figures::MEDIAN, ms(met.median)),
@@ -171,42 +171,20 @@ fn longest_turn_ms(before: &[(f64, f64)], after: &[(f64, f64)]) -> f64 {
     longest_s * 1e3
 }
 
-/// The metrics at one moment.
-struct Scrape(String);
+/// Of how many users it is known where they are.
+fn known(scrape: &Scrape) -> f64 {
+    ["live", "stale"]
+        .map(|state| scrape.value(&format!("spectate_runners{{state=\"{state}\"}}")))
+        .iter()
+        .sum()
+}
 
-impl Scrape {
-    fn read(server: SocketAddr) -> Result<Scrape, String> {
-        let words = |error: std::io::Error| format!("metrics: {error}");
-        let mut stream = TcpStream::connect(server).map_err(words)?;
-        let request = b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n";
-        stream.write_all(request).map_err(words)?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).map_err(words)?;
-        Ok(Scrape(text))
-    }
-
-    /// Of the first sample that begins so.
-    fn value(&self, name: &str) -> f64 {
-        let mut lines = self.0.lines();
-        let value = lines.find_map(|line| line.strip_prefix(name)?.split(' ').nth(1)?.parse().ok());
-        value.unwrap_or(0.0)
-    }
-
-    /// Of how many users it is known where they are.
-    fn known(&self) -> f64 {
-        ["live", "stale"]
-            .map(|state| self.value(&format!("spectate_runners{{state=\"{state}\"}}")))
-            .iter()
-            .sum()
-    }
-
-    /// The turns of the loop: how many took up to so many seconds.
-    fn ticks(&self) -> Vec<(f64, f64)> {
-        let buckets = self.0.lines().filter_map(|line| {
-            let rest = line.strip_prefix("spectate_tick_seconds_bucket{le=\"")?;
-            let (bound, count) = rest.split_once("\"} ")?;
-            Some((bound.parse().unwrap_or(f64::INFINITY), count.parse().ok()?))
-        });
-        buckets.collect()
-    }
+/// The turns of the loop: how many took up to so many seconds.
+fn ticks(scrape: &Scrape) -> Vec<(f64, f64)> {
+    let buckets = scrape.lines().filter_map(|line| {
+        let rest = line.strip_prefix("spectate_tick_seconds_bucket{le=\"")?;
+        let (bound, count) = rest.split_once("\"} ")?;
+        Some((bound.parse().unwrap_or(f64::INFINITY), count.parse().ok()?))
+    });
+    buckets.collect()
 }

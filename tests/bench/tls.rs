@@ -24,11 +24,14 @@ pub(crate) fn cases(scenario: &'static str, setting: &Setting) -> Vec<Case> {
     let race_of = |pace: &str| format!("race: 10 runners {pace}, {race} followers of all ten");
     let idle = crowd(IDLE);
     vec![
-        case(
-            race_of("at 1 Hz"),
-            Graph::all_follow_all(10, race.count),
-            Load::Rate { per_second: 10.0 },
-        ),
+        Case {
+            variant: Some(&["--flush-interval", "1s"]),
+            ..case(
+                race_of("at 1 Hz"),
+                Graph::all_follow_all(10, race.count),
+                Load::Rate { per_second: 10.0 },
+            )
+        },
         case(
             "ring: 100 users, each follows itself and the next, 10,000 positions/s in all"
                 .to_owned(),

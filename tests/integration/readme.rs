@@ -14,7 +14,8 @@ const BENCH: &str = "tests/bench/README.md";
 
 const README_LINES_MAX: usize = 160;
 
-const SUBCOMMANDS: [&str; 7] = [
+/// Those that have flags.
+pub(crate) const SUBCOMMANDS: [&str; 7] = [
     "serve", "simulate", "watch", "record", "replay", "export", "token",
 ];
 
@@ -23,7 +24,10 @@ fn assert_parses(command: &[String], place: &str) {
     let parsed = cli::parse(words.chain(command.iter().map(OsString::from)));
     let is_one = match &parsed {
         Parsed::Run(_) => true,
-        Parsed::Print(_) => command.iter().any(|word| word == "--help"),
+        Parsed::Print(_) => {
+            command.iter().any(|word| word == "--help")
+                || matches!(&*command[0], "man" | "completions")
+        }
         Parsed::Refuse(_) => false,
     };
     assert!(is_one, "{place}: spectate {command:?}: {parsed:?}");
@@ -52,7 +56,7 @@ fn every_command_of_ours_in_the_manuals_is_one() {
 }
 
 /// The flags of a subcommand, each with its default as its help tells it.
-fn flags(subcommand: &str) -> BTreeMap<String, Option<String>> {
+pub(crate) fn flags(subcommand: &str) -> BTreeMap<String, Option<String>> {
     let output = program(&[subcommand, "--help"]).output();
     let help = String::from_utf8(output.expect("it starts").stdout).expect("UTF-8");
     let flags = help.lines().filter_map(|line| {

@@ -83,6 +83,8 @@ struct Knowing {
     ignored: Vec<Ignored>,
 }
 
+const NOW_MS: u64 = 1_714_470_000_000;
+
 impl Knowing {
     fn new(name: &str) -> Knowing {
         Knowing {
@@ -99,7 +101,7 @@ impl Knowing {
     fn tell(&mut self, names: &Names, number: Option<u64>) {
         self.sequence += 1;
         let stamp = Stamp {
-            received_ms: 1_714_470_000_000,
+            received_ms: NOW_MS,
             node: self.node,
             sequence: self.sequence,
         };
@@ -157,7 +159,7 @@ impl Knowing {
                 }
                 Some(event) => panic!("{event:?}"),
             };
-            match Envelope::read(payload, self.node) {
+            match Envelope::read(payload, self.node, NOW_MS) {
                 Ok(envelope) if envelope.kind == Kind::Position => {
                     let heard = match &mut self.newest {
                         Some(newest) => newest.hear(envelope.stamp),

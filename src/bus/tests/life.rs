@@ -317,6 +317,23 @@ fn what_an_engine_cannot_have_meant_ends_the_link() {
 }
 
 #[test]
+fn what_is_too_large_takes_the_place_of_its_answer_and_the_link_stays_up() {
+    let mut run = Run::up();
+    get(&mut run.link, "spectate:l:5", 1).expect("room");
+    get(&mut run.link, "spectate:l:6", 2).expect("room");
+    let large = blob(&"x".repeat(2_000_000));
+    run.say(&format!(
+        ">3\r\n{}{}{large}",
+        blob("message"),
+        blob("spectate:nodes")
+    ));
+    run.say(&large);
+    run.say(&blob("y"));
+    assert_eq!(run.events, ["1: TooLarge { is_push: false }", "2: y"]);
+    assert!(run.link.is_up());
+}
+
+#[test]
 fn errors_that_are_about_the_whole_engine_end_the_link_whatever_was_asked() {
     for (error, is_to_be_mended) in [
         (

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use crate::bus::resp::*;
+use crate::bus::skip::Skip;
 
 /// A value with all that is in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,6 +121,22 @@ proptest! {
     }
 
     #[test]
+    fn a_value_is_passed_over_to_its_last_byte_wherever_it_is_cut(tree in tree(), more: Vec<u8>) {
+        let written = tree.written();
+        let followed = [&written[..], &more].concat();
+        for cut in 0..written.len() {
+            let mut skip = Skip::new();
+            let first = skip.pass(&written[..cut]).expect("well-formed");
+            prop_assert!(first <= cut && !skip.is_over(), "cut at {}", cut);
+            let second = skip.pass(&followed[first..]).expect("well-formed");
+            prop_assert!(skip.is_over());
+            prop_assert_eq!(first + second, written.len(), "cut at {}", cut);
+            let (value, _) = decode(&written).expect("well-formed").expect("whole");
+            prop_assert_eq!(skip.is_push(), matches!(value, Value::Push(_)));
+        }
+    }
+
+    #[test]
     fn no_bytes_make_the_decoder_panic(
         mut bytes in prop::collection::vec(
             prop_oneof![any::<u8>(), prop::sample::select(b"$*>%|=!:,(#_+-~0129\r\n".to_vec())],
@@ -129,6 +146,7 @@ proptest! {
         at: prop::sample::Index,
     ) {
         let _ = decode(&bytes);
+        let _ = Skip::new().pass(&bytes);
         // Nor do some inside what was well-formed.
         let mut written = tree.written();
         let at = at.index(written.len());
@@ -157,17 +175,30 @@ proptest! {
 #[test]
 fn what_is_too_large_is_refused_as_soon_as_that_can_be_known() {
     let nested = |depth: usize| format!("{}:1\r\n", "*1\r\n".repeat(depth));
-    for refused in [
+    for too_large in [
         format!("${}\r\n", VALUE_BYTES_MAX + 1),
-        "$99999999999999999999999\r\n".to_owned(),
+        format!("${SIZE_MAX}\r\n"),
         format!("*{}\r\n", ITEMS_MAX + 1),
+    ] {
+        let refused = decode(too_large.as_bytes());
+        assert_eq!(refused, Err(Refused::TooLarge), "{too_large}");
+    }
+    for refused in [
+        format!("${}\r\n", SIZE_MAX + 1),
+        "$99999999999999999999999\r\n".to_owned(),
         "%2000000000\r\n".to_owned(),
         nested(DEPTH_MAX + 1),
         "|1\r\n+a\r\n+b\r\n".repeat(DEPTH_MAX + 1),
         format!("+{}", "a".repeat(LINE_BYTES_MAX + 1)),
     ] {
-        assert_eq!(decode(refused.as_bytes()), Err(Malformed), "{refused}");
+        assert_eq!(
+            decode(refused.as_bytes()),
+            Err(Refused::Malformed),
+            "{refused}"
+        );
     }
+    let too_deep = Skip::new().pass(nested(DEPTH_MAX + 1).as_bytes());
+    assert_eq!(too_deep, Err(Malformed));
     assert!(matches!(decode(nested(DEPTH_MAX).as_bytes()), Ok(Some(_))));
     let longest = "a".repeat(LINE_BYTES_MAX);
     assert!(matches!(
@@ -186,7 +217,7 @@ fn a_list_of_small_things_is_refused_once_it_has_more_bytes_than_a_value_may_hav
             list.extend_from_slice(blob.as_bytes());
         }
     }
-    assert_eq!(decode(&list), Err(Malformed));
+    assert_eq!(decode(&list), Err(Refused::TooLarge));
 }
 
 #[test]
@@ -210,6 +241,10 @@ fn what_redis_does_not_write_is_refused() {
         "=2\r\nab\r\n",
         "+a\rb\r\n",
     ] {
-        assert_eq!(decode(refused.as_bytes()), Err(Malformed), "{refused:?}");
+        assert_eq!(
+            decode(refused.as_bytes()),
+            Err(Refused::Malformed),
+            "{refused:?}"
+        );
     }
 }

@@ -79,13 +79,15 @@ impl Ear<'_> {
     /// The newest position of a user, as the engine kept it.
     pub(super) fn read_last_known(&mut self, id: &Rc<str>, value: Value, is_alone: bool) {
         let kept = match value {
-            Value::Blob(payload) => match Envelope::read(payload, self.node) {
-                Ok(envelope) if envelope.kind.is_kept() => Some(envelope),
-                Ok(_) | Err(_) => {
-                    self.counts.ignore(Ignored::Malformed);
-                    None
+            Value::Blob(payload) => {
+                match Envelope::read(payload, self.node, self.now.unix_ms as u64) {
+                    Ok(envelope) if envelope.kind.is_kept() => Some(envelope),
+                    Ok(_) | Err(_) => {
+                        self.counts.ignore(Ignored::Malformed);
+                        None
+                    }
                 }
-            },
+            }
             _ => None,
         };
         let mut held = self.topics.take_held(id);
@@ -105,7 +107,7 @@ impl Ear<'_> {
                 held.retain(is_after);
                 let age = since(self.now, envelope.stamp.received_ms);
                 let is_news = envelope.kind == Kind::Position && held.is_empty();
-                match topic.hear(envelope.stamp) {
+                match topic.hear(envelope.stamp, self.now) {
                     Heard::Newer if is_news && age < self.forget_after => {
                         topic.owes_position = false;
                         self.told.push_back(Told::Position {

@@ -53,6 +53,8 @@ pub(super) struct Engine {
     is_readable: bool,
     /// Whether anything was said over this connection.
     has_spoken: bool,
+    /// Whether the engine's end of the connection may be behind what is to be read.
+    is_hung_up: bool,
     /// What was asked and not answered yet.
     pub(super) questions: Questions,
     pub(super) resync: Resync,
@@ -84,6 +86,7 @@ impl Engine {
             piece: Vec::new(),
             is_readable: false,
             has_spoken: false,
+            is_hung_up: false,
             questions: Questions::default(),
             resync: Resync::new(),
             reconnects: 0,
@@ -108,15 +111,17 @@ impl Engine {
     pub(super) fn connect(&mut self, registry: &Registry, token: Token, now: Instant) {
         self.link.connecting(now);
         self.has_spoken = false;
+        self.is_hung_up = false;
         match Socket::begin(&self.address, registry, token) {
             Ok(socket) => self.socket = socket,
             Err(line) => self.link.failed(Trouble::Lost(line), now),
         }
     }
 
-    /// Notes that the poll has something to say about the socket.
-    pub(super) fn note_event(&mut self) {
+    /// Notes that the poll has something to say about the socket: that it is hung up, perhaps.
+    pub(super) fn note_event(&mut self, is_hung_up: bool) {
         self.is_readable = true;
+        self.is_hung_up |= is_hung_up;
     }
 
     /// Whether there is something to do by now.
@@ -163,14 +168,23 @@ impl Engine {
             let Socket::Open(stream) = &mut self.socket else {
                 return Ok(());
             };
-            let received = stream.read(&mut self.piece, false);
+            let received = stream.read(&mut self.piece, self.is_hung_up);
             // A handshake goes on, or an alert goes out. Of a failure the next reading tells.
             let _ = stream.drain();
             match received {
-                Ok(Received::Bytes { count, taken, .. }) => {
+                Ok(Received::Bytes {
+                    count,
+                    taken,
+                    is_all,
+                }) => {
                     self.take(count)?;
                     self.link.received(now);
                     left = left.saturating_sub(taken);
+                    if is_all {
+                        self.greet(node, access, now);
+                        self.link.drained(now);
+                        return Ok(());
+                    }
                 }
                 Ok(Received::Nothing) => {
                     self.link.drained(now);

@@ -9,17 +9,16 @@ use log::warn;
 
 use super::counts::Counts;
 use super::engine::Engine;
-use super::peers::{HEARTBEAT_INTERVAL, Peers};
+use super::peers::Peers;
 use super::questions::Question;
 use super::topic::{Position, Topic, Word};
 use super::topics::Topics;
 use super::{Nodes, Told};
 use crate::bus::{
-    Channel, Envelope, Event, Heard, Ignored, Kind, Names, Newest, Node, Of, Stamp, Value,
+    Channel, Envelope, Event, Heard, Ignored, Kind, Names, Newest, Node, Of, Stamp, Value, said,
 };
-use crate::protocol::{Place, decode_heartbeat, decode_word};
+use crate::protocol::{Place, decode_word};
 use crate::relay::Now;
-use crate::user::is_id;
 
 /// What is changed by what is heard.
 pub(super) struct Ear<'a> {
@@ -71,6 +70,9 @@ impl Nodes {
         };
         let mut news = None;
         while let Some(value) = Engine::next(incoming, link, now.monotonic) {
+            if matches!(value, Value::TooLarge { .. }) {
+                ear.counts.ignore(Ignored::Malformed);
+            }
             match link.take(value, now.monotonic) {
                 None => {}
                 Some(Event::Message { channel, payload }) => ear.hear(channel, payload),
@@ -81,7 +83,7 @@ impl Nodes {
                     }
                     ear.counts.refused += 1;
                     if resync.refused(now.monotonic) {
-                        news = Some(printable(error));
+                        news = Some(said(error));
                     }
                 }
                 Some(Event::Answer(_, value)) => match questions.pop() {
@@ -111,7 +113,7 @@ impl Nodes {
                 Some(Event::Refused(error)) => {
                     ear.counts.refused += 1;
                     if resync.refused(now.monotonic) {
-                        news = Some(printable(error));
+                        news = Some(said(error));
                     }
                 }
             }
@@ -142,7 +144,7 @@ impl Nodes {
 impl Ear<'_> {
     /// Hears a message of a channel.
     pub(super) fn hear(&mut self, channel: &[u8], payload: &[u8]) {
-        let heard = Envelope::read(payload, self.node);
+        let heard = Envelope::read(payload, self.node, self.now.unix_ms as u64);
         match (self.names.channel(channel), heard) {
             (Some(Channel::Nodes), Err(Ignored::Own)) => self.hear_own_heartbeat(payload),
             (_, Err(reason)) => self.counts.ignore(reason),
@@ -160,88 +162,6 @@ impl Ear<'_> {
         }
     }
 
-    pub(super) fn hear_of_node(&mut self, envelope: &Envelope) {
-        let node = envelope.stamp.node;
-        match (envelope.kind, count(envelope.json)) {
-            (Kind::Heartbeat, _) => {
-                let heartbeat = decode_heartbeat(envelope.json);
-                if let Some(heartbeat) = &heartbeat {
-                    self.compare_engines(node, heartbeat.place);
-                }
-                if self.peers.hear(node) {
-                    self.tell_whether_elsewhere(node);
-                }
-                if let Some(heartbeat) = heartbeat {
-                    self.take_everyone(node, heartbeat.everyone);
-                }
-            }
-            (Kind::Audience, Some(count)) => self.take_everyone(node, count),
-            (Kind::Newcomer, _) if is_id(envelope.json) => {
-                if self.topics.have_everyone() {
-                    let id = Rc::from(envelope.json);
-                    let now = self.now.monotonic;
-                    if let Some(topic) = self.topics.get_or_new_of_everyone(&id, now) {
-                        topic.is_newcomer = topic.newest.is_none();
-                    }
-                }
-            }
-            _ => self.counts.ignore(Ignored::Malformed),
-        }
-    }
-
-    /// Takes how many follow everyone on another node.
-    fn take_everyone(&mut self, node: Node, count: i64) {
-        if self.peers.set_everyone(node, count) {
-            self.told.push_back(Told::Everyone(self.peers.everyone()));
-        }
-    }
-
-    /// Says so, once, if a node looks for users on other engines than this one does.
-    fn compare_engines(&mut self, node: Node, theirs: Place) {
-        if theirs == self.place {
-            return;
-        }
-        if self.peers.is_first_difference(node) {
-            let told = |(engine, engines): Place| format!("{} of {engines}", engine + 1);
-            let (ours, theirs) = (told(self.place), told(theirs));
-            warn!(
-                "bus engines differ node={} here=\"{ours}\" there=\"{theirs}\" mend=\"give all nodes the same --bus in the same order\"",
-                node.name()
-            );
-        }
-    }
-
-    pub(super) fn hear_own_heartbeat(&mut self, payload: &[u8]) {
-        // What else we say in this channel is no sign of life.
-        let Some(stamp) = Envelope::heartbeat(payload) else {
-            return;
-        };
-        let round_trip = since(self.now, stamp.received_ms);
-        self.counts.round_trip.add(round_trip);
-        if round_trip >= HEARTBEAT_INTERVAL {
-            // The engine, or this node, stood still: ours may all come before those of others.
-            return;
-        }
-        for gone in self.peers.hear_own(stamp.sequence) {
-            self.tell_whether_elsewhere(gone);
-        }
-    }
-
-    /// A node is gone, or back: tells of all whom it declares, and of all audiences.
-    pub(super) fn tell_whether_elsewhere(&mut self, node: Node) {
-        self.told.push_back(Told::Everyone(self.peers.everyone()));
-        for topic in self.topics.asked_about() {
-            let count = topic.audience_elsewhere(self.peers);
-            self.told
-                .push_back(Told::Audience(Rc::clone(&topic.id), count));
-        }
-        for topic in self.topics.declared_by(node) {
-            let is_elsewhere = topic.is_elsewhere(self.peers);
-            let id = Rc::clone(&topic.id);
-            self.told.push_back(Told::Elsewhere(id, is_elsewhere));
-        }
-    }
-
     pub(super) fn hear_of_user(&mut self, id: &str, envelope: &Envelope) {
         let Some(topic) = self.topics.get_mut(id) else {
             // It was on its way when the subscription ended.
@@ -250,7 +170,7 @@ impl Ear<'_> {
         let (stamp, own) = (envelope.stamp, self.node);
         match envelope.kind {
             Kind::Position | Kind::Goodbye => {
-                let heard = topic.hear(stamp);
+                let heard = topic.hear(stamp, self.now);
                 if heard == Heard::Overwrote && topic.is_newest_of(own) {
                     topic.owes_position = true;
                     self.topics.owe(id);
@@ -332,11 +252,14 @@ impl Ear<'_> {
 
 impl Topic {
     /// Takes note of a stamp that was heard of.
-    pub(super) fn hear(&mut self, stamp: Stamp) -> Heard {
+    pub(super) fn hear(&mut self, stamp: Stamp, now: Now) -> Heard {
         match &mut self.newest {
-            Some(newest) => newest.hear(stamp),
-            none => {
-                *none = Some(Newest::heard_first(stamp));
+            // Of a clock that was wrong, and has been set since, nothing counts.
+            Some(newest) if !newest.stamp().is_too_far_ahead(now.unix_ms as u64) => {
+                newest.hear(stamp)
+            }
+            newest => {
+                *newest = Some(Newest::heard_first(stamp));
                 Heard::Newer
             }
         }
@@ -348,7 +271,7 @@ impl Topic {
     }
 
     /// How many follow it on the nodes that are there, besides us.
-    fn audience_elsewhere(&self, peers: &mut Peers) -> i64 {
+    pub(super) fn audience_elsewhere(&self, peers: &mut Peers) -> i64 {
         let audiences = self.audiences.iter().flatten();
         let there = audiences.filter(|(node, _)| peers.is_there(*node));
         there.map(|(_, count)| count).sum()
@@ -372,10 +295,4 @@ pub(super) fn count(text: &str) -> Option<i64> {
 
 pub(super) fn text(value: Value<'_>) -> Option<&str> {
     str::from_utf8(value.bytes()?).ok()
-}
-
-/// What an engine said, as part of one line.
-fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
 }

@@ -7,6 +7,7 @@
 pub(super) mod access;
 pub(super) mod address;
 mod answers;
+mod attendance;
 mod counts;
 mod distrust;
 mod engine;
@@ -128,9 +129,9 @@ impl Nodes {
     }
 
     /// Notes an event of an engine's socket.
-    pub(super) fn note_event(&mut self, engine: usize) {
+    pub(super) fn note_event(&mut self, engine: usize, is_hung_up: bool) {
         if let Some(engine) = self.engines.get_mut(engine) {
-            engine.note_event();
+            engine.note_event(is_hung_up);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the operating system says of this process.
 
-use std::fs;
+use std::fs::{self, File};
 use std::time::Duration;
 
 use rustix::param::page_size;
@@ -31,6 +31,11 @@ impl Process {
             cpu: Duration::try_from(cpu).unwrap_or_default(),
         }
     }
+}
+
+/// Whether a terminal, when it ends, would end this process by a SIGHUP (tty(4)).
+pub(crate) fn has_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
 }
 
 /// The second number of this file, in pages (proc_pid_statm(5)).

@@ -23,7 +23,7 @@ const REST_MIN: Duration = Duration::from_millis(500);
 /// ... up to this. Once it has run for as long as this, it begins anew.
 const REST_MAX: Duration = Duration::from_secs(60);
 
-/// A child that ends with an error before this is not started again if it is the first time: its
+/// A child that exits with an error before this is not started again if it is the first time: its
 /// flags are wrong, or the port is taken.
 const START_MAX: Duration = Duration::from_secs(2);
 
@@ -124,10 +124,11 @@ impl Processes {
     fn look_after(&mut self, now: Instant) {
         for process in &mut self.children {
             if let Some(status) = process.ended() {
-                let is_early = process.is_early(now);
-                self.has_failed |=
-                    is_early && !status.success() || self.is_over && !status.success();
-                self.is_over |= is_early && !status.success();
+                // Who is killed by a signal may have started well.
+                let is_exit = status.code().is_some_and(|code| code != 0);
+                let could_not_start = is_exit && process.is_early(now);
+                self.has_failed |= could_not_start || self.is_over && !status.success();
+                self.is_over |= could_not_start;
                 process.end(status, self.is_over, now);
             }
         }

@@ -28,7 +28,7 @@ impl Server {
                 Source::Listener(_) => self.listeners.is_acceptable = true,
                 Source::Bus(index) => {
                     if let Some(nodes) = &mut self.nodes {
-                        nodes.note_event(index);
+                        nodes.note_event(index, is_hung_up(event));
                     }
                 }
                 Source::Connection(id) => self.note_event(id, event),
@@ -61,10 +61,14 @@ impl Server {
         if event.is_writable() && entry.connection.owes() {
             self.queues.add_flush(id, entry);
         }
-        let is_hung_up = event.is_read_closed() || event.is_error();
-        entry.is_hung_up |= is_hung_up;
-        if event.is_readable() || is_hung_up {
+        entry.is_hung_up |= is_hung_up(event);
+        if event.is_readable() || is_hung_up(event) {
             self.queues.add_turn(id, entry);
         }
     }
+}
+
+/// Whether the peer's end may be behind what is to be read, which a short read does not show.
+fn is_hung_up(event: &Event) -> bool {
+    event.is_read_closed() || event.is_error()
 }

@@ -79,10 +79,10 @@ fn check(event: &Event) {
         None => {}
     }
     let own = Node::new("me_________").expect("a name");
-    if let Ok(envelope) = Envelope::read(payload, own) {
+    if let Ok(envelope) = Envelope::read(payload, own, u64::MAX) {
         let mut written = Vec::new();
         envelope.write(&mut written);
-        assert_eq!(Envelope::read(&written, own), Ok(envelope));
+        assert_eq!(Envelope::read(&written, own, u64::MAX), Ok(envelope));
     }
 }
 

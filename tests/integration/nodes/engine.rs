@@ -1,14 +1,13 @@
 //! An engine of a test's own: the first that this machine has.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::certificates::{Ca, Pair};
 use crate::needs;
+use crate::redis::{self, By};
 use crate::support::Server;
 
 /// Programs that are engines, in the order in which tests look for one.
@@ -62,22 +61,16 @@ impl Engine {
         let flags = by_tls.iter().flatten().chain(flags);
         let flags: Vec<String> = flags.map(|flag| (*flag).to_owned()).collect();
         let ca_file = tls.map(|(ca, _)| ca.file.path().to_owned());
-        // Another program may take the port before the engine does.
-        for _ in 0..20 {
-            let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            let port = free.local_addr().expect("an address").port();
-            drop(free);
-            if let Some(child) = run(program, port, ca_file.is_some(), &flags) {
-                return Engine {
-                    child,
-                    program: program.to_owned(),
-                    port,
-                    flags,
-                    ca_file,
-                };
-            }
+        let by = by(ca_file.as_deref());
+        let (child, port) =
+            redis::run_anywhere(program, by, &flags).expect("an engine that starts, with TLS");
+        Engine {
+            child,
+            program: program.to_owned(),
+            port,
+            flags,
+            ca_file,
         }
-        panic!("no engine starts: is it one with TLS?");
     }
 
     /// What `--bus` is given.
@@ -140,8 +133,8 @@ impl Engine {
 
     /// Starts it again at the same place, empty.
     pub(super) fn start_again(&mut self) {
-        let by_tls = self.ca_file.is_some();
-        let child = run(&self.program, self.port, by_tls, &self.flags);
+        let by = by(self.ca_file.as_deref());
+        let child = redis::run(&self.program, self.port, by, &self.flags);
         self.child = child.expect("the port is ours");
     }
 }
@@ -154,29 +147,9 @@ impl Drop for Engine {
     }
 }
 
-/// Runs an engine until it says that it is ready; nothing if it ends before.
-fn run(program: &Path, port: u16, by_tls: bool, flags: &[String]) -> Option<Child> {
-    let port = port.to_string();
-    let ports: &[&str] = match by_tls {
-        true => &["--port", "0", "--tls-port", &port],
-        false => &["--port", &port],
-    };
-    let mut child = Command::new(program)
-        .args(ports)
-        .args(["--bind", "127.0.0.1", "--save", ""])
-        .args(["--appendonly", "no", "--dir", env!("CARGO_TARGET_TMPDIR")])
-        .args(flags)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it is installed");
-    let stdout = BufReader::new(child.stdout.take().expect("piped"));
-    for line in stdout.lines().map_while(Result::ok) {
-        if line.contains("Ready to accept connections") {
-            return Some(child);
-        }
+fn by(ca_file: Option<&str>) -> By {
+    match ca_file {
+        Some(_) => By::Tls,
+        None => By::Tcp,
     }
-    child.wait().expect("a child of ours");
-    None
 }

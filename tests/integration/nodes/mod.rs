@@ -4,6 +4,7 @@ mod connection;
 mod engine;
 mod everyone;
 mod faults;
+mod nonsense;
 mod positions;
 mod presence;
 mod processes;

@@ -185,7 +185,7 @@ fn what_is_no_message_of_a_node_is_counted_and_dropped() {
         "",
         "garbage",
         "1 Zk3v_0aQx-9 position 1 2 - {}",
-        r#"1 Zk3v_0aQx-9 position 1 9999999999998 - {"userId":6,"lat":1,"lng":2}"#,
+        r#"1 Zk3v_0aQx-9 position 1 3 - {"userId":6,"lat":1,"lng":2}"#,
         "1 Zk3v_0aQx-9 connected 1 2 - 7",
     ] {
         engine.say(&["PUBLISH", "spectate:p:5", payload]);

@@ -89,18 +89,13 @@ fn processes_on_one_port_are_one_service() {
 }
 
 #[test]
-fn what_dies_is_started_again_and_a_parent_that_is_killed_leaves_nobody_behind() {
+fn what_is_killed_right_at_the_start_is_started_again_and_a_parent_that_is_killed_leaves_nobody_behind()
+ {
     let Some(engine) = Engine::start(&[]) else {
         return;
     };
     let server = start(&engine, 2);
     let before = children(&server, 2);
-    server.wait_for_metric("spectate_bus_nodes", 2.0);
-    // Those that die right after the start are not started again: their flags would be wrong.
-    let begin = Instant::now();
-    while begin.elapsed().as_secs() < 3 {
-        server.get("/healthz");
-    }
     let dies = *before.first().expect("two");
     kill_process(pid(dies), Signal::KILL).expect("it runs");
     wait_for_end(dies);
@@ -113,6 +108,25 @@ fn what_dies_is_started_again_and_a_parent_that_is_killed_leaves_nobody_behind()
     assert!(server.log().contains("ended reason="), "{}", server.log());
     server.signal(Signal::KILL);
     after.into_iter().for_each(wait_for_end);
+}
+
+#[test]
+fn what_exits_right_at_the_start_ends_the_service() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let flags = [
+        "serve",
+        "--listen",
+        &address,
+        "--bus",
+        "redis://127.0.0.1:1",
+        "--processes",
+        "2",
+    ];
+    let output = program(&flags).output().expect("it ends");
+    let line = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{line}");
+    assert!(!line.contains("again_s="), "{line}");
 }
 
 /// A port that is free, and so is the next.
