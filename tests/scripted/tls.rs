@@ -157,6 +157,23 @@ fn a_handshake_and_the_first_answer_are_two_writes() {
 }
 
 #[test]
+fn an_answer_behind_a_handshake_of_which_not_all_was_taken_ends_like_any_other() {
+    let mut driver = Driver::new(TLS[1], []);
+    driver.turn(false);
+    driver.flush();
+    // The tickets, which come behind the client's last word.
+    driver.connection.socket_mut().room = 0;
+    driver.turn(false);
+    assert!(!driver.connection.is_shaking_hands() && driver.flush().blocked);
+    driver.then(Step::Bytes(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()));
+    driver.turn(false);
+    driver.connection.socket_mut().room = usize::MAX;
+    driver.flush();
+    assert!(driver.written().ends_with(b"\r\n\r\nok\n"));
+    assert!(driver.connection.is_finished());
+}
+
+#[test]
 fn at_rest_a_connection_by_tls_holds_no_buffer() {
     for transport in TLS {
         let mut driver = Driver::open(transport);

@@ -39,12 +39,12 @@ impl Outbox {
     ) -> io::Result<Flushed> {
         let mut flushed = Flushed::default();
         if let Some(reply) = &mut self.reply {
-            if reply.flush(to, &mut flushed.bytes)? {
-                self.reply = None;
-            } else {
+            if !reply.flush(to, &mut flushed.bytes)? {
                 flushed.blocked = true;
+                return Ok(flushed);
             }
-            return Ok(flushed);
+            // Nothing is owed behind it, but a handshake may have made the outbox fall behind.
+            self.reply = None;
         }
         if self.wire.is_empty() && self.behind.is_none() && self.is_one_range() && !hold {
             self.flush_range(to, frames, &mut flushed)?;
