@@ -7,6 +7,10 @@ command -v cargo-deb >/dev/null || {
     echo "src/package/build.sh: cargo-deb is missing; try: cargo install --locked cargo-deb" >&2
     exit 1
 }
+command -v dpkg-shlibdeps >/dev/null || {
+    echo "src/package/build.sh: dpkg-shlibdeps is missing; try: apt-get install dpkg-dev" >&2
+    exit 1
+}
 cargo build --release --locked
 target=$(cargo metadata --format-version 1 --no-deps --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 made="$target/release/made-by-src-package-build.sh"

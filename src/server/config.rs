@@ -203,7 +203,7 @@ pub struct Config {
     #[arg(long, requires = "bus")]
     pub bus_required: bool,
 
-    /// How many such servers to run on these ports, each on a core of its own
+    /// How many servers to run on these ports under one parent; needs --bus
     #[arg(long, value_name = "N", requires = "bus", conflicts_with_all = ["demo", "state"], value_parser = processes)]
     pub processes: Option<u16>,
 
@@ -251,7 +251,7 @@ impl Config {
         let metrics = self.metrics_listen?;
         let has_ports = metrics.port().checked_add(count - 1).is_some();
         (!has_ports).then_some(
-            "--metrics-listen is the first of a port for each process: try --metrics-listen 127.0.0.1:9090",
+            "--metrics-listen is the first of a port for each process: try --metrics-listen 127.0.0.1:8081",
         )
     }
 

@@ -65,6 +65,13 @@ fn the_services_variables_are_good_values() {
 }
 
 #[test]
+fn a_stop_by_systemd_is_one_signal_for_each_of_several_processes() {
+    assert!(variables().contains_key("--processes"));
+    let unit = read("src/package/spectate.service");
+    assert!(unit.lines().any(|line| line == "KillMode=mixed"));
+}
+
+#[test]
 fn systemd_takes_the_unit_and_finds_little_to_say_against_it() {
     let Some(analyze) = needs::program(&["systemd-analyze"], "systemd") else {
         return;
