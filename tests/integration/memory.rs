@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use crate::markdown::{Manual, SERVER};
 use crate::support::{Client, Server, WAIT, frame, program};
 
 const PEERS: usize = 300;
@@ -13,16 +12,18 @@ const BEGUN_KIB: usize = 57;
 /// How much more than before it may be afterwards.
 const LEFT_KIB_MAX: u64 = 6 * 1024;
 
-/// What the unit of the manual puts into the environment.
+/// The unit of the package.
+const UNIT: &str = include_str!("../../src/package/spectate.service");
+
+/// What it puts into the environment.
 fn environment() -> Vec<(String, String)> {
-    let blocks = Manual::read(SERVER).blocks().into_iter();
-    let unit = blocks.filter(|block| block.language == "ini");
-    let unit: String = unit.map(|block| block.code).collect();
-    let lines = (unit.lines()).filter_map(|line| line.strip_prefix("Environment="));
-    lines
-        .filter_map(|line| line.split_once('='))
+    let lines = (UNIT.lines()).filter_map(|line| line.strip_prefix("Environment="));
+    let pairs = lines.filter_map(|line| line.split_once('='));
+    let pairs: Vec<_> = pairs
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+        .collect();
+    assert!(!pairs.is_empty(), "{UNIT}");
+    pairs
 }
 
 /// Waits until the server's memory is as wanted, in KiB.

@@ -143,8 +143,10 @@ fn what_waits_for_an_engine_that_takes_nothing_is_bounded_with_and_without_tls()
             gateway.barrier();
         }
         let pending = here.metric("spectate_bus_pending_bytes");
-        // A little more is encrypted than there was.
-        assert!((1.0..66_000.0).contains(&pending), "{pending}");
+        // A little more is encrypted than there was. If all this took more than 10 s, it is given up.
+        let is_up = here.metric(&engine.up()) == 1.0;
+        assert!(pending < 66_000.0, "{pending}");
+        assert!(pending > 0.0 || !is_up, "nothing waits");
         engine.signal(Signal::CONT);
         let newest = format!(r#"{{"userId":5,"lat":{sent},"lng":0}}"#);
         while watcher.receive() != newest {}
