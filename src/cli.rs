@@ -134,6 +134,13 @@ fn refusal(error: &clap::Error) -> String {
     {
         return format!("{argument}: {reason}{}", origin(error, argument));
     }
+    if let (Some(ContextValue::String(value)), Some(ContextValue::Strings(values))) = (
+        error.get(ContextKind::InvalidValue),
+        error.get(ContextKind::ValidValue),
+    ) {
+        let (values, origin) = (values.join(", "), origin(error, argument));
+        return format!("{argument}: {value:?} is none of {values}{origin}");
+    }
     let text = error.to_string();
     let first_paragraph = text.split("\n\n").next().unwrap_or_default();
     let mut line = first_paragraph

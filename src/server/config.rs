@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use log::LevelFilter;
 
 use super::http::AllowedOrigin;
@@ -215,8 +216,8 @@ pub struct Config {
     #[arg(long)]
     pub end_with_stdin: bool,
 
-    /// What to log: off, error, warn, info, debug or trace
-    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level)]
+    /// What to log
+    #[arg(long, value_name = "LEVEL", default_value = "info", ignore_case = true, value_parser = PossibleValuesParser::new(LEVELS).try_map(|level| level.parse::<LevelFilter>()))]
     pub log_level: LevelFilter,
 }
 
@@ -291,6 +292,9 @@ impl Config {
     }
 }
 
+/// What `--log-level` takes.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// Most processes of `--processes`: more than any machine has cores.
 const PROCESSES_MAX: u16 = 1024;
 
@@ -362,10 +366,4 @@ fn trail_points(text: &str) -> Result<u32, String> {
             "{text:?} is not a whole number from 0 to {TRAIL_POINTS_MAX} (try 240)"
         )),
     }
-}
-
-fn level(text: &str) -> Result<LevelFilter, String> {
-    text.parse().map_err(|_| {
-        format!("{text:?} is not a level (try off, error, warn, info, debug or trace)")
-    })
 }

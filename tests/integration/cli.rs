@@ -93,7 +93,11 @@ fn a_bad_value_is_refused_with_the_flag_the_value_and_an_example() {
         ("--max-follows", "-1", "1000"),
         ("--max-runners", "1e6", "1000000"),
         ("--backlog", "4294967296", "4096"),
-        ("--log-level", "loud", "info"),
+        (
+            "--log-level",
+            "loud",
+            "off, error, warn, info, debug, trace",
+        ),
     ] {
         let line = refusal(program(&["serve", &format!("{flag}={value}")]));
         assert!(line.starts_with(&format!("{flag}: ")), "{line}");

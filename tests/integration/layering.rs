@@ -130,6 +130,7 @@ const FLOORS: &[&str] = &[
     "server/http/head.rs",
     "server/http/mod.rs",
     "server/wire/close.rs",
+    "server/wire/records.rs",
     "server/wire/tls.rs",
     "server/wire/stream.rs",
     "server/wire/frames.rs",

@@ -61,7 +61,10 @@ pub(crate) fn flags(subcommand: &str) -> BTreeMap<String, Option<String>> {
     let help = String::from_utf8(output.expect("it starts").stdout).expect("UTF-8");
     let flags = help.lines().filter_map(|line| {
         let default = line.rsplit_once("[default: ").map(|(_, rest)| rest);
-        let default = default.map(|rest| rest.trim_end_matches(']').to_owned());
+        let default = default.map(|rest| {
+            let default = rest.split("] [possible values: ").next();
+            default.unwrap_or(rest).trim_end_matches(']').to_owned()
+        });
         Some((flag(line.trim_start())?.to_owned(), default))
     });
     flags.collect()

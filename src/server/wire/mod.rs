@@ -18,6 +18,7 @@ mod marks;
 pub mod outbox;
 pub mod reader;
 mod receiving;
+mod records;
 mod reply;
 mod requests;
 pub mod stream;
