@@ -123,20 +123,20 @@ impl<S: Read + Write> Stream<S> {
         if tls.has_ended() {
             return Ok(Received::End);
         }
-        let mut ciphertext = [0; CIPHERTEXT_BYTES_MAX];
-        let received = read(&mut self.socket, &mut ciphertext, hung_up)?;
+        // The same room takes what is encrypted, and then what was.
+        let ciphertext_bytes_max = room.len().min(CIPHERTEXT_BYTES_MAX);
+        let received = read(&mut self.socket, &mut room[..ciphertext_bytes_max], hung_up)?;
         let Received::Bytes { taken, is_all, .. } = received else {
             return Ok(received);
         };
-        let ciphertext = &ciphertext[..taken];
-        if tls.is_plain_request(ciphertext) {
+        if tls.is_plain_request(&room[..taken]) {
             self.tls = None;
             return Ok(Received::NoTls);
         }
         let count = match tls.is_deaf() {
             // As behind any goodbye.
             true => 0,
-            false => (tls.receive(ciphertext, room)).ok_or(ErrorKind::InvalidData)?,
+            false => (tls.receive(room, taken)).ok_or(ErrorKind::InvalidData)?,
         };
         // A record may hold more than the room, and the end behind it.
         let is_all = is_all && !tls.has_plaintext() && !tls.has_ended();

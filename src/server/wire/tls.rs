@@ -175,12 +175,13 @@ impl Session {
         count
     }
 
-    /// Takes in what came, and decrypts into the room all that is whole; says how much that is, or
-    /// nothing after a fault: then [`Session::unsent`] holds the alert that tells the peer.
-    pub(super) fn receive(&mut self, ciphertext: &[u8], room: &mut [u8]) -> Option<usize> {
+    /// Takes in so many bytes that came into the room, and decrypts into it all that is whole; says how
+    /// much that is, or nothing after a fault: then [`Session::unsent`] holds the alert that tells the
+    /// peer.
+    pub(super) fn receive(&mut self, room: &mut [u8], taken: usize) -> Option<usize> {
         self.has_begun = true;
-        self.incoming.reserve_exact(ciphertext.len());
-        self.incoming.extend_from_slice(ciphertext);
+        self.incoming.reserve_exact(taken);
+        self.incoming.extend_from_slice(&room[..taken]);
         match self.advance(room) {
             Ok(count) => Some(count),
             Err(fault) => {
