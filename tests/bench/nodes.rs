@@ -158,6 +158,7 @@ fn wait_for(node: &Process, is_so: impl Fn(&Scrape) -> bool) -> Result<(), Strin
         if began.elapsed() > PATIENCE {
             return Err("a node does not get on the bus".to_owned());
         }
+        // Each look is a request that the node answers: more of them would be measured with it.
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())

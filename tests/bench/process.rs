@@ -264,6 +264,7 @@ impl Process {
             if began.elapsed() > PATIENCE {
                 return Err("connections stay open".to_owned());
             }
+            // Nothing tells when a process closes a file. Each look takes time from it.
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())

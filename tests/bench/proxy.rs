@@ -66,6 +66,7 @@ impl Proxy {
             if has_ended || began.elapsed() > PATIENCE {
                 return Err("nginx does not listen".to_owned());
             }
+            // Nothing tells when nginx listens. Each look takes time from it.
             std::thread::sleep(Duration::from_millis(10));
         }
         Ok(proxy)

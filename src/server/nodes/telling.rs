@@ -24,6 +24,9 @@ impl Nodes {
         }) else {
             return;
         };
+        // What it is called elsewhere did not count while it was here.
+        let has_moved = topic.stake.is_declared && !stake.is_declared;
+        let is_doubtful = has_moved && !topic.declared_by.is_empty();
         topic.word = word;
         topic.stake = stake;
         topic.owes_word = topic.word != topic.told;
@@ -35,6 +38,9 @@ impl Nodes {
             self.topics.owe(id);
         }
         self.topics.set_stake(id, stake, now.monotonic);
+        if is_doubtful {
+            self.topics.doubt(id, now.monotonic);
+        }
         if is_read {
             self.tell_again(id);
         }

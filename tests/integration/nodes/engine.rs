@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::certificates::{Ca, Pair};
 use crate::needs;
 use crate::redis::{self, By};
+use crate::state::Folder;
 use crate::support::Server;
 
 /// Programs that are engines, in the order in which tests look for one.
@@ -31,6 +32,14 @@ impl Engine {
     pub(super) fn start(flags: &[&str]) -> Option<Engine> {
         let program = needs::program(&PROGRAMS, PROGRAMS[0])?;
         Some(Engine::start_of(&program, None, flags))
+    }
+
+    /// One that has all it was told again when it is started again, from files in this folder.
+    pub(super) fn start_that_keeps(folder: &Folder) -> Option<Engine> {
+        let folder = folder.path("");
+        let always = ["--appendonly", "yes", "--appendfsync", "always"];
+        let dir = ["--dir", folder.to_str().expect("UTF-8")];
+        Engine::start(&[&always[..], &dir].concat())
     }
 
     /// One that speaks TLS alone, with a certificate by this CA.

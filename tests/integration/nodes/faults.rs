@@ -152,17 +152,7 @@ fn a_goodbye_that_a_node_did_not_hear_it_reads() {
 #[test]
 fn a_goodbye_while_the_engine_is_away_is_told_when_it_is_back_and_ends_the_trail() {
     let folder = Folder::new();
-    let path = folder.path("");
-    let dir = path.to_str().expect("UTF-8");
-    let kept = [
-        "--appendonly",
-        "yes",
-        "--appendfsync",
-        "always",
-        "--dir",
-        dir,
-    ];
-    let Some(mut engine) = Engine::start(&kept) else {
+    let Some(mut engine) = Engine::start_that_keeps(&folder) else {
         return;
     };
     let (here, there) = (engine.node(&[]), engine.node(&[]));

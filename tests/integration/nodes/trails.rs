@@ -88,17 +88,7 @@ fn a_trail_in_the_engine_is_no_longer_than_those_here_and_ends_with_a_goodbye() 
 #[test]
 fn an_engine_that_was_away_has_each_point_once_when_it_is_back() {
     let folder = Folder::new();
-    let path = folder.path("");
-    let dir = path.to_str().expect("UTF-8");
-    let kept = [
-        "--appendonly",
-        "yes",
-        "--appendfsync",
-        "always",
-        "--dir",
-        dir,
-    ];
-    let Some(mut engine) = Engine::start(&kept) else {
+    let Some(mut engine) = Engine::start_that_keeps(&folder) else {
         return;
     };
     let node = engine.node(&[]);
